@@ -1,0 +1,1 @@
+"""The billing console: screens over the services of the other shared apps."""

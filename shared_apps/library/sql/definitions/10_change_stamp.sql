@@ -1,0 +1,45 @@
+-- Each library row carries the id of the transaction that last changed it. Substations sync by it, fenced by
+-- pg_snapshot_xmin: ids and times alone would skip a row whose writer commits late (docs/tenancy.md).
+DO $define$
+DECLARE
+    library_table text;
+BEGIN
+    FOREACH library_table IN ARRAY ARRAY['category', 'brand', 'product', 'sku', 'supplyprice'] LOOP
+        EXECUTE format(
+            'ALTER TABLE public.library_%s ADD COLUMN IF NOT EXISTS changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id()',
+            library_table);
+        EXECUTE format(
+            'CREATE INDEX IF NOT EXISTS library_%1$s_changed ON public.library_%1$s (changed_xid)', library_table);
+    END LOOP;
+END
+$define$;
+
+CREATE OR REPLACE FUNCTION public.stamp_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.changed_xid := pg_current_xact_id();
+    RETURN NEW;
+END
+$$;
+
+-- A supply price that goes away is a change of its SKU.
+CREATE OR REPLACE FUNCTION public.stamp_sku_of_supply_price() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE public.library_sku SET changed_xid = pg_current_xact_id() WHERE id = OLD.sku_id;
+    RETURN OLD;
+END
+$$;
+
+DO $define$
+DECLARE
+    library_table text;
+BEGIN
+    FOREACH library_table IN ARRAY ARRAY['category', 'brand', 'product', 'sku', 'supplyprice'] LOOP
+        EXECUTE format(
+            'CREATE OR REPLACE TRIGGER stamp_change BEFORE UPDATE ON public.library_%s FOR EACH ROW
+             WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.stamp_change()', library_table);
+    END LOOP;
+END
+$define$;
+
+CREATE OR REPLACE TRIGGER stamp_sku AFTER DELETE ON public.library_supplyprice
+    FOR EACH ROW EXECUTE FUNCTION public.stamp_sku_of_supply_price();

@@ -1,0 +1,1 @@
+"""Codes and counts: batches, encryption, holds, delivery, reveals."""

@@ -1,0 +1,117 @@
+"""`kameng run`: everything on this machine, from nothing to a shop that answers, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from kameng.cli import data_folder
+from kameng.cli._screen import Screen
+from kameng.local import endpoint
+from kameng.local._processes import die_with_parent
+from kameng.local._state import FolderLock, port_is_free
+from kameng.local.errors import LocalError
+from kameng.local.house import House, demo_logins, demo_shops
+
+
+class _Stop(BaseException):
+    """Somebody asked us to stop. No Exception: nothing on the way may take it for a failure."""
+
+
+@click.command("run")
+@click.option(
+    "--port", type=click.IntRange(1, 65_535), envvar="PORT", default=8000, show_default=True, help="Of the web."
+)
+@click.option("--demo/--no-demo", default=True, show_default=True, help="Load the demonstration network once.")
+@click.option("--with-parent", is_flag=True, hidden=True, help="Stop when the program that started this one ends.")
+def run(port: int, demo: bool, with_parent: bool) -> None:
+    """Start Postgres, Redis, web, worker, beat and the test channel, and keep them up until Ctrl-C.
+
+    DATABASE_URL and REDIS_URL name servers of yours; without them, embedded ones start in the data folder.
+    """
+    data = data_folder()
+    data.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(data / "run.lock")
+    lock.take(f"Kameng in {data}")
+    if not port_is_free(port):
+        lock.release()
+        raise LocalError(f"Port {port} is taken by another program. Choose one: make run PORT={port + 1}")
+    _raise_on_signals()
+    if with_parent:
+        die_with_parent(signal.SIGTERM)
+    screen = Screen()
+    house = House(data, port, report=screen.note)
+    try:
+        _start(house, screen, demo=demo)
+        _greet(screen, data, port)
+        house.supervisor.run()
+    except _Stop:
+        pass
+    finally:
+        _ignore_signals()
+        endpoint.forget(data)
+        with screen.step("Stopping"):
+            house.supervisor.stop()
+        lock.release()
+
+
+def _start(house: House, screen: Screen, *, demo: bool) -> None:
+    """The steps in order, each on the screen."""
+    if house.end_orphans():
+        screen.note("Ended what an earlier run had left.")
+    for service in (house.postgres, house.redis):
+        with screen.step(service.title) as step:
+            house.supervisor.add(service)
+            step.say(service.where)
+    with screen.step("Database") as step:
+        for warning in house.prepare_external():
+            screen.warn(warning)
+        house.publish()
+        house.run_once("prepare", ("db", "prepare"), step.say)
+    with screen.step("Pages") as step:
+        house.run_once("static", ("manage", "collectstatic", "--noinput", "--verbosity", "1"), step.say)
+    if house.has_testpay:
+        with screen.step("Test channel") as step:
+            house.supervisor.add(house.testpay())
+            step.say(house.testpay_url)
+    if demo:
+        with screen.step("Demonstration") as step:
+            house.run_once("demo", ("demo", "load"), step.say)
+    for process in (house.web(), house.worker(), house.beat()):
+        with screen.step(process.name.capitalize()) as step:
+            house.supervisor.add(process)
+            step.say(str(process.log))
+
+
+def _greet(screen: Screen, data: Path, port: int) -> None:
+    main_site = f"http://localhost:{port}"
+    screen.addresses(
+        [
+            ("Main site", f"{main_site}/"),
+            ("Billing console", f"{main_site}/console/"),
+            ("Mailbox", f"{main_site}/mailbox/"),
+            *((name, url) for name, url in demo_shops(data, port)),
+        ]
+    )
+    screen.logins(demo_logins(data, port))
+    screen.console.print("\nCtrl-C stops everything.")
+
+
+def _raise_on_signals() -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        _ignore_signals()  # The first one stops us; a second must not tear the stopping apart.
+        raise _Stop
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup.
+            signal.signal(number, stop)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""Named by `DATABASES[...]["ENGINE"]`; see `base`."""

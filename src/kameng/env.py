@@ -1,0 +1,43 @@
+"""Everything that differs between deployments, read from the environment and checked at start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+class Env(BaseSettings):
+    """Names in the environment are the upper-case field names, or the alias."""
+
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+
+    database_url: str = Field(default="", description="The app's log-in (role kameng_app).")
+    database_owner_url: str = Field(default="", description="The owner's log-in: migrations and provisioning.")
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0")
+    data: Path = Field(default=REPO / ".data", alias="KAMENG_DATA")
+    port: int = Field(default=8000, alias="PORT")
+    base_domain: str = Field(default="localhost", alias="KAMENG_BASE_DOMAIN")
+    scheme: str = Field(default="http", alias="KAMENG_SCHEME")
+    public_port: str = Field(default="", alias="KAMENG_PUBLIC_PORT", description="In addresses; empty: PORT; '-': none.")
+    secret_key: str = Field(default="", alias="KAMENG_SECRET_KEY")
+    code_keys: str = Field(default="", alias="KAMENG_CODE_KEYS", description="JSON key ring for codes and secrets.")
+    debug: bool = Field(default=False, alias="KAMENG_DEBUG")
+    currency: str = Field(default="CNY", alias="KAMENG_CURRENCY")
+    time_zone: str = Field(default="Asia/Shanghai", alias="KAMENG_TIME_ZONE")
+    testpay_url: str = Field(default="", alias="KAMENG_TESTPAY_URL")
+    testpay_secret: str = Field(default="", alias="KAMENG_TESTPAY_SECRET")
+    stripe_api_url: str = Field(default="", alias="KAMENG_STRIPE_API_URL", description="Empty: Stripe's own.")
+    spare_schemas: int = Field(default=5, alias="KAMENG_SPARE_SCHEMAS")
+    pow_bits: int = Field(default=16, alias="KAMENG_POW_BITS")
+    email_url: str = Field(default="", alias="EMAIL_URL", description="smtp://user:password@host:port; empty: mailbox.")
+    log_level: str = Field(default="INFO", alias="KAMENG_LOG_LEVEL")
+
+    @property
+    def authority(self) -> str:
+        """`:8000`, or nothing where the public port is the scheme's own."""
+        port = self.public_port or str(self.port)
+        return "" if port == "-" or (self.scheme, port) in {("http", "80"), ("https", "443")} else f":{port}"

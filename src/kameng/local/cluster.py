@@ -1,0 +1,86 @@
+"""What a Postgres needs before Kameng can use it: two log-in roles, a database, and fewer rights for everybody.
+
+Used on the embedded server, on one that DATABASE_URL names (`kameng.local.external`) and on test databases.
+Everything here may be repeated at any time.
+"""
+
+from __future__ import annotations
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names the class in lower case.
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+OWNER = "kameng_owner"
+APP = "kameng_app"
+DATABASE = "kameng"
+
+
+def prepare_cluster(conn: Connection, *, owner_password: str, app_password: str) -> None:
+    """Make or correct the two log-in roles.
+
+    `conn` is a superuser's. Passwords are set each time, so that a lost state file heals.
+    `kameng_owner` makes the substations' roles (CREATEROLE) and works as each of them; `kameng_app` is NOINHERIT:
+    until it takes a role on, it can do nothing.
+    """
+    with conn, conn.cursor() as cursor:
+        ensure_login(cursor, OWNER, owner_password, "CREATEROLE")
+        ensure_login(cursor, APP, app_password, "NOINHERIT")
+        # Whom it creates, it may also SET ROLE to: a schema is made with AUTHORIZATION of its substation's role.
+        self_grant = sql.SQL("ALTER ROLE {} SET createrole_self_grant = 'set, inherit'")
+        cursor.execute(self_grant.format(sql.Identifier(OWNER)))
+
+
+def ensure_login(cursor: Cursor, role: str, password: str, options: str) -> None:
+    """The role with exactly this password and these options (`CREATEROLE`, `NOINHERIT`)."""
+    name = sql.Identifier(role)
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+    if cursor.fetchone() is None:
+        cursor.execute(sql.SQL("CREATE ROLE {}").format(name))
+    # The password travels as a SCRAM verifier's source over our own socket, and statements are not logged.
+    cursor.execute(sql.SQL("ALTER ROLE {} LOGIN {} PASSWORD %s").format(name, sql.SQL(options)), (password,))
+
+
+def create_database(conn: Connection, name: str) -> bool:
+    """Make the database `name`, owned by `kameng_owner`, unless it is there. True when it was made.
+
+    `conn` is a superuser's, to any database, in no transaction.
+    """
+    conn.autocommit = True
+    with conn.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
+        if cursor.fetchone() is not None:
+            return False
+        cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(OWNER)))
+    return True
+
+
+def prepare_database(conn: Connection) -> None:
+    """Close to PUBLIC the database that `conn`, a superuser's, is connected to. See `closing_statements`."""
+    with conn, conn.cursor() as cursor:
+        cursor.execute("SELECT current_database()")
+        row = cursor.fetchone()
+        assert row is not None
+        for statement in closing_statements(owner=OWNER, database=row[0]):
+            cursor.execute(statement)
+
+
+def closing_statements(*, owner: str, database: str) -> list[sql.Composed]:
+    """What takes from PUBLIC the ways by which a tenant's SQL could climb out, leaving them to `owner`.
+
+    Without `set_config` no SELECT changes role or search_path; without plpgsql no DO block runs one; without TEMP no
+    temporary table stands in front of a real one.
+    """
+    names = {"owner": sql.Identifier(owner), "app": sql.Identifier(APP), "database": sql.Identifier(database)}
+    return [
+        sql.SQL(text).format(**names)
+        for text in (
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC",
+            "GRANT EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) TO {owner}",
+            "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC",
+            "GRANT USAGE ON LANGUAGE plpgsql TO {owner}",
+            "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+            "GRANT ALL ON SCHEMA public TO {owner} WITH GRANT OPTION",
+            "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
+            "GRANT CONNECT ON DATABASE {database} TO {owner}, {app}",
+        )
+    ]

@@ -1,0 +1,8 @@
+"""The app's registration."""
+
+from django.apps import AppConfig
+
+
+class FinanceConfig(AppConfig):
+    name = "tenant_apps.finance"
+    label = "finance"

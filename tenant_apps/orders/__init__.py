@@ -1,0 +1,1 @@
+"""Orders, their lines, their delivery, and every step of their lives."""

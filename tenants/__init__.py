@@ -1,0 +1,1 @@
+"""Substations: plans, signup, provisioning, spare schemas, the state of their syncs."""

@@ -1,0 +1,206 @@
+"""The shared schema's tables about substations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django_tenants.models import DomainMixin, TenantMixin
+
+from kameng.lib.ids import public_id
+from tenants.states import SignupState, SpareState, SubstationState, SupplyLevel
+
+
+def _substation_id() -> str:
+    return public_id("sub")
+
+
+def _signup_id() -> str:
+    return public_id("sup")
+
+
+class Plan(models.Model):
+    """What a substation pays and gets. Prices in minor units of the network's currency."""
+
+    code = models.SlugField(max_length=20, unique=True)
+    name_zh = models.CharField(max_length=40)
+    name_en = models.CharField(max_length=40)
+    pitch_zh = models.CharField(max_length=200, blank=True, default="")
+    pitch_en = models.CharField(max_length=200, blank=True, default="")
+    supply_level = models.CharField(max_length=10, choices=SupplyLevel.choices)
+    opening_fee_minor = models.BigIntegerField(default=0)
+    monthly_fee_minor = models.BigIntegerField(default=0)
+    platform_fee_bps = models.PositiveIntegerField(default=100)
+    sort = models.PositiveSmallIntegerField(default=0)
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ("sort", "id")
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Substation(TenantMixin):  # type: ignore[misc]
+    """One shop. Its schema and role bear the same opaque name, which no rename touches."""
+
+    auto_create_schema = False
+    auto_drop_schema = False
+
+    public_id = models.CharField(max_length=30, unique=True, default=_substation_id)
+    slug = models.CharField(max_length=30, unique=True)
+    name = models.CharField(max_length=60)
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="substations")
+    state = models.CharField(max_length=14, choices=SubstationState.choices, default=SubstationState.PROVISIONING)
+    preset = models.CharField(max_length=20, blank=True, default="")
+    currency = models.CharField(max_length=3, default="CNY")
+    language = models.CharField(max_length=10, default="zh-hans")
+    owner_email = models.EmailField()
+    owner_name = models.CharField(max_length=80, blank=True, default="")
+    schema_version = models.CharField(max_length=64, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    live_at = models.DateTimeField(null=True)
+    suspended_reason = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (
+            models.CheckConstraint(
+                name="live_substation_has_time", condition=Q(state="PROVISIONING") | Q(live_at__isnull=False)
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.slug})"
+
+    def save(self, verbosity: int = 1, *args: Any, **kwargs: Any) -> None:
+        """A plain save: the schema is made by `tenants.provisioning`, never by saving a row."""
+        models.Model.save(self, *args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused: a substation is closed, and its ledger stays."""
+        raise NotImplementedError("A substation is closed, not deleted.")
+
+    @property
+    def host(self) -> str:
+        return f"{self.slug}.{settings.BASE_DOMAIN}"
+
+    @property
+    def url(self) -> str:
+        """The shop's address, without a trailing slash."""
+        return f"{settings.SCHEME}://{self.host}{settings.AUTHORITY}"
+
+
+class Domain(DomainMixin):  # type: ignore[misc]
+    """A host name of a substation beside its subdomain (which needs no row)."""
+
+    verified_at = models.DateTimeField(null=True)
+
+
+class SpareSchema(models.Model):
+    """A schema that is ready for the next signup, and who took it."""
+
+    schema_name = models.CharField(max_length=63, unique=True)
+    version = models.CharField(max_length=64)
+    state = models.CharField(max_length=6, choices=SpareState.choices, default=SpareState.READY)
+    created_at = models.DateTimeField(auto_now_add=True)
+    taken_at = models.DateTimeField(null=True)
+    substation = models.OneToOneField(Substation, null=True, on_delete=models.PROTECT, related_name="spare")
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                name="taken_spare_has_owner",
+                condition=Q(state="READY", substation__isnull=True) | Q(state="TAKEN", substation__isnull=False),
+            ),
+        )
+        indexes = (models.Index(fields=("version", "id"), condition=Q(state="READY"), name="spare_ready"),)
+
+
+class SchemaScript(models.Model):
+    """The SQL that makes one tenant schema, rendered from the template; one row per set of migration leaves."""
+
+    version = models.CharField(max_length=64, unique=True)
+    sql = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
+class Signup(models.Model):
+    """An application for a shop, from the first form to the panel."""
+
+    public_id = models.CharField(max_length=30, unique=True, default=_signup_id)
+    state = models.CharField(max_length=12, choices=SignupState.choices, default=SignupState.VERIFYING)
+    name = models.CharField(max_length=60)
+    slug = models.CharField(max_length=30)
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT)
+    preset = models.CharField(max_length=20, blank=True, default="")
+    accent = models.CharField(max_length=7, blank=True, default="")
+    language = models.CharField(max_length=10, default="zh-hans")
+    email = models.EmailField()
+    owner_name = models.CharField(max_length=80, blank=True, default="")
+    password = models.CharField(max_length=128, help_text="Hashed, as the owner's user row will hold it.")
+    code_digest = models.BinaryField(max_length=32)
+    code_expires_at = models.DateTimeField()
+    code_attempts = models.PositiveSmallIntegerField(default=0)
+    code_sent_count = models.PositiveSmallIntegerField(default=1)
+    # Who may watch and finish this signup: the browser or program that began it.
+    token_digest = models.BinaryField(max_length=32)
+    substation = models.OneToOneField(Substation, null=True, on_delete=models.SET_NULL, related_name="signup")
+    problem = models.CharField(max_length=300, blank=True, default="")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    ip = models.CharField(max_length=45, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (
+            # An address that somebody is signing up for is held for them until the signup ends.
+            models.UniqueConstraint(
+                fields=("slug",),
+                condition=Q(state__in=("VERIFIED", "PROVISIONING", "FAILED")),
+                name="signup_holds_address",
+            ),
+        )
+
+
+class SignupStep(models.Model):
+    """One step of the making, as the page shows it."""
+
+    signup = models.ForeignKey(Signup, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=80)
+    state = models.CharField(max_length=8, default="PENDING")
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("position",)
+        constraints = (models.UniqueConstraint(fields=("signup", "name"), name="signup_step_once"),)
+
+
+class SyncFeed(models.TextChoices):
+    LIBRARY = "LIBRARY"  # Categories, products, SKUs, supply prices.
+    STOCK = "STOCK"  # Availability by SKU.
+    STATEMENT = "STATEMENT"  # The substation's own ledger entries.
+
+
+class SyncState(models.Model):
+    """How far one substation has come with one feed.
+
+    `watermark` is a transaction id: rows stamped before it have been seen. It is only ever set to the horizon
+    (`pg_snapshot_xmin`) of the snapshot that read the rows, so a writer that commits late is not skipped.
+    """
+
+    substation = models.ForeignKey(Substation, on_delete=models.CASCADE, related_name="syncs")
+    feed = models.CharField(max_length=10, choices=SyncFeed.choices)
+    watermark = models.BigIntegerField(default=0)
+    ran_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(null=True)
+    rows_changed = models.BigIntegerField(default=0)
+    duration_ms = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("substation", "feed"), name="sync_state_once"),)
