@@ -50,13 +50,14 @@ class InboxEvent(models.Model):
     state = models.CharField(max_length=8, choices=InboxState.choices, default=InboxState.RECEIVED)
     attempts = models.PositiveSmallIntegerField(default=0)
     problem = models.CharField(max_length=500, blank=True, default="")
+    try_at = models.DateTimeField(null=True)  # Not before this: the back-off after a failed try.
     received_at = models.DateTimeField()
     handled_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ("-id",)
         constraints = (models.UniqueConstraint(fields=("account", "event_id"), name="inbox_once"),)
-        indexes = (models.Index(fields=("id",), condition=Q(state="RECEIVED"), name="inbox_waiting"),)
+        indexes = (models.Index(fields=("try_at", "id"), condition=Q(state="RECEIVED"), name="inbox_waiting"),)
 
 
 class Announced(models.Model):
@@ -80,6 +81,7 @@ class Announced(models.Model):
 class FactKind(models.TextChoices):
     PAID = "PAID", _("Paid")
     REFUNDED = "REFUNDED", _("Refunded")
+    REFUND_FAILED = "REFUND_FAILED", _("Refund came back")
     DISPUTED = "DISPUTED", _("Disputed")
     DISPUTE_CLOSED = "DISPUTE_CLOSED", _("Dispute closed")
 
@@ -99,9 +101,11 @@ class Receipt(models.Model):
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     fee_minor = models.BigIntegerField(null=True)
+    refund_id = models.CharField(max_length=30, blank=True, default="")  # Ours, on what came of our own refund.
+    detail = models.CharField(max_length=60, blank=True, default="")  # A word of the channel: "won", "card".
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
-    # SALE (settled an order), CASE (a person decides), REFUND, NOTED. Set once, by whoever uses the receipt.
+    # SALE (settled an order), CASE (a person decides), REFUND, CREDIT, NOTED. Set once, by whoever uses the receipt.
     used_for = models.CharField(max_length=8, blank=True, default="")
 
     class Meta:
@@ -111,7 +115,10 @@ class Receipt(models.Model):
             models.UniqueConstraint(
                 fields=("substation_id", "order_number"), condition=Q(used_for="SALE"), name="order_settled_once"
             ),
-            models.CheckConstraint(name="receipt_amount_positive", condition=Q(amount_minor__gt=0)),
+            models.CheckConstraint(
+                name="receipt_amount_positive",  # A lost dispute closes with nothing given back.
+                condition=Q(amount_minor__gt=0) | Q(amount_minor=0, kind="DISPUTE_CLOSED"),
+            ),
         )
 
 
@@ -123,7 +130,8 @@ class CaseKind(models.TextChoices):
     UNKNOWN_ORDER = "UNKNOWN_ORDER", _("Paid for no known order")
     CURRENCY = "CURRENCY", _("Paid in another currency")
     NO_STOCK = "NO_STOCK", _("Paid, but sold out")
-    DISPUTE = "DISPUTE", _("Disputed by the payer")
+    DISPUTE = "DISPUTE", _("Disputed by the payer")  # The channel took the money back meanwhile.
+    OUTSIDE = "OUTSIDE", _("Refunded at the channel, not by us")
 
 
 class CaseState(models.TextChoices):
@@ -136,10 +144,16 @@ class Resolution(models.TextChoices):
     DELIVER = "DELIVER", _("Deliver the order")
     CREDIT = "CREDIT", _("Credit to the shop")
     REFUND = "REFUND", _("Refund to the payer")
+    # Of money that went out: a lost dispute, a refund that somebody made at the channel.
+    CHARGE = "CHARGE", _("Charge to the shop")
+    RETURNED = "RETURNED", _("The channel gave it back")
 
 
 class PaymentCase(models.Model):
-    """Money that did not fit its order. It rests in `suspense:{channel}` until a person settles the case."""
+    """Money that did not fit its order. It rests in `suspense:{channel}` until a person settles the case.
+
+    `outward`: the channel took the money from us (a dispute, a foreign refund), so that the suspense account owes it.
+    """
 
     public_id = models.CharField(max_length=30, unique=True)
     kind = models.CharField(max_length=14, choices=CaseKind.choices)
@@ -149,6 +163,7 @@ class PaymentCase(models.Model):
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     expected_minor = models.BigIntegerField(null=True)
+    outward = models.BooleanField(default=False)
     state = models.CharField(max_length=8, choices=CaseState.choices, default=CaseState.OPEN)
     resolution = models.CharField(max_length=8, choices=Resolution.choices, blank=True, default="")
     evidence = models.TextField(blank=True, default="")
@@ -178,6 +193,58 @@ class CaseNote(models.Model):
 
     class Meta:
         ordering = ("-id",)
+
+
+class RefundState(models.TextChoices):
+    ASKED = "ASKED", _("Asked")  # Written down; the channel has not answered yet.
+    UNKNOWN = "UNKNOWN", _("Unknown")  # Sent and not answered: the janitor asks.
+    PENDING = "PENDING", _("On its way")  # The channel took it on.
+    SUCCEEDED = "SUCCEEDED", _("Refunded")
+    FAILED = "FAILED", _("Failed")
+
+
+class RefundPurpose(models.TextChoices):
+    ORDER = "ORDER", _("A whole order")
+    CASE = "CASE", _("A payment case")
+
+
+class Refund(models.Model):
+    """Money that we asked a channel to give back. `public_id` (rfd_…) is the idempotency key at the channel.
+
+    Written and committed before the channel is called, so that no refund is ever sent without a trace.
+    """
+
+    public_id = models.CharField(max_length=30, unique=True)
+    receipt = models.ForeignKey(Receipt, on_delete=models.PROTECT, related_name="refunds")
+    purpose = models.CharField(max_length=5, choices=RefundPurpose.choices)
+    case = models.ForeignKey(PaymentCase, null=True, on_delete=models.PROTECT, related_name="refunds")
+    substation_id = models.BigIntegerField(null=True)
+    order_number = models.CharField(max_length=40, blank=True, default="")
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    reason = models.CharField(max_length=200)
+    state = models.CharField(max_length=9, choices=RefundState.choices, default=RefundState.ASKED)
+    channel_refund_ref = models.CharField(max_length=120, blank=True, default="")
+    problem = models.CharField(max_length=300, blank=True, default="")
+    transfer_id = models.CharField(max_length=30, blank=True, default="")  # trf_…, once the ledger has it.
+    ask_count = models.PositiveSmallIntegerField(default=0)
+    ask_at = models.DateTimeField(null=True)  # When the janitor asks next.
+    by = models.CharField(max_length=120)
+    asked_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = (
+            models.CheckConstraint(name="refund_amount_positive", condition=Q(amount_minor__gt=0)),
+            models.CheckConstraint(
+                name="refund_of_case_has_case",
+                condition=Q(purpose="ORDER", case__isnull=True) | Q(purpose="CASE", case__isnull=False),
+            ),
+            # One living refund for each purpose: two clicks ask once.
+            models.UniqueConstraint(fields=("receipt", "purpose"), condition=~Q(state="FAILED"), name="refund_once"),
+        )
+        indexes = (models.Index(fields=("ask_at",), condition=Q(ask_at__isnull=False), name="refund_to_ask"),)
 
 
 class NetworkOrder(models.Model):

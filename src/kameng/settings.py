@@ -81,10 +81,10 @@ SPARE_SCHEMAS = ENV.spare_schemas
 # What making a substation runs, in order, each safe to repeat. `tenants` imports none of them.
 PROVISIONING_STEPS = [
     "tenants.provisioning.claim_schema",
-    "shared_apps.ledger.provisioning.open_accounts",
+    # "shared_apps.ledger.provisioning.open_accounts",
     "tenant_apps.shop.provisioning.write_settings",
     "tenant_apps.panel.provisioning.create_owner",
-    "tenant_apps.listings.provisioning.fill_shelves",
+    # "tenant_apps.listings.provisioning.fill_shelves",
     "tenants.provisioning.go_live",
 ]
 
@@ -134,20 +134,20 @@ CSRF_FAILURE_VIEW = "kameng.web.errors.csrf_failure"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 MIDDLEWARE = [
-    "kameng.web.middleware.RequestContext",
+    "kameng.middleware.RequestContext",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "kameng.web.middleware.TenantFromHost",
-    "kameng.web.middleware.ContentSecurity",
+    "kameng.middleware.TenantFromHost",
+    "kameng.middleware.ContentSecurity",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "kameng.web.middleware.ReaderLocale",
+    "kameng.middleware.ReaderLocale",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "kameng.web.middleware.RequestTransaction",
+    "kameng.middleware.RequestTransaction",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "kameng.web.middleware.DomainErrors",
+    "kameng.middleware.DomainErrors",
     "axes.middleware.AxesMiddleware",
 ]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
-from django.utils.translation import gettext_lazy as _
 
 from shared_apps.library.names import Named
+from tenant_apps.listings.states import Rounding, RuleKind, RuleScope, StockState
 
 
 class ListedCategory(Named):
@@ -64,12 +64,6 @@ class ListedProduct(Named):
         )
 
 
-class StockState(models.TextChoices):
-    IN_STOCK = "IN_STOCK", _("In stock")
-    LOW = "LOW", _("Few left")
-    OUT = "OUT", _("Sold out")
-
-
 class Listing(Named):
     id = models.BigIntegerField(primary_key=True)  # Master SKU.
     product_id = models.BigIntegerField()
@@ -94,27 +88,6 @@ class Listing(Named):
             models.Index(fields=("product_id", "sort", "id"), name="listing_product"),
             models.Index(fields=("code",), name="listing_code"),
         )
-
-
-class RuleScope(models.TextChoices):
-    SHOP = "SHOP", _("The whole shop")
-    CATEGORY = "CATEGORY", _("A category")
-    PRODUCT = "PRODUCT", _("A product")
-    SKU = "SKU", _("One SKU")
-
-
-class RuleKind(models.TextChoices):
-    PERCENT = "PERCENT", _("Percent on the supply price")
-    FIXED = "FIXED", _("An amount on the supply price")
-    PRICE = "PRICE", _("A price")
-    SUGGESTED = "SUGGESTED", _("The suggested price")
-
-
-class Rounding(models.TextChoices):
-    NONE = "NONE", _("To the cent")
-    TENTH = "TENTH", _("Up to 0.1")
-    WHOLE = "WHOLE", _("Up to a whole")
-    NINES = "NINES", _("Up to …9.9")
 
 
 class MarkupRule(models.Model):

@@ -20,7 +20,10 @@ SECRET_VARIABLE = "KAMENG_TESTPAY_SECRET"
 @click.option("--port", type=click.IntRange(0, 65_535), default=8600, show_default=True, help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option(
-    "--data", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder that its state lives in."
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="The folder that its state lives in.",
 )
 @click.option("--public-url", default="", help="How browsers reach it, when that is not http://HOST:PORT.")
 def testpay(port: int, host: str, data: Path, public_url: str) -> None:

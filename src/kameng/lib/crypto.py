@@ -121,7 +121,7 @@ class KeyRing:
         return sealed.key_version != self.current
 
     def rotate(self, sealed: Sealed, aad: bytes) -> Sealed:
-        """The same plaintext under the current key; the same object when it is there already. Raises: CodeUnreadable."""
+        """The same plaintext under the current key; the same object when it is so already. Raises: CodeUnreadable."""
         return self.encrypt(self.decrypt(sealed, aad), aad) if self.needs_rotation(sealed) else sealed
 
     def blind_index(self, plaintext: str) -> bytes:

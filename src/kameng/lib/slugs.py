@@ -1,7 +1,7 @@
 """Shop addresses: the label before the platform's domain, as in `lucky-card.example.com`.
 
-What is typed is normalised first (NFKC, lower case, outer white space), so that a full-width or upper-case address works;
-then what could not be a plain host label, or could pass for somebody else's, is refused in words that say what to do.
+What is typed is normalised first (NFKC, lower case, outer white space), so that a full-width address works; then
+what is no plain host label, or could pass for somebody else's, is refused in words that say what to do.
 """
 
 from __future__ import annotations

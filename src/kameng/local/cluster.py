@@ -13,6 +13,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 OWNER = "kameng_owner"
 APP = "kameng_app"
 DATABASE = "kameng"
+MAINTENANCE = ("postgres", "template1")  # Nobody but the superuser has business there.
 
 
 def prepare_cluster(conn: Connection, *, owner_password: str, app_password: str) -> None:
@@ -70,6 +71,7 @@ def closing_statements(*, owner: str, database: str) -> list[sql.Composed]:
     Without `set_config` no SELECT changes role or search_path; without plpgsql no DO block runs one; without TEMP no
     temporary table stands in front of a real one.
     """
+    entering = () if database in MAINTENANCE else ("GRANT CONNECT ON DATABASE {database} TO {owner}, {app}",)
     names = {"owner": sql.Identifier(owner), "app": sql.Identifier(APP), "database": sql.Identifier(database)}
     return [
         sql.SQL(text).format(**names)
@@ -81,6 +83,6 @@ def closing_statements(*, owner: str, database: str) -> list[sql.Composed]:
             "REVOKE ALL ON SCHEMA public FROM PUBLIC",
             "GRANT ALL ON SCHEMA public TO {owner} WITH GRANT OPTION",
             "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
-            "GRANT CONNECT ON DATABASE {database} TO {owner}, {app}",
+            *entering,
         )
     ]

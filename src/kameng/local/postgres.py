@@ -43,7 +43,7 @@ max_connections = 200
 superuser_reserved_connections = 5
 password_encryption = 'scram-sha-256'
 fsync = {fsync}
-synchronous_commit = {fsync}
+synchronous_commit = on
 full_page_writes = {fsync}
 shared_buffers = '256MB'
 work_mem = '16MB'
@@ -313,14 +313,14 @@ class EmbeddedPostgres:
         while self.is_alive():
             try:
                 psycopg2.connect(self.superuser_url("postgres"), connect_timeout=5).close()
+                if self._process is not None and self._recorded_pid() == self._process.pid:
+                    return True  # It was ours that answered.
             except psycopg2.OperationalError as error:
                 if "authentication failed" in str(error):
                     raise LocalError(f"{self._state_file} does not fit the database in {self.cluster}.") from error
                 if time.monotonic() > deadline:
                     raise LocalError(f"The database does not answer: {error}\n{self._log_end()}") from error
-                time.sleep(0.05)
-            else:
-                return True
+            time.sleep(0.05)
         return False
 
     def _prepare(self) -> None:

@@ -127,7 +127,9 @@ class TestpayApp:
             code = error.code if isinstance(error, TestpayError) else "other"
             status = error.status if isinstance(error, TestpayError) else 422
             known = words(language)
-            return self._html(status, pages.message(language, "refused", known.get(f"err_{code}", known["err_other"]), payment))
+            return self._html(
+                status, pages.message(language, "refused", known.get(f"err_{code}", known["err_other"]), payment)
+            )
         wish = pages.request_of(row)
         return redirect(wish["cancel_url"] if action is Action.CANCEL else wish["return_url"])
 

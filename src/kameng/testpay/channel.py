@@ -134,7 +134,16 @@ class Channel:
             now = self._clock()
             self._store.run(
                 "INSERT INTO refund VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (refund, request.payment, account, request.refund_id, digest, request.amount_minor, request.reason, now),
+                (
+                    refund,
+                    request.payment,
+                    account,
+                    request.refund_id,
+                    digest,
+                    request.amount_minor,
+                    request.reason,
+                    now,
+                ),
             )
             self._store.run(
                 "INSERT INTO fact VALUES (?, ?, ?, 'REFUNDED', ?, 0, '', ?, ?)",
@@ -145,9 +154,7 @@ class Channel:
 
     def find_refund(self, account: str, refund_id: str) -> dict[str, Any]:
         """A refund by the merchant's id. Raises TestpayError 404."""
-        row = self._store.row(
-            "SELECT * FROM refund WHERE account = ? AND merchant_refund_id = ?", (account, refund_id)
-        )
+        row = self._store.row("SELECT * FROM refund WHERE account = ? AND merchant_refund_id = ?", (account, refund_id))
         if row is None:
             raise TestpayError(404, "not_found", "There is no such refund.")
         return self._refund_view(row)

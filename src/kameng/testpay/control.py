@@ -1,13 +1,13 @@
 """`/control`: what tests and demonstrations do to the channel, with `Authorization: Bearer <master secret>`.
 
-    POST /control/switches                     {"duplicate": true, …} for payments without switches of their own
-    POST /control/payments/tp_…/switches       {"delay_s": 30, "reorder": true, "hold": true, "drop": true}
-    POST /control/payments/tp_…/act            {"action": "pay", "method": "card", "delay_s": 0, "amount_minor": 0}
-    POST /control/payments/tp_…/release        let held notices go
-    POST /control/payments/tp_…/send-again     every notice once more
-    GET  /control/payments/tp_…                the payment with its switches, notices and tries
-    GET  /control/find?account=…&payment_id=…  the channel's id for a merchant's payment
-    GET  /control/payments?limit=50            the newest payments
+POST /control/switches                     {"duplicate": true, …} for payments without switches of their own
+POST /control/payments/tp_…/switches       {"delay_s": 30, "reorder": true, "hold": true, "drop": true}
+POST /control/payments/tp_…/act            {"action": "pay", "method": "card", "delay_s": 0, "amount_minor": 0}
+POST /control/payments/tp_…/release        let held notices go
+POST /control/payments/tp_…/send-again     every notice once more
+GET  /control/payments/tp_…                the payment with its switches, notices and tries
+GET  /control/find?account=…&payment_id=…  the channel's id for a merchant's payment
+GET  /control/payments?limit=50            the newest payments
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class Control:
             delay_s, amount_minor = float(wish.get("delay_s", 0)), int(wish.get("amount_minor", 0))
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             names = ", ".join(action.value for action in Action)
-            raise TestpayError(422, "invalid", f"action is one of {names}; delay_s and amount_minor are numbers") from error
+            raise TestpayError(
+                422, "invalid", f"action is one of {names}; delay_s and amount_minor are numbers"
+            ) from error
         if amount_minor < 0:
             raise TestpayError(422, "invalid", "amount_minor can't be negative")
         return self._channel.act(

@@ -57,7 +57,9 @@ def cashier(view: Mapping[str, Any], wish: Mapping[str, Any], settling: bool, la
 def message(language: str, key: str, said: str = "", payment: str = "") -> str:
     """A page that says one thing: `key` is its title among the words, `said` its sentence."""
     say = words(language)
-    back = f'<a class="button quiet" href="/pay/{payment}?lang={escape(language)}">{say["cashier"]}</a>' if payment else ""
+    back = (
+        f'<a class="button quiet" href="/pay/{payment}?lang={escape(language)}">{say["cashier"]}</a>' if payment else ""
+    )
     text = escape(said or say[f"{key}_said"])
     return _page(
         say[key], f'<main class="card result"><h1>{say[key]}</h1><p class="hint">{text}</p>{back}</main>', language
@@ -85,9 +87,9 @@ def _summary(view: Mapping[str, Any], wish: Mapping[str, Any], say: Mapping[str,
         f'<header class="summary"><div class="who"><span class="avatar" aria-hidden="true">{escape(initial)}</span>'
         f'<span class="name"><small>{say["pay_to"]}</small>{escape(merchant)}</span></div>'
         f'<p class="amount">{_money(view["amount_minor"], view["currency"])}</p>'
-        f'<dl><div><dt>{say["item"]}</dt><dd>{escape(wish["title"])}</dd></div>'
+        f"<dl><div><dt>{say['item']}</dt><dd>{escape(wish['title'])}</dd></div>"
         f'<div><dt>{say["order"]}</dt><dd class="mono">{escape(wish["order_number"])}</dd></div>'
-        f'<div><dt>{say["until"]}</dt><dd>{_moment(view["expires_at"])}</dd></div></dl></header>'
+        f"<div><dt>{say['until']}</dt><dd>{_moment(view['expires_at'])}</dd></div></dl></header>"
     )
 
 

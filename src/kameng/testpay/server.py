@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socketserver
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -47,20 +48,29 @@ class TestpayServer:
 
     __test__ = False
 
-    def __init__(self, *, folder: Path, master: str, host: str = "127.0.0.1", port: int = 0, public_url: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        master: str,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        public_url: str = "",
+        clock: Callable[[], float] = unix_now,
+    ) -> None:
         self._server = _Server((host, port), _Handler)
         self.port: int = self._server.server_port
         self.base_url = (public_url or f"http://{host}:{self.port}").rstrip("/")
-        self.app = TestpayApp(folder=folder, master=master, base_url=self.base_url)
+        self.app = TestpayApp(folder=folder, master=master, base_url=self.base_url, clock=clock)
         self._server.set_app(self.app)
+        self._clock = clock
         self._stopping = threading.Event()
-        self._threads = (
-            threading.Thread(target=self._server.serve_forever, name="testpay-http", daemon=True),
-            threading.Thread(target=self._rounds, name="testpay-rounds", daemon=True),
-        )
+        self._threads = [threading.Thread(target=self._serve, name="testpay-http", daemon=True)]
 
-    def start(self) -> None:
-        """Begin to answer and to send. The port is bound already, so no request can be refused from here on."""
+    def start(self, *, rounds: bool = True) -> None:
+        """Begin to answer and, with `rounds`, to send. The port is bound already: from here on it takes requests."""
+        if rounds:
+            self._threads.append(threading.Thread(target=self._rounds, name="testpay-rounds", daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -74,12 +84,15 @@ class TestpayServer:
         self._server.server_close()
         self.app.store.close()
 
+    def _serve(self) -> None:
+        self._server.serve_forever(poll_interval=0.05)
+
     def _rounds(self) -> None:
         while not self._stopping.is_set():
             self.app.notices.changed.wait(ROUND_S)
             self.app.notices.changed.clear()
             try:
-                self.app.tick(unix_now())
+                self.app.tick(self._clock())
             except Exception:  # One bad round must not end all later ones; what it left undone is still due.
                 logger.exception("testpay.round.failed")
                 self._stopping.wait(ROUND_S)

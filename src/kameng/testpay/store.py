@@ -105,7 +105,9 @@ class Store:
         self._connection = sqlite3.connect(folder / "testpay.sqlite3", isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")  # Safe against kill -9; the last second, not power loss.
+        self._connection.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # Safe against kill -9; the last second, not power loss.
         self._connection.execute("PRAGMA foreign_keys = ON")
         self._connection.executescript(SCHEMA)
 

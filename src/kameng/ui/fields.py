@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django import forms
@@ -82,20 +83,13 @@ def view_of(field: BoundField, *, label: str, help: str, kind: str, attrs: dict[
         choices=(),
     )
     if chosen in {"radios", "cards", "checks"}:
-        return FieldView(**{**base.__dict__, "choices": _choices(field)})
-    shown: dict[str, Any] = {"id": element_id, **attrs, "class": f"{_CSS.get(chosen, 'k-input')} {attrs.get('class', '')}".strip()}
-    if base.described_by:
-        shown["aria-describedby"] = base.described_by
-    if errors:
-        shown["aria-invalid"] = "true"
-    if chosen == "switch":
-        shown["role"] = "switch"
-    if chosen == "password":
-        shown.setdefault("autocomplete", "current-password")
+        return replace(base, choices=_choices(field))
+    shown: dict[str, Any] = {"id": element_id, **attrs}
+    _mark(shown, base)
     if chosen == "text" and isinstance(field.field, (forms.IntegerField, forms.DecimalField)):
         shown["class"] += " k-num"
         shown.setdefault("inputmode", "numeric" if not isinstance(field.field, (forms.DecimalField, forms.FloatField)) else "decimal")
-    return FieldView(**{**base.__dict__, "control": field.as_widget(attrs=shown)})
+    return replace(base, control=field.as_widget(attrs=shown))
 
 
 def _choices(field: BoundField) -> tuple[dict[str, Any], ...]:
@@ -103,9 +97,7 @@ def _choices(field: BoundField) -> tuple[dict[str, Any], ...]:
     rows: list[dict[str, Any]] = []
     for number, sub in enumerate(field.subwidgets):
         data = sub.data
-        label = data["label"]
-        parts = tuple(label) if isinstance(label, (tuple, list)) else (label,)
-        title, text, aside = (*parts, "", "")[:3]
+        title, text, aside = _three(data["label"])
         rows.append(
             {
                 "id": data["attrs"].get("id") or f"id_{field.html_name}_{number}",
@@ -121,3 +113,106 @@ def _choices(field: BoundField) -> tuple[dict[str, Any], ...]:
             }
         )
     return tuple(rows)
+
+
+_INPUTS: dict[str, type[forms.Widget]] = {
+    "text": forms.TextInput,
+    "textarea": forms.Textarea,
+    "checkbox": forms.CheckboxInput,
+    "switch": forms.CheckboxInput,
+    "password": forms.PasswordInput,
+    "file": forms.FileInput,
+    "hidden": forms.HiddenInput,
+    "select": forms.Select,
+}
+
+
+def plain_view(
+    *,
+    kind: str,
+    type: str,
+    name: str,
+    value: object,
+    id: str,
+    label: str,
+    help: str,
+    error: str,
+    required: bool,
+    checked: bool,
+    options: Iterable[Any] | None,
+    attrs: dict[str, Any],
+) -> FieldView:
+    """A field without a Django form behind it. `options` are (value, label) pairs; a label of three parts makes a card."""
+    chosen = kind or (type if type in _INPUTS else "select" if options is not None else "text")
+    element_id = id or f"id_{name}"
+    base = FieldView(
+        kind=chosen,
+        id=element_id,
+        name=name,
+        label=str(label),
+        help=str(help),
+        errors=(str(error),) if error else (),
+        required=required,
+        control="",
+        choices=(),
+    )
+    shown: dict[str, Any] = {"id": element_id, **attrs}
+    if required:
+        shown["required"] = True
+    if chosen in {"radios", "cards", "checks"}:
+        return replace(base, choices=_plain_choices(name, value, options or (), element_id, many=chosen == "checks"))
+    _mark(shown, base)
+    widget_class = _INPUTS.get(chosen, forms.TextInput)
+    if widget_class is forms.Select:
+        widget: forms.Widget = forms.Select(choices=list(options or ()))
+    else:
+        widget = widget_class()
+    if widget_class is forms.TextInput:
+        shown["type"] = type
+        if type == "number":
+            shown["class"] += " k-num"
+    if widget_class is forms.CheckboxInput:
+        shown.update({"value": value or "on"} | ({"checked": True} if checked else {}))
+        return replace(base, control=widget.render(name, None, attrs=shown))
+    return replace(base, control=widget.render(name, value, attrs=shown))
+
+
+def _mark(shown: dict[str, Any], view: FieldView) -> None:
+    """Adds to a control's attributes its class and what ties it to its help and errors."""
+    shown["class"] = f"{_CSS.get(view.kind, 'k-input')} {shown.get('class', '')}".strip()
+    if view.described_by:
+        shown["aria-describedby"] = view.described_by
+    if view.errors:
+        shown["aria-invalid"] = "true"
+    if view.kind == "switch":
+        shown["role"] = "switch"
+    if view.kind == "password":
+        shown.setdefault("autocomplete", "current-password")
+
+
+def _plain_choices(name: str, value: object, options: Iterable[Any], element_id: str, *, many: bool) -> tuple[dict[str, Any], ...]:
+    chosen = {str(one) for one in value} if many and isinstance(value, (list, tuple, set)) else {str(value)}
+    rows = []
+    for number, (option, label) in enumerate(options):
+        title, text, aside = _three(label)
+        rows.append(
+            {
+                "id": f"{element_id}_{number}",
+                "name": name,
+                "value": option,
+                "checked": str(option) in chosen,
+                "title": title,
+                "text": text,
+                "aside": aside,
+                "required": False,
+                "disabled": False,
+                "type": "checkbox" if many else "radio",
+            }
+        )
+    return tuple(rows)
+
+
+def _three(label: Any) -> tuple[Any, Any, Any]:
+    parts = tuple(label) if isinstance(label, (tuple, list)) else (label,)
+    title, text, aside = (*parts, "", "")[:3]
+    return title, text, aside

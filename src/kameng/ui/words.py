@@ -6,6 +6,7 @@ from django.utils.translation import gettext
 
 # Modules that a page may import as "kameng/<name>"; behaviours.js loads them when it finds their attribute.
 MODULE_FILES = (
+    "behaviours",
     "chart",
     "copy",
     "dialog",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -125,3 +126,17 @@ def unanswered(provider: str, status: int, method: str) -> ProviderError:
         unknown=not reading,
         provider=provider,
     )
+
+
+@contextmanager
+def understood(provider: str, *, writing: bool) -> Iterator[None]:
+    """Around the reading of an answer: one that lacks what is documented is as good as none."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ProviderError(
+            f"{provider} answered with something else than it documents: {type(error).__name__}: {error}",
+            retryable=not writing,
+            unknown=writing,
+            provider=provider,
+        ) from error

@@ -41,6 +41,7 @@ class FactKind(enum.StrEnum):
 
     PAID = "PAID"  # Came in.
     REFUNDED = "REFUNDED"  # Went back to the buyer by our wish.
+    REFUND_FAILED = "REFUND_FAILED"  # Came back to us: the buyer's bank would not take a refund that had gone out.
     DISPUTED = "DISPUTED"  # Taken from us while the buyer's bank looks into it.
     DISPUTE_CLOSED = "DISPUTE_CLOSED"  # The bank decided: `amount_minor` came back to us, 0 when it was lost.
 
@@ -209,7 +210,7 @@ class RefundState:
 
 @dataclass(frozen=True, slots=True)
 class BillLine:
-    """One line of the channel's own bill: signed amounts, seen from the merchant; `net_minor` is the amount less the fee.
+    """One line of the channel's own bill: signed amounts, seen from the merchant; `net_minor` is amount less fee.
 
     `channel_fact_id` is the same id that the MoneyFact of this movement carries. The currency is the one the
     channel settles in. `payment_id` and `refund_id` are ours, "" where the bill does not name them.
@@ -365,7 +366,7 @@ class PaymentChannel(Protocol):
         ...
 
     def bill(self, *, account: MerchantAccount, day: date) -> Iterator[BillLine]:
-        """Every movement of `day` (in `bill_zone`), oldest first, streamed. Raises: ProviderError, also midway."""
+        """Every movement of `day` (in `bill_zone`), in the channel's order. Raises: ProviderError, also midway."""
         ...
 
 

@@ -144,7 +144,7 @@ class Lines:
         self.original_encoding = found
         self._end = b"\n"
         first = self._first_text()
-        if "\x00" in first:
+        if "\x00" in first and not source.encoding:
             raise not_a_table()
         if "\n" not in first and "\r" in first:  # Old Macintosh line ends.
             self._end = b"\r"

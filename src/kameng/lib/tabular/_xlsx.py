@@ -32,8 +32,9 @@ EXCEL_ROWS = 1_048_576
 EXACT_INTEGERS = 10**15  # Excel keeps 15 digits; the sixteenth of a card number has become a zero.
 # What openpyxl, zipfile and expat raise for a damaged file: they check as they read, each in its own way.
 _BROKEN = (
-    zipfile.BadZipFile, InvalidFileException, zlib.error, struct.error, EOFError, OSError, KeyError, ValueError, TypeError,
-    IndexError, AttributeError, SyntaxError, OverflowError, NotImplementedError, RuntimeError, AssertionError,
+    zipfile.BadZipFile, InvalidFileException, zlib.error, struct.error, EOFError, OSError, KeyError,
+    ValueError, TypeError, IndexError, AttributeError, SyntaxError, OverflowError, NotImplementedError, RuntimeError,
+    AssertionError,
 )  # fmt: skip
 
 
@@ -43,7 +44,8 @@ class XlsxSource:
     def __init__(self, source: ByteSource) -> None:
         self.warnings: list[Sentence] = []
         self._row = 0
-        stream = source.stream if source.seekable else _spooled(source)
+        self._spool = None if source.seekable else _spooled(source)
+        stream = self._spool or source.stream
         stream.seek(0)
         _check_container(stream)
         stream.seek(0)
@@ -82,6 +84,8 @@ class XlsxSource:
             raise _broken() from error
         finally:
             self._book.close()
+            if self._spool is not None:
+                self._spool.close()
 
     def _sheet_rows(self, sheet: Any) -> Iterator[RawRow]:
         for number, row in enumerate(sheet.iter_rows(), start=1):

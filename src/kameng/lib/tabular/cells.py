@@ -27,6 +27,7 @@ BLANKS = _WHITE + " \u205f\u2060\u3000\ufeff\u00ad\u180e"
 _NUMBER = re.compile(
     r"[+-]?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE
 )
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # All but tab and line break.
 _SLUG_CODE = re.compile(r"[A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?", re.ASCII)
 
 
@@ -62,7 +63,7 @@ def text(max_length: int, *, multiline: bool = False) -> CellParser:
             raise CellRefused(problem, _("Shorten it."), "cell_too_long")
         if not multiline and "\n" in value:
             raise CellRefused(_("The text has a line break."), _("Write it on one line."), "cell_line_break")
-        if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t" for char in value):
+        if _CONTROL.search(value):
             cure = _("Type the cell again by hand.")
             raise CellRefused(_("The text has an invisible control character."), cure, "cell_control_character")
         return value
@@ -98,8 +99,8 @@ def unit_price(*, maximum: Decimal = MAX_UNIT_PRICE, zero: bool = False) -> Cell
         if value == 0 and not zero:
             raise CellRefused(_("A price can't be zero."), _("Write the price of one piece."), "price_zero")
         if value > maximum:
-            problem = worded(_("The price is above %(max)s."), max=f"{maximum:,f}")
-            raise CellRefused(problem, _("See whether a column has slipped or a point is missing."), "price_absurd")
+            too_high = worded(_("The price is above %(max)s."), max=f"{maximum:,f}")
+            raise CellRefused(too_high, _("See whether a column has slipped or a point is missing."), "price_absurd")
         return value
 
     return parse

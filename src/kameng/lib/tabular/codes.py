@@ -24,7 +24,7 @@ from kameng.lib.tabular._xlsx import OLE_MARK, ZIP_MARK
 from kameng.lib.tabular.errors import FileEmpty, HeaderRefused
 from kameng.lib.tabular.reader import Column, TabularReader, folded_heading, open_source
 from kameng.lib.tabular.report import Report, RowError
-from kameng.lib.words import Sentence, worded
+from kameng.lib.words import Sentence, shorten, worded
 
 CODE_BYTES = 4 * 1024
 CODE_LIMITS = Limits(file_bytes=1024 * 1024 * 1024, rows=5_000_000)
@@ -187,7 +187,7 @@ _HEADINGS = frozenset(folded_heading(heading) for heading in (*CODE_HEADINGS, *P
 
 
 def _refused(number: int, column: str, code: str, problem: Sentence, cure: Sentence, error_code: str) -> RowError:
-    return RowError(number, column, mask(code), problem, cure, error_code)
+    return RowError(number, column, shorten(mask(code)), problem, cure, error_code)
 
 
 def _undecodable(number: int, lines: Lines) -> RowError:

@@ -32,8 +32,8 @@ class Column:
 
     `name` is the key in the row and the heading of exports; `aliases` are other headings, in any language, compared
     without regard to case, spaces, and remarks in brackets. `required`: the column must be there and its cells not
-    blank; otherwise a blank or absent cell is `default`. `ignored` columns may be there (exports have them) and are not read.
-    `secret` values do not show in reports.
+    blank; otherwise a blank or absent cell is `default`. `ignored` columns may be there (exports have them) and are
+    not read. `secret` values do not show in reports.
     """
 
     name: str

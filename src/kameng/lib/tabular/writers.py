@@ -76,8 +76,14 @@ def write_xlsx(headers: Sequence[str], rows: Iterable[Iterable[object]], out: Bi
     sheet.freeze_panes = "A2"
     sheet.append([_xlsx_text(sheet, header) for header in headers])
     count = 0
-    for count, row in enumerate(rows, start=1):
-        sheet.append([_xlsx_cell(sheet, value, count + 1) for value in row])
+    try:
+        for count, row in enumerate(rows, start=1):
+            sheet.append([_xlsx_cell(sheet, value, count + 1) for value in row])
+    except BaseException:
+        # openpyxl writes to a temporary file, which it only takes away when the workbook is saved.
+        sheet.close()
+        sheet._writer.cleanup()
+        raise
     book.save(out)
     return count
 

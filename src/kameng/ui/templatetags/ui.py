@@ -10,6 +10,7 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.core.paginator import Page
 from django.forms.boundfield import BoundField
 from django.template.base import VariableDoesNotExist
 from django.templatetags.static import static
@@ -22,7 +23,6 @@ from kameng.ui import drawing, fields, icons, theme, times, tones, words
 
 register = template.Library()
 BLANK = "\u2013"  # Nothing there: an en dash, so that a column keeps its shape.
-MODULES = ("behaviours", "toast")  # What other modules import by name; the rest is loaded by behaviours when a page needs it.
 
 
 @register.filter
@@ -110,7 +110,7 @@ def html_attrs(attrs: Mapping[str, Any], css: str = "", **more: Any) -> SafeStri
 
     Cotton's own `{{ attrs }}` is not escaped; components use this.
     """
-    given = {**more, **dict(attrs.attrs_dict() if hasattr(attrs, "attrs_dict") else attrs)}
+    given = {**more, **_plain(attrs)}
     css_all = f"{css} {given.pop('class', '') or ''}".strip()
     pairs = {"class": css_all, **given} if css_all else given
     return format_html_join(
@@ -127,8 +127,66 @@ def html_attrs(attrs: Mapping[str, Any], css: str = "", **more: Any) -> SafeStri
 @register.simple_tag
 def field_view(field: BoundField, attrs: Any, label: str = "", help: str = "", kind: str = "") -> fields.FieldView:
     """What `<c-field>` draws of a BoundField."""
-    given = dict(attrs.attrs_dict() if hasattr(attrs, "attrs_dict") else attrs or {})
-    return fields.view_of(field, label=label, help=help, kind=kind, attrs=given)
+    return fields.view_of(field, label=label, help=help, kind=kind, attrs=_plain(attrs))
+
+
+@register.simple_tag
+def plain_field(attrs: Any, **given: Any) -> fields.FieldView:
+    """What `<c-field>` draws without a form behind it."""
+    given["required"], given["checked"] = bool(given["required"]), bool(given["checked"])
+    return fields.plain_view(attrs=_plain(attrs), **given)
+
+
+@register.simple_tag
+def button_attrs(
+    attrs: Any, *, kind: str, size: str, block: Any, square: Any, loading: Any, href: str, type: str, disabled: Any, label: str
+) -> SafeString:
+    """Attributes of `<c-button>`: a link when it has an address and may be used, a button otherwise."""
+    css = ["k-btn", f"k-btn-{kind}", f"k-btn-{size}", *(["k-btn-block"] if block else []), *(["k-btn-square"] if square else [])]
+    state: dict[str, Any] = {"href": href} if href and not disabled else {"type": type, "disabled": bool(disabled)}
+    if loading:
+        state |= {"data-loading": True, "aria-busy": "true"}
+    if square and label:
+        state |= {"aria-label": label, "title": label}
+    return html_attrs(attrs, " ".join(css), **state)
+
+
+@register.simple_tag
+def page_numbers(page: Page[Any]) -> list[int | str]:
+    """Numbers of a paged list around the present one, "…" for those left out."""
+    numbers = page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1)
+    return ["…" if number == page.paginator.ELLIPSIS else number for number in numbers]
+
+
+@register.simple_tag(takes_context=True)
+def sort_link(context: template.Context, key: str, default: str = "") -> dict[str, str]:
+    """Address and present direction of a sortable column: `?sort=price`, then `?sort=-price`, then back.
+
+    Args:
+        default: The list's own order ("-created"), which stands when the address says none.
+    """
+    present = context["request"].GET.get("sort", default)
+    direction = "ascending" if present == key else "descending" if present == f"-{key}" else ""
+    return {"url": query_string(context, sort=f"-{key}" if direction == "ascending" else key), "direction": direction}
+
+
+@register.simple_tag
+def trend_of(change_bps: int | str | None, good: str = "up") -> dict[str, str] | None:
+    """Words, arrow and tone of a change in ten-thousandths; None draws nothing. `good`: "up", "down" or "none"."""
+    if change_bps is None or change_bps == "":
+        return None
+    change = int(change_bps)
+    if change == 0:
+        return {"text": bps(0), "icon": "minus", "tone": "neutral"}
+    up = change > 0
+    tone = "neutral" if good == "none" else "success" if up == (good == "up") else "danger"
+    return {"text": f"+{bps(change)}" if up else bps(change), "icon": "trend-up" if up else "trend-down", "tone": tone}
+
+
+@register.simple_tag
+def repeat(times: int) -> range:
+    """So many turns for `{% for %}`."""
+    return range(int(times))
 
 
 @register.simple_tag
@@ -207,6 +265,11 @@ def htmx_config(context: template.Context) -> SafeString:
         ],
     }
     return format_html('<meta name="htmx-config" content="{}">', json.dumps(config))
+
+
+def _plain(attrs: Any) -> dict[str, Any]:
+    """A component's attributes without those that it declared as its own."""
+    return dict(attrs.attrs_dict() if hasattr(attrs, "attrs_dict") else attrs or {})
 
 
 def _nonce(context: template.Context) -> str:

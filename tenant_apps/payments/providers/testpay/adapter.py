@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from kameng.lib.clock import utc_now
 from kameng.testpay import keys
@@ -78,29 +78,37 @@ class TestpayAdapter:
             "metadata": dict(request.metadata),
         }
         data = self._call(account, "POST", "/v1/payments", body)
-        return CreatedPayment(
-            channel_ref=data["id"],
-            redirect_url=data["url"],
-            qr_text=data["url"],
-            expires_at=from_timestamp(data["expires_at"]),
-            raw=data,
-        )
+        with _http.understood(NAME, writing=True):
+            return CreatedPayment(
+                channel_ref=data["id"],
+                redirect_url=data["url"],
+                qr_text=data["url"],
+                expires_at=from_timestamp(data["expires_at"]),
+                raw=data,
+            )
 
     def query(
         self, *, account: MerchantAccount, payment_id: str, channel_ref: str = "", sent_at: datetime | None = None
     ) -> ChannelState:
         """See the contract; `sent_at` is not needed here, the channel finds a payment by our id at any time."""
-        path = f"/v1/payments/{channel_ref}" if channel_ref else f"/v1/payments?{urlencode({'payment_id': payment_id})}"
+        if channel_ref:
+            target = f"/v1/payments/{quote(channel_ref, safe='')}"
+        else:
+            target = f"/v1/payments?{urlencode({'payment_id': payment_id})}"
         try:
-            return _state(self._call(account, "GET", path))
+            data = self._call(account, "GET", target)
         except ChannelRefused as refusal:
             if refusal.code == "not_found":
                 return ChannelState(ChannelStatus.NOT_FOUND, payment_id=payment_id, channel_ref=channel_ref)
             raise
+        with _http.understood(NAME, writing=False):
+            return _state(data)
 
     def close(self, *, account: MerchantAccount, payment_id: str, channel_ref: str) -> ChannelState:
         """See the contract."""
-        return _state(self._call(account, "POST", f"/v1/payments/{channel_ref}/close", {}))
+        data = self._call(account, "POST", f"/v1/payments/{quote(channel_ref, safe='')}/close", {})
+        with _http.understood(NAME, writing=True):
+            return _state(data)
 
     def verify_callback(
         self, *, account: MerchantAccount, headers: Mapping[str, str], body: bytes, now: datetime
@@ -144,7 +152,9 @@ class TestpayAdapter:
             "currency": currency,
             "reason": reason[:200],
         }
-        return _refund(self._call(account, "POST", "/v1/refunds", body))
+        data = self._call(account, "POST", "/v1/refunds", body)
+        with _http.understood(NAME, writing=True):
+            return _refund(data)
 
     def query_refund(
         self,
@@ -157,11 +167,13 @@ class TestpayAdapter:
     ) -> RefundState:
         """See the contract."""
         try:
-            return _refund(self._call(account, "GET", f"/v1/refunds?{urlencode({'refund_id': refund_id})}"))
+            data = self._call(account, "GET", f"/v1/refunds?{urlencode({'refund_id': refund_id})}")
         except ChannelRefused as refusal:
             if refusal.code == "not_found":
                 return RefundState(RefundStatus.NOT_FOUND, refund_id, "", 0, "", None)
             raise
+        with _http.understood(NAME, writing=False):
+            return _refund(data)
 
     def bill(self, *, account: MerchantAccount, day: date) -> Iterator[BillLine]:
         """See the contract; a thousand lines to a page."""
@@ -169,8 +181,9 @@ class TestpayAdapter:
         while True:
             query = urlencode({"day": day.isoformat(), "after": after})
             page = self._call(account, "GET", f"/v1/bill?{query}")
-            yield from map(_bill_line, page["lines"])
-            after = page["after"]
+            with _http.understood(NAME, writing=False):
+                lines, after = [_bill_line(line) for line in page["lines"]], int(page["after"])
+            yield from lines
             if not after:
                 return
 

@@ -1,0 +1,77 @@
+"""What the channels said about money: recorded once, and belonging to whoever announced the payment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from kameng.lib.ids import public_id
+from shared_apps.receipts.models import Receipt
+from shared_apps.receipts.types import Fact, ReceiptInfo
+
+_COLUMNS = (
+    "r.id, r.public_id, r.account_id, r.channel, r.kind, r.payment_id, r.channel_ref, r.substation_id, "
+    "coalesce(s.schema_name, ''), r.order_number, r.amount_minor, r.currency, r.fee_minor, r.occurred_at, "
+    "r.refund_id, r.detail, r.used_for"
+)
+# A payment counts for the order that announced it on this very account: a callback of another account that names it
+# belongs to nobody.
+_RECORD = f"""
+WITH who AS (
+    SELECT a.substation_id, a.order_number FROM receipts_announced a
+    WHERE a.payment_id = %(payment_id)s AND a.account_id = %(account_id)s
+), r AS (
+    INSERT INTO receipts_receipt (public_id, account_id, channel, fact_id, kind, payment_id, channel_ref,
+        substation_id, order_number, amount_minor, currency, fee_minor, refund_id, detail, occurred_at, recorded_at,
+        used_for)
+    SELECT %(public_id)s, %(account_id)s, %(channel)s, %(fact_id)s, %(kind)s, %(payment_id)s, %(channel_ref)s,
+        w.substation_id, coalesce(w.order_number, ''), %(amount_minor)s, %(currency)s, %(fee_minor)s, %(refund_id)s,
+        %(detail)s, %(occurred_at)s, %(now)s, ''
+    FROM (SELECT 1) one LEFT JOIN who w ON true
+    ON CONFLICT (account_id, fact_id) DO NOTHING
+    RETURNING *
+)
+SELECT {_COLUMNS} FROM r LEFT JOIN tenants_substation s ON s.id = r.substation_id
+"""
+_READ = f"SELECT {_COLUMNS} FROM receipts_receipt r LEFT JOIN tenants_substation s ON s.id = r.substation_id WHERE "
+
+
+def record_fact(*, fact: Fact, now: datetime) -> ReceiptInfo:
+    """Append a fact, or find it. One statement when it is new; main scope, in the caller's transaction.
+
+    Race: the same fact told by two callbacks at once. The second insert waits for the first one's commit, writes
+    nothing, and reads what the first did with it.
+    """
+    params: dict[str, Any] = {
+        "public_id": public_id("rcp"), "account_id": fact.account_id, "channel": fact.channel, "fact_id": fact.fact_id,
+        "kind": fact.kind, "payment_id": fact.payment_id[:30], "channel_ref": fact.channel_ref[:120],
+        "amount_minor": fact.amount_minor, "currency": fact.currency, "fee_minor": fact.fee_minor,
+        "refund_id": fact.refund_id[:30], "detail": fact.detail[:60], "occurred_at": fact.occurred_at, "now": now,
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(_RECORD, params)
+        row = cursor.fetchone()
+        fresh = row is not None
+        if row is None:
+            cursor.execute(_READ + "r.account_id = %s AND r.fact_id = %s", [fact.account_id, fact.fact_id])
+            row = cursor.fetchone()
+    assert row is not None  # It conflicted, so it is there.
+    return ReceiptInfo(*row, fresh=fresh)
+
+
+def receipt(public_id_or_pk: str | int) -> ReceiptInfo:
+    """A receipt by its public id or its key. Main scope. Raises Receipt.DoesNotExist: a programmer's mistake."""
+    column = "r.public_id" if isinstance(public_id_or_pk, str) else "r.id"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_READ}{column} = %s", [public_id_or_pk])
+        row = cursor.fetchone()
+    if row is None:
+        raise Receipt.DoesNotExist(public_id_or_pk)
+    return ReceiptInfo(*row, fresh=False)
+
+
+def note_receipt(receipt_id: int) -> None:
+    """Mark a receipt that needs nothing further as seen. Main scope."""
+    Receipt.objects.filter(pk=receipt_id, used_for="").update(used_for="NOTED")

@@ -1,0 +1,25 @@
+"""What somebody sees who tried too many passwords."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from kameng.lib.errors import TooMany
+from kameng.web import errors
+
+COOL_OFF_S = 15 * 60
+
+
+def locked_out(request: HttpRequest, response: Any = None, credentials: Any = None, *_args: Any) -> HttpResponse:
+    """AXES_LOCKOUT_CALLABLE."""
+    return errors.refusal(
+        request,
+        TooMany(
+            _("Too many wrong passwords. Log-in from here is closed for 15 minutes; nothing else changed."),
+            code="locked_out",
+            details={"retry_after_s": COOL_OFF_S},
+        ),
+    )

@@ -1,0 +1,161 @@
+"""What surrounds every request, outermost first (see MIDDLEWARE in the settings)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.middleware.locale import LocaleMiddleware
+from django.shortcuts import render
+from django.urls import Resolver404, resolve
+from django.utils import translation
+
+from kameng.db.context import MAIN, pointed_at
+from kameng.lib.errors import DomainError
+from kameng.web import errors
+from kameng.web.transactions import owns_transactions
+from tenants import hosts
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+log = structlog.get_logger("web")
+
+
+class RequestContext:
+    """Give the request an id, bind it to the logs, and start from the main station's scope."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.request_id = secrets.token_hex(8)  # type: ignore[attr-defined]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
+        with pointed_at(MAIN):
+            response = self.get_response(request)
+        response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+        return response
+
+
+class TenantFromHost:
+    """Point the connection at the substation that the host names. An unknown host is nobody's: 404."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        host = request.get_host().rsplit(":", 1)[0].lower().rstrip(".")
+        if request.get_host().startswith("["):
+            host = request.get_host().rsplit("]", 1)[0] + "]"
+        request.tenant = None  # type: ignore[attr-defined]
+        if hosts.is_main(host):
+            request.urlconf = settings.PUBLIC_SCHEMA_URLCONF  # type: ignore[attr-defined]
+            return self.get_response(request)
+        tenant = hosts.substation_for(host)
+        if tenant is None:
+            with translation.override(translation.get_language_from_request(request)):
+                return HttpResponse(render(request, "web/no_shop.html", {"host": host}).content, status=404)
+        request.tenant = tenant  # type: ignore[attr-defined]
+        request.urlconf = settings.ROOT_URLCONF  # type: ignore[attr-defined]
+        structlog.contextvars.bind_contextvars(tenant=tenant.schema_name)
+        with pointed_at(tenant):
+            return self.get_response(request)
+
+
+class ContentSecurity:
+    """A nonce per request and a policy that lets nothing in from outside."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        nonce = request.csp_nonce = secrets.token_urlsafe(16)  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        if "Content-Security-Policy" not in response:
+            response["Content-Security-Policy"] = (
+                f"default-src 'self'; script-src 'self' 'nonce-{nonce}'; "
+                f"style-src 'self' 'nonce-{nonce}'; style-src-attr 'unsafe-inline'; "
+                "img-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; "
+                "frame-ancestors 'none'"
+            )
+        return response
+
+
+class ReaderLocale(LocaleMiddleware):
+    """The language that the reader chose (?lang=, kept in a cookie), else the shop's, else Chinese."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        wanted = request.GET.get("lang", "")
+        if wanted in dict(settings.LANGUAGES):
+            request.chosen_language = wanted  # type: ignore[attr-defined]
+            translation.activate(wanted)
+            request.LANGUAGE_CODE = wanted
+            return
+        cookie = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")
+        if cookie in dict(settings.LANGUAGES):
+            language = cookie
+        else:
+            header = request.headers.get("Accept-Language", "")
+            language = translation.get_language_from_request(request) if header else settings.LANGUAGE_CODE
+        translation.activate(language)
+        request.LANGUAGE_CODE = translation.get_language() or settings.LANGUAGE_CODE
+
+    def process_response(self, request: HttpRequest, response: Any) -> Any:
+        response.headers.setdefault("Content-Language", translation.get_language() or "")
+        chosen = getattr(request, "chosen_language", "")
+        if chosen:
+            response.set_cookie(settings.LANGUAGE_COOKIE_NAME, chosen, max_age=365 * 86400, samesite="Lax")
+        return response
+
+
+class RequestTransaction:
+    """The whole response is made in one transaction, READ ONLY for reading methods, rolled back on an error.
+
+    A view marked `own_transactions` is left alone.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        try:
+            match = resolve(request.path_info, urlconf=getattr(request, "urlconf", None))
+        except Resolver404:
+            match = None
+        if match is not None and owns_transactions(match.func):
+            return self.get_response(request)
+        wrapper: Any = connection
+        if request.method in READING:
+            wrapper.begin_read_only()
+        with transaction.atomic():
+            response = self.get_response(request)
+            if hasattr(response, "render") and callable(response.render) and not response.is_rendered:
+                response = response.render()
+            # A failed response's writes are undone; what a view refused has rolled itself back already.
+            if response.status_code >= 500 or getattr(request, "undo_writes", False):
+                transaction.set_rollback(True)
+        return response
+
+
+class DomainErrors:
+    """Turn a refusal that a view let through into a page, a fragment or JSON."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, DomainError):
+            request.undo_writes = True  # type: ignore[attr-defined]
+            log.info("web.request.refused", code=exception.code, status=exception.status)
+            return errors.refusal(request, exception)
+        if not isinstance(exception, Http404):
+            request.undo_writes = True  # type: ignore[attr-defined]
+        return None

@@ -1,0 +1,80 @@
+"""From a request's host to a substation; cached, and dropped from the cache when the substation changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.cache import cache
+
+from kameng.db.context import in_main
+from tenants.models import Domain, Substation
+
+CACHE_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class TenantInfo:
+    """What a request needs to know of its substation. Pickled into the cache."""
+
+    id: int
+    public_id: str
+    schema_name: str
+    slug: str
+    name: str
+    state: str
+    plan_code: str
+    supply_level: str
+    currency: str
+    suspended_reason: str
+    url: str
+
+
+def info_of(substation: Substation) -> TenantInfo:
+    """The cached form of a row whose plan is loaded."""
+    return TenantInfo(
+        id=substation.pk,
+        public_id=substation.public_id,
+        schema_name=substation.schema_name,
+        slug=substation.slug,
+        name=substation.name,
+        state=substation.state,
+        plan_code=substation.plan.code,
+        supply_level=substation.plan.supply_level,
+        currency=substation.currency,
+        suspended_reason=substation.suspended_reason,
+        url=substation.url,
+    )
+
+
+def is_main(host: str) -> bool:
+    """The base domain itself, its www, and the loopback addresses that a health check uses."""
+    return host in {settings.BASE_DOMAIN, f"www.{settings.BASE_DOMAIN}", "127.0.0.1", "[::1]"}
+
+
+def substation_for(host: str) -> TenantInfo | None:
+    """The substation behind a host name without port, or None. A miss is cached shortly, too."""
+    key = f"global:host:{host}"
+    found = cache.get(key)
+    if found is None:
+        substation = _look_up(host)
+        found = info_of(substation) if substation else False
+        cache.set(key, found, CACHE_SECONDS if found else 5)
+    return found or None
+
+
+def _look_up(host: str) -> Substation | None:
+    suffix = f".{settings.BASE_DOMAIN}"
+    with in_main():
+        rows = Substation.objects.select_related("plan").exclude(state="PROVISIONING")
+        if host.endswith(suffix):
+            return rows.filter(slug=host.removesuffix(suffix)).first()
+        domain = Domain.objects.filter(domain=host, verified_at__isnull=False).first()
+        return rows.filter(pk=domain.tenant_id).first() if domain else None
+
+
+def forget(substation: Substation) -> None:
+    """Drop every host of `substation` from the cache; call it on commit of a change."""
+    with in_main():
+        names = [substation.host, *Domain.objects.filter(tenant=substation).values_list("domain", flat=True)]
+    cache.delete_many([f"global:host:{name}" for name in names])

@@ -1,0 +1,109 @@
+"""Make a substation: an ordered list of steps (settings.PROVISIONING_STEPS), each safe to repeat.
+
+All or nothing, as its owner sees it: until the last step the substation is PROVISIONING, no host leads to it and no
+list shows it. A kill at any point leaves a state from which the same call goes on: a step that ran is run again and
+changes nothing. What is given up is closed with its schema, which no one else ever gets.
+
+Steps are called `step(substation, signup, now)`, in the order of the list; each opens its own transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from kameng.db.context import in_main
+from kameng.lib import clock
+from tenants import hosts, spares
+from tenants.models import Signup, SignupStep, SpareSchema, Substation, SyncFeed, SyncState
+from tenants.states import SpareState, StepState, SubstationState
+
+Step = Callable[[Substation, "Signup | None", datetime], None]
+
+
+def steps() -> list[tuple[str, Step]]:
+    """The configured steps by name."""
+    return [(path.rsplit(".", 1)[-1], import_string(path)) for path in settings.PROVISIONING_STEPS]
+
+
+def run(substation: Substation, signup: Signup | None = None, now: datetime | None = None) -> None:
+    """Run every step in order, noting each for the page that watches. Any step's error ends the run and is raised."""
+    at = now or clock.utc_now()
+    for position, (name, step) in enumerate(steps()):
+        if signup is not None:
+            _note(signup, position, name, StepState.RUNNING)
+        try:
+            step(substation, signup, at)
+        except Exception:
+            if signup is not None:
+                _note(signup, position, name, StepState.FAILED)
+            raise
+        if signup is not None:
+            _note(signup, position, name, StepState.DONE)
+
+
+def _note(signup: Signup, position: int, name: str, state: StepState) -> None:
+    now = clock.utc_now()
+    with in_main():
+        step, _ = SignupStep.objects.get_or_create(signup=signup, name=name, defaults={"position": position})
+        step.state = state
+        if state == StepState.RUNNING:
+            step.started_at, step.finished_at = now, None
+        else:
+            step.finished_at = now
+        step.save()
+
+
+def claim_schema(substation: Substation, signup: Signup | None, now: datetime) -> None:
+    """Take a ready schema; make one with the script when the pool is empty."""
+    with in_main():
+        taken = spares.take(substation.pk, now)
+        if taken is not None:
+            _belong(substation, taken)
+            return
+    script = spares.current_script()
+    made = spares.add_spare(script.version, script.sql)
+    with in_main():
+        # Race: another signup may take the schema that we just made. `take` then finds another, or this step
+        # is repeated; a spare too many is no loss.
+        taken = spares.take(substation.pk, now)
+        if taken is None:
+            raise RuntimeError(f"The spare {made.schema_name} was taken by another signup; the step is tried again.")
+        _belong(substation, taken)
+
+
+def _belong(substation: Substation, spare: SpareSchema) -> None:
+    substation.schema_name, substation.schema_version = spare.schema_name, spare.version
+    substation.save(update_fields=["schema_name", "schema_version"])
+    for feed in SyncFeed.values:
+        SyncState.objects.get_or_create(substation=substation, feed=feed)
+
+
+def go_live(substation: Substation, signup: Signup | None, now: datetime) -> None:
+    """Open the shop: from here on its host leads to it."""
+    with in_main():
+        row = Substation.objects.select_for_update().get(pk=substation.pk)
+        if row.state == SubstationState.PROVISIONING:
+            row.state, row.live_at = SubstationState.ACTIVE, now
+            row.save(update_fields=["state", "live_at"])
+        substation.state, substation.live_at = row.state, row.live_at
+    hosts.forget(substation)
+
+
+def schema_placeholder(public_id: str) -> str:
+    """What stands in `schema_name` until a schema is claimed: unique, and no schema's name."""
+    return f"none_{public_id}"[:63]
+
+
+def free_spares() -> int:
+    """How many signups the pool can serve at once."""
+    from tenants.template import schema_version
+
+    with in_main():
+        return SpareSchema.objects.filter(state=SpareState.READY, version=schema_version()).count()
+
+
+

@@ -1,0 +1,298 @@
+"""Self-service signup: apply, prove the mail address, watch the shop being made, land in its panel.
+
+States: VERIFYING → VERIFIED → PROVISIONING → LIVE; FAILED can be tried again; EXPIRED was never verified in time.
+The mail code opens the way; the signup's own token (a cookie, or the API's answer) says who may watch and finish it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.mail import send_mail
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from kameng.accounts.models import User
+from kameng.db.context import in_main
+from kameng.jobs import services as jobs
+from kameng.lib import clock
+from kameng.lib.errors import Invalid, Missing, Refused, TooMany
+from kameng.lib import slugs
+from tenants import provisioning
+from tenants.models import Plan, Signup, Substation
+from tenants.states import SignupState
+
+CODE_LIFE = timedelta(minutes=15)
+CODE_TRIES = 5
+CODE_SENDS = 4
+SIGNUP_LIFE = timedelta(days=1)
+MAX_ATTEMPTS = 6
+HOLDING = (SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
+
+
+class AddressTaken(Refused):
+    code = "address_taken"
+
+
+class WrongCode(Refused):
+    code = "wrong_code"
+
+
+class CodeExpired(Refused):
+    code = "code_expired"
+
+
+class NotVerified(Refused):
+    code = "not_verified"
+
+
+@dataclass(frozen=True)
+class Started:
+    """A fresh signup and the secret of whoever began it; the secret is not kept."""
+
+    signup: Signup
+    token: str
+
+
+def address_problem(slug: str) -> str:
+    """Why `slug` can't be had now, in words; empty when it is free."""
+    try:
+        clean = slugs.validate(slug)
+    except Invalid as error:
+        return str(error)
+    with in_main():
+        return _taken_message(clean) if is_taken(clean) else ""
+
+
+def is_taken(slug: str) -> bool:
+    """By a shop, or by a signup that holds it. Inside a main-station transaction."""
+    return (
+        Substation.objects.filter(slug=slug).exists()
+        or Signup.objects.filter(slug=slug, state__in=HOLDING).exists()
+    )
+
+
+def _taken_message(slug: str) -> str:
+    return _("%(address)s is taken. Choose another address.") % {"address": slug}
+
+
+def begin(
+    *, name: str, slug: str, plan_code: str, email: str, password: str, owner_name: str = "", preset: str = "",
+    accent: str = "", language: str = "zh-hans", ip: str = "", now: datetime | None = None,
+) -> Started:
+    """Check everything, write the signup, mail a six-digit code.
+
+    Raises Invalid with the field's name for what is wrong with a value, AddressTaken for a slug that is gone.
+    """
+    at = now or clock.utc_now()
+    name = " ".join(name.split())
+    if not 2 <= len(name) <= 40:
+        raise Invalid(_("The shop's name must have 2 to 40 characters."), code="name_length", field="name")
+    slug = slugs.validate(slug)
+    email = _checked_email(email)
+    _check_password(password, email, owner_name)
+    code, token = f"{secrets.randbelow(1_000_000):06d}", secrets.token_urlsafe(24)
+    with in_main():
+        plan = Plan.objects.filter(code=plan_code, active=True).first()
+        if plan is None:
+            raise Invalid(_("There is no such plan."), code="unknown_plan", field="plan")
+        if is_taken(slug):
+            raise AddressTaken(_taken_message(slug), field="slug")
+        signup = Signup(
+            name=name, slug=slug, plan=plan, email=email, owner_name=owner_name.strip()[:80], preset=preset[:20],
+            accent=accent[:7], language=language, password=make_password(password), ip=ip,
+            token_digest=_digest(token), code_expires_at=at + CODE_LIFE,
+        )
+        signup.code_digest = _code_digest(signup, code)
+        signup.save()
+        transaction.on_commit(lambda: _mail_code(signup, code))
+    return Started(signup, token)
+
+
+def _checked_email(email: str) -> str:
+    email = email.strip().lower()
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise Invalid(_("This is not an email address."), code="email_invalid", field="email") from error
+    return email
+
+
+def _check_password(password: str, email: str, owner_name: str) -> None:
+    try:
+        validate_password(password, User(email=email, name=owner_name))
+    except ValidationError as error:
+        raise Invalid(" ".join(error.messages), code="password_too_weak", field="password") from error
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _code_digest(signup: Signup, code: str) -> bytes:
+    """Keyed, so that a copy of the table does not give six digits away."""
+    return hmac.new(settings.SECRET_KEY.encode(), f"{signup.public_id}:{code}".encode(), hashlib.sha256).digest()
+
+
+def _mail_code(signup: Signup, code: str) -> None:
+    with translation.override(signup.language):
+        send_mail(
+            _("%(code)s is your Kameng code") % {"code": code},
+            _(
+                "Your code for opening %(shop)s is\n\n    %(code)s\n\nIt is good for 15 minutes. "
+                "If you did not ask for it, do nothing."
+            )
+            % {"code": code, "shop": signup.name},
+            None,
+            [signup.email],
+        )
+
+
+def find(public_id: str, token: str) -> Signup:
+    """The signup, for whoever has its token. Raises Missing for everybody else."""
+    with in_main():
+        signup = Signup.objects.select_related("plan", "substation__plan").filter(public_id=public_id).first()
+    if signup is None or not hmac.compare_digest(bytes(signup.token_digest), _digest(token)):
+        raise Missing(_("There is no such signup, or it was begun in another browser."))
+    return signup
+
+
+def resend(signup: Signup, now: datetime | None = None) -> None:
+    """A new code; the old one ends. Raises TooMany after the fourth."""
+    at = now or clock.utc_now()
+    code = f"{secrets.randbelow(1_000_000):06d}"
+    with in_main():
+        row = Signup.objects.select_for_update().get(pk=signup.pk)
+        if row.state != SignupState.VERIFYING:
+            raise Refused(_("This address is verified already."))
+        if row.code_sent_count >= CODE_SENDS:
+            raise TooMany(_("Four codes were sent. Look into the spam folder, or begin again."))
+        row.code_digest, row.code_expires_at = _code_digest(row, code), at + CODE_LIFE
+        row.code_attempts, row.code_sent_count = 0, row.code_sent_count + 1
+        row.save()
+        transaction.on_commit(lambda: _mail_code(row, code))
+
+
+def verify(signup: Signup, code: str, now: datetime | None = None) -> Signup:
+    """Check the code; then hold the address and start the making in the background.
+
+    Raises WrongCode (five tries), CodeExpired, AddressTaken when somebody else was faster. Repeating it after
+    success changes nothing.
+    """
+    at = now or clock.utc_now()
+    problem: Refused | None = None
+    with in_main():
+        row = Signup.objects.select_for_update().get(pk=signup.pk)
+        if row.state in (*HOLDING, SignupState.LIVE):
+            return row
+        if row.state == SignupState.EXPIRED or at >= row.code_expires_at:
+            raise CodeExpired(_("This code has expired. Ask for a new one."), field="code")
+        if row.code_attempts >= CODE_TRIES:
+            raise CodeExpired(_("Too many wrong codes. Ask for a new one."), field="code")
+        if not hmac.compare_digest(bytes(row.code_digest), _code_digest(row, code.strip())):
+            # Counted and committed before it is refused: a wrong try can't be taken back by its own error.
+            row.code_attempts += 1
+            row.save(update_fields=["code_attempts"])
+            left = CODE_TRIES - row.code_attempts
+            problem = WrongCode(
+                _("That is not the code. %(left)s tries left.") % {"left": left}, field="code", details={"left": left}
+            )
+        else:
+            _hold_address(row)
+            jobs.enqueue(kind="tenants.provision", payload={"signup_id": row.pk}, dedupe=str(row.pk))
+    if problem is not None:
+        raise problem
+    return row
+
+
+def _hold_address(row: Signup) -> None:
+    """Race: two signups for one address verify at once. The partial unique key lets one through."""
+    if Substation.objects.filter(slug=row.slug).exists():
+        raise AddressTaken(_taken_message(row.slug), field="slug")
+    row.state = SignupState.VERIFIED
+    try:
+        with transaction.atomic():
+            row.save(update_fields=["state", "updated_at"])
+    except IntegrityError as error:
+        raise AddressTaken(_taken_message(row.slug), field="slug") from error
+
+
+def retry(signup: Signup) -> None:
+    """Try a failed making again, from where it stopped."""
+    with in_main():
+        row = Signup.objects.select_for_update().get(pk=signup.pk)
+        if row.state != SignupState.FAILED:
+            raise Refused(_("There is nothing to try again."))
+        row.state, row.problem, row.attempts = SignupState.VERIFIED, "", 0
+        row.save()
+        jobs.enqueue(kind="tenants.provision", payload={"signup_id": row.pk}, dedupe=str(row.pk))
+
+
+def provision(signup_id: int, now: datetime | None = None) -> Substation | None:
+    """Make the signup's shop; safe to run again after a kill at any point. Run by a worker.
+
+    A transient failure is raised, so that the job is tried again; after MAX_ATTEMPTS the page says so and
+    offers another try.
+    """
+    at = now or clock.utc_now()
+    with in_main():
+        row = Signup.objects.select_for_update().select_related("plan").get(pk=signup_id)
+        if row.state == SignupState.LIVE:
+            return row.substation
+        if row.state not in HOLDING:
+            raise NotVerified(_("The mail address was not verified."))
+        row.attempts += 1
+        row.state = SignupState.PROVISIONING
+        substation = row.substation or _new_substation(row)
+        row.substation = substation
+        row.save()
+    try:
+        provisioning.run(substation, row, at)
+    except Exception as error:
+        _note_failure(row, error)
+        raise
+    with in_main():
+        Signup.objects.filter(pk=row.pk).update(state=SignupState.LIVE, problem="", updated_at=clock.utc_now())
+    return substation
+
+
+def _new_substation(row: Signup) -> Substation:
+    substation = Substation(
+        slug=row.slug, name=row.name, plan=row.plan, preset=row.preset, language=row.language,
+        owner_email=row.email, owner_name=row.owner_name, currency=settings.CURRENCY,
+    )
+    substation.schema_name = provisioning.schema_placeholder(substation.public_id)
+    substation.save()
+    return substation
+
+
+def _note_failure(row: Signup, error: Exception) -> None:
+    with in_main():
+        Signup.objects.filter(pk=row.pk).update(
+            state=SignupState.FAILED if row.attempts >= MAX_ATTEMPTS else SignupState.PROVISIONING,
+            problem=type(error).__name__[:300],
+        )
+
+
+def sweep(now: datetime | None = None) -> int:
+    """Expire signups that were never verified, and wake those whose job was lost."""
+    at = now or clock.utc_now()
+    with in_main():
+        gone = Signup.objects.filter(state=SignupState.VERIFYING, created_at__lt=at - SIGNUP_LIFE)
+        expired = gone.update(state=SignupState.EXPIRED)
+        stuck = Signup.objects.filter(
+            state__in=(SignupState.VERIFIED, SignupState.PROVISIONING), updated_at__lt=at - timedelta(minutes=2)
+        )
+        for row in stuck:
+            jobs.enqueue(kind="tenants.provision", payload={"signup_id": row.pk}, dedupe=str(row.pk))
+    return expired

@@ -1,0 +1,165 @@
+"""Real servers for the session, a database per worker, and a fixed cast: Alice's shop, Bob's shop.
+
+`db` wraps a test in a transaction that is rolled back; what must commit (races, HTTP, workers) takes `fresh_shop`
+and rows of its own, and leaves them: each test's names are its own, so that no test sees another's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_serial = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers (the controller does; workers inherit them) and point Django at this worker's database."""
+    from kameng.local.testing import shared_postgres
+
+    servers = shared_postgres()
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    database = f"kameng_{worker}"
+    if "PYTEST_XDIST_WORKER_COUNT" in os.environ or not config.getoption("numprocesses", None):
+        _make_database(servers, database)
+    for name, url in (("DATABASE_URL", servers.database_url), ("DATABASE_OWNER_URL", servers.database_owner_url)):
+        os.environ[name] = _renamed(url, database)
+    number = int(worker.removeprefix("gw"))
+    os.environ["REDIS_URL"] = servers.redis_url.rsplit("/", 1)[0] + f"/{number + 1}"
+    data = Path(tempfile.mkdtemp(prefix="kameng-data-"))
+    os.environ.update(
+        KAMENG_DATA=str(data),
+        KAMENG_SECRET_KEY="test secret key, long enough for every signature",
+        KAMENG_TESTPAY_SECRET="test channel secret",
+        KAMENG_SPARE_SCHEMAS="2",
+        DJANGO_SETTINGS_MODULE="kameng.settings_test",
+    )
+    from kameng.lib import crypto
+
+    os.environ.setdefault("KAMENG_CODE_KEYS", crypto.fresh_ring_json())
+    import django
+
+    django.setup()
+
+
+def _renamed(url: str, database: str) -> str:
+    head, _, query = url.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{database}" + (f"?{query}" if query else "")
+
+
+def _make_database(servers: Any, database: str) -> None:
+    import psycopg2
+
+    from kameng.local import cluster
+
+    with _one_at_a_time():
+        conn = psycopg2.connect(servers.superuser_url)
+        conn.autocommit = True
+        with conn.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database])
+            if cursor.fetchone() is None:
+                cluster.create_database(conn, database)
+        conn.close()
+        own = psycopg2.connect(_renamed(servers.superuser_url, database))
+        own.autocommit = True
+        cluster.prepare_database(own)
+        own.close()
+
+
+class _one_at_a_time:  # noqa: N801  # Used like a function.
+    """Roles are the cluster's, not a database's: workers prepare theirs one after the other."""
+
+    def __enter__(self) -> None:
+        self.file = open(Path(tempfile.gettempdir()) / "kameng-tests.lock", "w")  # noqa: SIM115
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+@pytest.fixture(scope="session")
+def prepared() -> None:
+    """The database as `kameng db prepare` leaves it, with the three plans of the demonstration network."""
+    from django.db import connections
+
+    from kameng.db.context import in_main
+    from tenants import prepare, template
+    from tenants.models import Plan
+
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    with _one_at_a_time():
+        prepare.prepare(spare_count=0)
+        # Roles are the cluster's: each worker's schemas have numbers of their own.
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("SELECT setval('public.substation_schema_serial', %s)", [(number + 1) * 100_000])
+    with in_main():
+        for sort, (code, level, fee) in enumerate(
+            [("basic", "BASIC", 200), ("pro", "PRO", 120), ("flagship", "FLAGSHIP", 60)]
+        ):
+            Plan.objects.get_or_create(
+                code=code,
+                defaults={
+                    "name_zh": code, "name_en": code, "supply_level": level, "platform_fee_bps": fee, "sort": sort,
+                },
+            )
+    template.owner().close()
+
+
+@pytest.fixture
+def db(prepared: None) -> Iterator[None]:
+    """The main station's scope in a transaction that is rolled back; nest `in_substation(alice)` in it."""
+    from django.db import transaction
+
+    from kameng.db.context import MAIN, pointed_at
+
+    with pointed_at(MAIN), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.fixture(scope="session")
+def make_shop(prepared: None) -> Callable[..., Any]:
+    """Make a live substation by the real provisioning: `make_shop(slug, plan="pro")`."""
+
+    def make(slug: str = "", plan: str = "basic") -> Any:
+        from kameng.db.context import in_main
+        from tenants import provisioning
+        from tenants.models import Plan, Substation
+
+        slug = slug or f"shop-{next(_serial)}-{os.getpid()}"
+        with in_main():
+            substation = Substation(
+                slug=slug, name=slug.title(), plan=Plan.objects.get(code=plan), owner_email=f"{slug}@example.com",
+                owner_name=slug.title(),
+            )
+            substation.schema_name = provisioning.schema_placeholder(substation.public_id)
+            substation.save()
+        provisioning.run(substation)
+        with in_main():
+            return Substation.objects.select_related("plan").get(pk=substation.pk)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def alice(make_shop: Callable[..., Any]) -> Any:
+    """Alice's shop, on the basic plan. Committed; tests of one session share it."""
+    return make_shop("alice", plan="basic")
+
+
+@pytest.fixture(scope="session")
+def bob(make_shop: Callable[..., Any]) -> Any:
+    """Bob's shop, on the professional plan."""
+    return make_shop("bob", plan="pro")
+
+
+@pytest.fixture
+def fresh_shop(make_shop: Callable[..., Any]) -> Any:
+    """A shop of this test's own, where what is committed disturbs nobody."""
+    return make_shop()

@@ -1,0 +1,250 @@
+"""The fake Stripe as an HTTP server on 127.0.0.1, in a thread of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from . import objects
+from .expand import expanded
+from .form import parse_form
+from .objects import Json
+from .state import Fault, Merchant, StripeError
+from .webhooks import Webhooks
+
+_PAGE = """<!doctype html><meta charset=utf-8><title>Fake Stripe</title><h1>{title}</h1>
+<form method=post>{buttons}</form>"""
+_DEEDS: dict[str, Callable[[Merchant, str], Any]] = {
+    "pay": Merchant.pay,
+    "pay_later": Merchant.pay_later,
+    "settle": Merchant.settle,
+    "fail": Merchant.fail,
+}
+
+
+class FakeStripe:
+    """`with FakeStripe(clock=…) as fake:` then `fake.base_url`, `fake.merchant("sk_test_…")`.
+
+    Any key that begins with `sk_test_` is a merchant of its own, made when it is first seen.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._merchants: dict[str, Merchant] = {}
+        self._webhooks: dict[str, Webhooks] = {}
+        self._lock = threading.Lock()
+        self._faults: list[tuple[str, Fault]] = []
+        self.requests: list[tuple[str, str, dict[str, str]]] = []  # Method, path, headers in lower case.
+        self.closing = threading.Event()
+        handler = type("Handler", (_Handler,), {"fake": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    def __enter__(self) -> FakeStripe:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closing.set()  # Lets go of requests that a fault keeps silent.
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def merchant(self, key: str) -> Merchant:
+        """The account behind a key."""
+        with self._lock:
+            if key not in self._merchants:
+                self._merchants[key] = Merchant(self.base_url, self._clock)
+                self._webhooks[key] = Webhooks(self._merchants[key], self._clock)
+            return self._merchants[key]
+
+    def webhooks(self, key: str) -> Webhooks:
+        """The webhook endpoint of the account behind a key."""
+        self.merchant(key)
+        return self._webhooks[key]
+
+    def fail_next(self, call: str, fault: Fault) -> None:
+        """The next request whose "METHOD /path" begins with `call` meets `fault`."""
+        self._faults.append((call, fault))
+
+    def take_fault(self, call: str) -> Fault | None:
+        """The fault that waits for this request, once."""
+        with self._lock:
+            for entry in self._faults:
+                if call.startswith(entry[0]):
+                    self._faults.remove(entry)
+                    return entry[1]
+        return None
+
+    def merchant_of_session(self, session_id: str) -> Merchant:
+        """Whose session a hosted page shows. Raises StripeError 404."""
+        for merchant in list(self._merchants.values()):
+            if session_id in merchant.sessions:
+                return merchant
+        raise StripeError(404, "invalid_request_error", "No such page")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    fake: FakeStripe
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Tests have their own output."""
+
+    def do_GET(self) -> None:
+        self._handle(b"")
+
+    def do_POST(self) -> None:
+        self._handle(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
+    def _handle(self, body: bytes) -> None:
+        parts = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.fake.requests.append((self.command, parts.path, headers))
+        if parts.path.startswith("/c/pay/"):
+            self._page(parts.path.rpartition("/")[2], body)
+            return
+        fault = self.fake.take_fault(f"{self.command} {parts.path}")
+        if fault is Fault.SILENT_BEFORE:
+            self._keep_silent()
+            return
+        try:
+            status, answer = self._api(parts.path, parts.query, body, headers, fault)
+        except StripeError as error:
+            status, answer = error.status, error.body
+        if fault is Fault.SILENT_AFTER:
+            self._keep_silent()
+            return
+        self._send(status, json.dumps(answer).encode(), "application/json")
+
+    def _api(
+        self, path: str, query: str, body: bytes, headers: dict[str, str], fault: Fault | None
+    ) -> tuple[int, Json]:
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme != "Bearer" or not key.startswith("sk_test_"):
+            raise StripeError(401, "invalid_request_error", "Invalid API Key provided")
+        if fault is Fault.BROKEN:
+            raise StripeError(500, "api_error", "An error occurred internally with Stripe's API.")
+        if fault is Fault.RATE_LIMITED:
+            raise StripeError(429, "invalid_request_error", "Request rate limit exceeded.", code="rate_limit")
+        if fault is Fault.KEY_IN_USE:
+            raise StripeError(409, "idempotency_error", "Keys in use.", code="idempotency_key_in_use")
+        merchant = self.fake.merchant(key)
+        try:
+            params = parse_form(body.decode() if self.command == "POST" else query)
+        except ValueError as error:
+            raise StripeError(400, "invalid_request_error", str(error)) from error
+        with merchant.lock:
+            return self._once(merchant, path, params, headers.get("idempotency-key", ""))
+
+    def _once(self, merchant: Merchant, path: str, params: Json, key: str) -> tuple[int, Json]:
+        """Answer, or answer again what was answered to this idempotency key."""
+        asked = json.dumps([path, params], sort_keys=True)
+        if self.command == "POST" and key in merchant.replays:
+            known, status, answer = merchant.replays[key]
+            if known != asked:
+                message = (
+                    "Keys for idempotent requests can only be used with the same parameters they were first used with."
+                )
+                raise StripeError(400, "idempotency_error", message)
+            return status, answer
+        paths = params.pop("expand", [])
+        answer = expanded(merchant, _route(merchant, self.command, path, params), paths)
+        if self.command == "POST" and key:  # A refusal is not kept: nothing was carried out.
+            merchant.replays[key] = (asked, 200, answer)
+        return 200, answer
+
+    def _page(self, session_id: str, body: bytes) -> None:
+        try:
+            merchant = self.fake.merchant_of_session(session_id)
+            session = merchant.sessions[session_id]
+            if self.command == "POST":
+                action = dict(parse_qsl(body.decode())).get("action", "")
+                _DEEDS[action](merchant, session_id)
+                self.send_response(303)
+                self.send_header("Location", session["success_url"])
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+        except (StripeError, KeyError) as error:
+            self._send(400, str(error).encode(), "text/plain")
+            return
+        buttons = "".join(f"<button name=action value={name}>{name}</button>" for name in _DEEDS)
+        title = f"{session['amount_total']} {session['currency']} {session['status']}"
+        self._send(200, _PAGE.format(title=title, buttons=buttons).encode(), "text/html; charset=utf-8")
+
+    def _keep_silent(self) -> None:
+        self.fake.closing.wait()
+        self.close_connection = True
+
+    def _send(self, status: int, body: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Request-Id", "req_fake")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _route(merchant: Merchant, method: str, path: str, params: Json) -> Json:
+    """The API's table. Raises StripeError."""
+    tables = {
+        "checkout/sessions": (merchant.sessions, "checkout.session"),
+        "payment_intents": (merchant.intents, "payment_intent"),
+        "charges": (merchant.charges, "charge"),
+        "refunds": (merchant.refunds, "refund"),
+        "balance_transactions": (merchant.transactions, "balance_transaction"),
+        "disputes": (merchant.disputes, "dispute"),
+        "events": (merchant.events, "event"),
+    }
+    match = re.fullmatch(r"/v1/(checkout/sessions|[a-z_]+)(?:/([A-Za-z0-9_]+))?(?:/(expire|line_items))?", path)
+    if match is None or match[1] not in tables:
+        raise StripeError(404, "invalid_request_error", f"Unrecognized request URL ({method}: {path}).")
+    table, name = tables[match[1]]
+    id, verb = match[2], match[3]
+    match method, match[1], bool(id), verb:
+        case "POST", "checkout/sessions", False, None:
+            return merchant.create_session(params)
+        case "POST", "checkout/sessions", True, "expire":
+            return merchant.expire_session(id)
+        case "GET", "checkout/sessions", True, "line_items":
+            merchant.find(table, id, name)
+            return objects.listing(path, merchant.items[id], False)
+        case "POST", "refunds", False, None:
+            return merchant.create_refund(params)
+        case "GET", _, True, None:
+            return merchant.find(table, id, name)
+        case "GET", _, False, None:
+            return _page_of(table, path, params)
+    raise StripeError(404, "invalid_request_error", f"Unrecognized request URL ({method}: {path}).")
+
+
+def _page_of(table: dict[str, Json], path: str, params: Json) -> Json:
+    """A list, newest first, with the filters and the paging that Stripe's lists share."""
+    known = {"limit", "starting_after", "created", "charge", "payment_intent", "type", "status"}
+    if unknown := set(params) - known:
+        message = f"Received unknown parameter: {', '.join(sorted(unknown))}"
+        raise StripeError(400, "invalid_request_error", message, code="parameter_unknown")
+    rows = list(reversed(table.values()))
+    created = params.get("created", {})
+    for bound, test in {"gte": int.__ge__, "gt": int.__gt__, "lte": int.__le__, "lt": int.__lt__}.items():
+        if bound in created:
+            rows = [row for row in rows if test(row["created"], int(created[bound]))]
+    for name in ("charge", "payment_intent", "type", "status"):
+        if name in params:
+            rows = [row for row in rows if row.get(name) == params[name]]
+    if "starting_after" in params:
+        ids = [row["id"] for row in rows]
+        rows = rows[ids.index(params["starting_after"]) + 1 :]
+    limit = int(params.get("limit", "10"))
+    return objects.listing(path, rows[:limit], len(rows) > limit)

@@ -1,0 +1,207 @@
+"""The role and the schema of every transaction, and what a tenant may send."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, ProgrammingError, connection, transaction
+
+from kameng.db import guard
+from kameng.db.context import in_main, in_substation, pointed_at, read_only
+from kameng.db.scopes import NoTenant, OutsideTransaction, StatementRefused
+
+
+def whoami() -> tuple[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user, current_setting('search_path')")
+        user, path = cursor.fetchone()
+        return str(user), str(path)
+
+
+class TestTransaction:
+    def test_takes_the_role_and_schema_of_the_substation(self, alice: Any) -> None:
+        with in_substation(alice):
+            assert whoami() == (alice.schema_name, alice.schema_name)
+
+    def test_takes_the_main_stations_in_main(self, prepared: None) -> None:
+        with in_main():
+            assert whoami() == ("kameng_main", "public")
+
+    def test_returns_to_the_outer_scope_after_an_inner_one(self, alice: Any, bob: Any) -> None:
+        with in_substation(alice):
+            with in_substation(bob):
+                assert whoami()[0] == bob.schema_name
+            assert whoami()[0] == alice.schema_name
+
+    def test_keeps_the_scope_after_a_savepoint_was_rolled_back(self, alice: Any, bob: Any) -> None:
+        with in_substation(alice):
+            with pytest.raises(ZeroDivisionError), in_substation(bob):
+                whoami()
+                raise ZeroDivisionError
+            assert whoami()[0] == alice.schema_name
+
+    def test_a_failed_statement_in_an_inner_scope_leaves_the_outer_one_usable(self, alice: Any) -> None:
+        with in_substation(alice):
+            with pytest.raises(ProgrammingError), in_main(), connection.cursor() as cursor:
+                cursor.execute("SELECT * FROM no_such_table")
+            assert whoami()[0] == alice.schema_name
+
+    def test_sends_begin_role_and_path_with_the_first_statement(self, alice: Any) -> None:
+        sent: list[str] = []
+
+        def spy(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            sent.append(sql)
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(spy), in_substation(alice), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.execute("SELECT 2")
+
+        # The spy stands outside the backend's own wrapper or inside it; the number of statements is what counts.
+        assert len(sent) == 2
+
+    def test_refuses_a_query_outside_a_transaction(self, alice: Any) -> None:
+        with pointed_at(alice), pytest.raises(OutsideTransaction), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    def test_refuses_the_main_station_where_a_substation_is_wanted(self, prepared: None) -> None:
+        from kameng.db.context import MAIN
+
+        with pytest.raises(NoTenant), in_substation(MAIN):
+            pass
+
+    def test_refuses_writes_in_a_reading_transaction(self, alice: Any) -> None:
+        with pointed_at(alice), pytest.raises(DatabaseError, match="read-only transaction"), read_only():
+            with connection.cursor() as cursor:
+                cursor.execute("UPDATE shop_shopsettings SET name = 'x'")
+
+    def test_commits_what_was_written_and_rolls_back_what_failed(self, fresh_shop: Any) -> None:
+        from tenant_apps.shop.models import ShopSettings
+
+        with in_substation(fresh_shop):
+            ShopSettings.objects.update(name="kept")
+        with pytest.raises(ZeroDivisionError), in_substation(fresh_shop):
+            ShopSettings.objects.update(name="lost")
+            raise ZeroDivisionError
+
+        with in_substation(fresh_shop):
+            assert ShopSettings.objects.get().name == "kept"
+
+    def test_two_threads_keep_their_own_substations(self, alice: Any, bob: Any) -> None:
+        seen: dict[str, list[str]] = {"alice": [], "bob": []}
+        barrier = threading.Barrier(2)
+
+        def work(name: str, shop: Any) -> None:
+            try:
+                for _ in range(50):
+                    with in_substation(shop):
+                        barrier.wait(timeout=10)
+                        seen[name].append(whoami()[0])
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=work, args=pair) for pair in (("alice", alice), ("bob", bob))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert set(seen["alice"]) == {alice.schema_name}
+        assert set(seen["bob"]) == {bob.schema_name}
+        assert len(seen["alice"]) == len(seen["bob"]) == 50
+
+    def test_a_new_thread_without_a_scope_reads_nothing(self, prepared: None) -> None:
+        problems: list[Exception] = []
+
+        def work() -> None:
+            try:
+                whoami()
+            except OutsideTransaction as error:
+                problems.append(error)
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+        assert len(problems) == 1
+
+    def test_a_schema_that_does_not_exist_is_an_error(self, prepared: None) -> None:
+        from kameng.db.context import SchemaScope
+
+        with pytest.raises(DatabaseError, match="does not exist"), in_substation(SchemaScope("s_9999999")):
+            whoami()
+
+    def test_a_queryset_left_over_is_refused_when_it_is_read_outside(self, alice: Any) -> None:
+        from tenant_apps.shop.models import ShopSettings
+
+        with in_substation(alice):
+            lazy = ShopSettings.objects.all()
+
+        with pytest.raises(OutsideTransaction):
+            list(lazy)
+
+
+class TestGuard:
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "SELECT 1",
+            "  select ';' ",
+            "INSERT INTO t VALUES (1);",
+            "WITH a AS (SELECT 1) UPDATE t SET x = 1",
+            "/* a note */ SELECT 1",
+            'UPDATE "t" SET "role" = %s',
+            "SET CONSTRAINTS ALL IMMEDIATE",
+            "SAVEPOINT x",
+            "ROLLBACK TO SAVEPOINT x",
+        ],
+    )
+    def test_lets_plain_dml_through(self, sql: str) -> None:
+        guard.check(sql)
+
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "SET ROLE kameng_main",
+            "SET LOCAL ROLE kameng_main",
+            "RESET ROLE",
+            "SET/**/ROLE kameng_main",
+            "/* */ SET ROLE kameng_main",
+            "-- note\nSET ROLE kameng_main",
+            "SELECT 1; SET ROLE kameng_main",
+            "SELECT 1 AS typeE'\\'; SET ROLE kameng_main --'",
+            "SELECT 1 AS a$$; SET ROLE kameng_main; --$$",
+            "SELECT '/*'; SET ROLE kameng_main; --*/",
+            "SET SESSION AUTHORIZATION kameng_owner",
+            "DO $$ BEGIN EXECUTE 'SET ROLE x'; END $$",
+            "COMMIT",
+            "ROLLBACK",
+            "DISCARD ALL",
+            "CREATE TABLE t (x int)",
+            "COPY accounts_user TO STDOUT",
+            "LISTEN x",
+            "PREPARE x AS SELECT 1",
+            "GRANT ALL ON t TO PUBLIC",
+            "",
+            "/* unfinished",
+        ],
+    )
+    def test_refuses_everything_else(self, sql: str) -> None:
+        with pytest.raises(StatementRefused):
+            guard.check(sql)
+
+    def test_holds_for_raw_sql_in_a_tenant(self, alice: Any) -> None:
+        with in_substation(alice), connection.cursor() as cursor:
+            with pytest.raises(StatementRefused), transaction.atomic():
+                cursor.execute("SET ROLE kameng_main")
+            assert whoami()[0] == alice.schema_name
+
+    def test_the_database_refuses_the_indirect_ways(self, alice: Any) -> None:
+        with in_substation(alice), connection.cursor() as cursor:
+            with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+                cursor.execute("SELECT set_config('role', 'kameng_main', true)")
+            assert whoami()[0] == alice.schema_name
