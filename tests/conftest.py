@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     number = int(worker.removeprefix("gw"))
     os.environ["REDIS_URL"] = servers.redis_url.rsplit("/", 1)[0] + f"/{number + 1}"
     data = Path(tempfile.mkdtemp(prefix="kameng-data-"))
+    (data / "static").mkdir()
     os.environ.update(
         KAMENG_DATA=str(data),
         KAMENG_SECRET_KEY="test secret key, long enough for every signature",

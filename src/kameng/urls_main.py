@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from kameng.accounts import views as accounts
+from kameng.web import views as web
+
+urlpatterns = [
+    path("healthz", web.healthz, name="healthz"),
+    path("login/", accounts.log_in, name="login"),
+    path("logout/", accounts.log_out, name="logout"),
+    path("mailbox/", web.mails, name="mailbox"),
+    path("files/<slug:folder>/<str:name>", web.public_file, name="public_file"),
+    path("", include("kameng.ui.urls")),
+    path("", include("tenants.urls")),
+]
+
+handler400 = "kameng.web.errors.bad_request"
+handler403 = "kameng.web.errors.permission_denied"
+handler404 = "kameng.web.errors.not_found"
+handler500 = "kameng.web.errors.server_error"

@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from kameng.accounts import views as accounts
+from kameng.web import views as web
+from tenant_apps.panel.entry import enter
+
+urlpatterns = [
+    path("healthz", web.healthz, name="healthz"),
+    path("login/", accounts.log_in, name="login"),
+    path("logout/", accounts.log_out, name="logout"),
+    path("enter/", enter, name="enter"),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("files/<slug:folder>/<str:name>", web.public_file, name="public_file"),
+]
+
+handler400 = "kameng.web.errors.bad_request"
+handler403 = "kameng.web.errors.permission_denied"
+handler404 = "kameng.web.errors.not_found"
+handler500 = "kameng.web.errors.server_error"

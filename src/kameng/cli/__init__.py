@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("kameng.cli.bench:bench", "Measure."),
     "pg": ("kameng.cli.servers:pg", "The embedded Postgres: its addresses, a shell."),
     "redis": ("kameng.cli.servers:redis", "The embedded Redis: its address."),
+    "messages": ("kameng.cli.messages:messages", "Merge and compile the translations (developers)."),
     "manage": ("kameng.cli.manage:manage", "Django's own commands: `kameng manage COMMAND …`."),
 }
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 TITLE_WIDTH = 22
 DETAIL_WIDTH = 60
+PLAIN_WIDTH = 200
 
 
 class Step:
@@ -34,6 +35,8 @@ class Screen:
 
     def __init__(self) -> None:
         self.console = Console(highlight=False)
+        if not self.console.is_terminal:
+            self.console.width = PLAIN_WIDTH  # A log has no edge to fold at.
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
@@ -53,11 +56,11 @@ class Screen:
 
     def note(self, text: str) -> None:
         """One sentence, with the time: it comes while the servers run."""
-        self.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {escape(text)}")
+        self.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {escape(text)}", soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """A sentence that asks for something."""
-        self.console.print(f"[yellow]![/yellow] {escape(text)}")
+        self.console.print(f"[yellow]![/yellow] {escape(text)}", soft_wrap=True)
 
     def addresses(self, rows: Sequence[tuple[str, str]]) -> None:
         """Name and address, a line each, free of decoration that would break a copied link."""
@@ -71,7 +74,7 @@ class Screen:
             return
         table = Table(title="Log-ins of the demonstration", title_justify="left", box=None, padding=(0, 2))
         for heading in ("", "Address", "User", "Password"):
-            table.add_column(heading, overflow="fold")
+            table.add_column(heading, no_wrap=heading == "Address", overflow="fold")
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.console.print()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+from celery import Celery
+from kombu.exceptions import OperationalError
 
 from kameng.local import endpoint, external, secrets
 from kameng.local._state import free_port, read_json, write_json
@@ -163,8 +167,10 @@ class House:
     def worker(self) -> Process:
         """Celery's worker as one process with threads: when it dies, nothing of it stays."""
         argv = [sys.executable, "-m", "celery", "-A", "kameng.celery", "worker", "--pool=threads"]
-        argv += [f"--concurrency={WORKER_THREADS}", "--loglevel=WARNING", f"--hostname=kameng-{os.getpid()}@%h"]
-        return self._process("worker", argv)
+        name = f"kameng-{os.getpid()}@{socket.gethostname()}"
+        argv += [f"--concurrency={WORKER_THREADS}", "--loglevel=WARNING", f"--hostname={name}"]
+        broker = self._env["REDIS_URL"]
+        return self._process("worker", argv, ready=lambda: _worker_answers(broker, name), ready_wait_s=120.0)
 
     def beat(self) -> Process:
         """Celery's clock; its schedule is in the data folder, its pid file nowhere: the lock of the folder is ours."""
@@ -204,13 +210,13 @@ def demo_logins(data: Path, port: int) -> list[tuple[str, str, str, str]]:
 
 
 def demo_shops(data: Path, port: int) -> list[tuple[str, str]]:
-    """Name and address of each shop that the demonstration's log-ins lead to."""
-    shops: dict[str, str] = {}
-    for what, url, _user, _password in demo_logins(data, port):
+    """A heading and the address of each shop that the demonstration's log-ins lead to."""
+    shops: dict[str, None] = {}  # Ordered, each once.
+    for _what, url, _user, _password in demo_logins(data, port):
         parts = urlsplit(url)
         if parts.hostname and parts.hostname.endswith(".localhost"):
-            shops.setdefault(urlunsplit((parts.scheme, parts.netloc, "/", "", "")), what)
-    return [("Shop" if number else "Shops", url) for number, url in enumerate(shops)]
+            shops.setdefault(urlunsplit((parts.scheme, parts.netloc, "/", "", "")))
+    return [("" if number else "Shops", url) for number, url in enumerate(shops)]
 
 
 def _with_port(url: str, port: int) -> str:
@@ -237,6 +243,15 @@ def _is_healthy(port: int) -> bool:
 def _answers(port: int) -> bool:
     """Whether something speaks HTTP there."""
     return _status(port, "/", f"127.0.0.1:{port}") is not None
+
+
+def _worker_answers(broker: str, name: str) -> bool:
+    """Whether the worker called `name` takes messages from the broker."""
+    with Celery(broker=broker, set_as_current=False) as app:
+        try:
+            return bool(app.control.ping(destination=[name], timeout=0.5))
+        except OperationalError:  # Redis is being restarted.
+            return False
 
 
 def _status(port: int, path: str, host: str) -> int | None:

@@ -25,7 +25,8 @@ from .requests import BadRequest, parse_create, parse_refund
 from .store import Store
 
 CSV_COLUMNS = (
-    "line_id", "time", "kind", "payment", "payment_id", "refund_id", "amount_minor", "fee_minor", "net_minor", "currency",
+    "line_id", "time", "kind", "payment", "payment_id", "refund_id",
+    "amount_minor", "fee_minor", "net_minor", "currency",
 )  # fmt: skip
 _NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _PAYMENT = re.compile(r"/v1/payments/(tp_[0-9a-f]{24})(/close)?")

@@ -143,7 +143,10 @@ class TestpayApp:
             return self._html(403, pages.message(language, "locked"))
         before = _seconds(request.query.get("before", "0")) or None
         payments = self.control.newest(PAGE_SIZE + 1, before)
-        return self._html(200, pages.dashboard(payments[:PAGE_SIZE], len(payments) > PAGE_SIZE, language))
+        return self._html(
+            200,
+            pages.dashboard(payments[:PAGE_SIZE], language, newer=before is not None, more=len(payments) > PAGE_SIZE),
+        )
 
     def _settling(self, payment: str) -> bool:
         return self.store.row("SELECT 1 FROM settling WHERE payment_id = ?", (payment,)) is not None

@@ -51,7 +51,7 @@ def cashier(view: Mapping[str, Any], wish: Mapping[str, Any], settling: bool, la
         f'<input type="hidden" name="lang" value="{"en" if language == "en" else "zh"}">'
         f"{body}{_cases(is_open, say)}</form>"
     )
-    return _page(say["cashier"], f'<main class="card">{form}</main>', language)
+    return _page(say["cashier"], f'<main class="sheet">{form}</main>', language)
 
 
 def message(language: str, key: str, said: str = "", payment: str = "") -> str:
@@ -62,11 +62,11 @@ def message(language: str, key: str, said: str = "", payment: str = "") -> str:
     )
     text = escape(said or say[f"{key}_said"])
     return _page(
-        say[key], f'<main class="card result"><h1>{say[key]}</h1><p class="hint">{text}</p>{back}</main>', language
+        say[key], f'<main class="sheet result"><h1>{say[key]}</h1><p class="hint">{text}</p>{back}</main>', language
     )
 
 
-def dashboard(payments: list[dict[str, Any]], more: bool, language: str) -> str:
+def dashboard(payments: list[dict[str, Any]], language: str, *, newer: bool, more: bool) -> str:
     """The newest payments with what was tried to tell their merchants."""
     say = words(language)
     if payments:
@@ -74,19 +74,25 @@ def dashboard(payments: list[dict[str, Any]], more: bool, language: str) -> str:
         content = f'<ul class="rows">{rows}</ul>'
     else:
         content = f'<p class="empty">{say["none"]}</p>'
-    older = urlencode({"before": f"{payments[-1]['created_at']:.6f}", "lang": language}) if more else ""
-    turn = f'<nav class="turn"><a href="/dashboard?lang={escape(language)}">{say["newest"]}</a>'
-    turn += f'<a href="/dashboard?{escape(older)}">{say["older"]}</a></nav>' if older else "</nav>"
-    return _page(say["dashboard"], f'<main class="wide"><h1>{say["dashboard"]}</h1>{content}{turn}</main>', language)
+    turn = f'<a href="/dashboard?lang={escape(language)}">{say["newest"]}</a>' if newer else ""
+    if more:
+        older = urlencode({"before": f"{payments[-1]['created_at']:.6f}", "lang": language})
+        turn += f'<a href="/dashboard?{escape(older)}">{say["older"]}</a>'
+    return _page(
+        say["dashboard"],
+        f'<main class="wide"><h1>{say["dashboard"]}</h1>{content}<nav class="turn">{turn}</nav></main>',
+        language,
+    )
 
 
 def _summary(view: Mapping[str, Any], wish: Mapping[str, Any], say: Mapping[str, str]) -> str:
     merchant = wish["merchant_name"] or wish["title"]
+    amount = format_minor(view["amount_minor"], view["currency"])
     initial = next((letter for letter in merchant if letter.isalnum()), "¥").upper()
     return (
         f'<header class="summary"><div class="who"><span class="avatar" aria-hidden="true">{escape(initial)}</span>'
         f'<span class="name"><small>{say["pay_to"]}</small>{escape(merchant)}</span></div>'
-        f'<p class="amount">{_money(view["amount_minor"], view["currency"])}</p>'
+        f'<p class="amount{" long" if len(amount) > 11 else ""}">{escape(amount)}</p>'
         f"<dl><div><dt>{say['item']}</dt><dd>{escape(wish['title'])}</dd></div>"
         f'<div><dt>{say["order"]}</dt><dd class="mono">{escape(wish["order_number"])}</dd></div>'
         f"<div><dt>{say['until']}</dt><dd>{_moment(view['expires_at'])}</dd></div></dl></header>"
@@ -111,9 +117,10 @@ def _result(view: Mapping[str, Any], wish: Mapping[str, Any], say: Mapping[str, 
     status = view["status"]
     received = ""
     if view["amount_paid_minor"]:
-        received = f'<p class="received">{say["received"]} {_money(view["amount_paid_minor"], view["currency"])}</p>'
+        received = f'<p class="received">{say["you_paid"]} {_money(view["amount_paid_minor"], view["currency"])}</p>'
     return (
-        f'<section class="result {status.lower()}" role="status"><span class="sign">{_glyph(_STATE_GLYPHS[status])}</span>'
+        f'<section class="result {status.lower()}" role="status">'
+        f'<span class="sign">{_glyph(_STATE_GLYPHS[status])}</span>'
         f'<h1>{say["state_" + status]}</h1>{received}<p class="hint">{say["said_" + status]}</p>'
         f'<a class="button" href="{escape(wish["return_url"])}">{say["back"]}</a></section>'
     )
@@ -148,14 +155,16 @@ def _check(name: str, label: str) -> str:
 
 def _dashboard_row(view: Mapping[str, Any], say: Mapping[str, str]) -> str:
     fee = sum(fact["fee_minor"] for fact in view["facts"])
+    kept = view["amount_paid_minor"] - view["amount_refunded_minor"]
+    said = f"{escape(view['account'])} · {escape(view['order_number'])} · {_moment(view['created_at'])}"
     money = (
         f'<span class="sum">{_money(view["amount_minor"], view["currency"])}</span>'
-        f"<small>{say['received']} {_money(view['amount_paid_minor'] - view['amount_refunded_minor'], view['currency'])}"
+        f"<small>{say['received']} {_money(kept, view['currency'])}"
         f" · {say['fee']} {_money(fee, view['currency'])}</small>"
     )
     return (
         f'<li><div class="what"><a href="/pay/{view["id"]}"><b>{escape(view["title"])}</b></a>'
-        f"<small>{escape(view['account'])} · {escape(view['order_number'])} · {_moment(view['created_at'])}</small></div>"
+        f"<small>{said}</small></div>"
         f'<div class="money">{money}</div>'
         f'<div><span class="badge {view["status"].lower()}">{say["state_" + view["status"]]}</span></div>'
         f'<div class="told">{"".join(_notice(notice, say) for notice in view["notices"])}</div></li>'

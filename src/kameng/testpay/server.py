@@ -30,6 +30,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
+    disable_nagle_algorithm = True  # wsgiref sends head and body apart, and the body would wait for an acknowledgement.
     timeout = 20  # A client that connects and says nothing does not keep a thread for ever.
 
     def log_message(self, format: str, *args: Any) -> None:

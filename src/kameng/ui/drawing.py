@@ -11,7 +11,7 @@ import segno
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-WIDE, HIGH, PAD = 120, 32, 3
+WIDE, HIGH, PAD = 120, 32, 3  # PAD keeps the line inside at top and bottom.
 BAR = 1000  # Length of a whole waterfall bar in its own units.
 
 
@@ -26,9 +26,9 @@ def sparkline_svg(values: Sequence[int | float | Decimal], *, label: str = "") -
         numbers *= 2
     low, high = min(numbers), max(numbers)
     span = high - low
-    step = (WIDE - 2 * PAD) / (len(numbers) - 1)
+    step = WIDE / (len(numbers) - 1)
     points = [
-        (PAD + index * step, HIGH / 2 if span == 0 else HIGH - PAD - (value - low) / span * (HIGH - 2 * PAD))
+        (index * step, HIGH / 2 if span == 0 else HIGH - PAD - (value - low) / span * (HIGH - 2 * PAD))
         for index, value in enumerate(numbers)
     ]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -39,7 +39,7 @@ def sparkline_svg(values: Sequence[int | float | Decimal], *, label: str = "") -
         '<polygon class="k-spark-area" points="{},{} {} {},{}"/>'
         '<polyline class="k-spark-line" points="{}" vector-effect="non-scaling-stroke"/>'
         '<circle class="k-spark-end" cx="{}" cy="{}" r="2"/></svg>',
-        WIDE, HIGH, role, PAD, HIGH, line, f"{end_x:.1f}", HIGH, line, f"{end_x:.1f}", f"{end_y:.1f}",
+        WIDE, HIGH, role, 0, HIGH, line, f"{end_x:.1f}", HIGH, line, f"{end_x:.1f}", f"{end_y:.1f}",
     )  # fmt: skip
 
 

@@ -31,6 +31,18 @@ _CSS = {
 
 
 @dataclass(frozen=True)
+class CardLabel:
+    """The label of a choice that is drawn as a card: `choices=[("pro", CardLabel(_("Professional"), _("Own domain"), "¥99"))]`."""
+
+    title: object
+    text: object = ""
+    aside: object = ""
+
+    def __str__(self) -> str:
+        return str(self.title)
+
+
+@dataclass(frozen=True)
 class FieldView:
     """What the template needs; words are already in the reader's language."""
 
@@ -93,7 +105,7 @@ def view_of(field: BoundField, *, label: str, help: str, kind: str, attrs: dict[
 
 
 def _choices(field: BoundField) -> tuple[dict[str, Any], ...]:
-    """Choices of a radio or check list. A label of the shape (title, text, aside) becomes a card's three parts."""
+    """Choices of a radio or check list. A CardLabel gives a card its three parts."""
     rows: list[dict[str, Any]] = []
     for number, sub in enumerate(field.subwidgets):
         data = sub.data
@@ -142,7 +154,7 @@ def plain_view(
     options: Iterable[Any] | None,
     attrs: dict[str, Any],
 ) -> FieldView:
-    """A field without a Django form behind it. `options` are (value, label) pairs; a label of three parts makes a card."""
+    """A field without a Django form behind it. `options` are (value, label) pairs; a CardLabel has three parts."""
     chosen = kind or (type if type in _INPUTS else "select" if options is not None else "text")
     element_id = id or f"id_{name}"
     base = FieldView(
@@ -213,6 +225,4 @@ def _plain_choices(name: str, value: object, options: Iterable[Any], element_id:
 
 
 def _three(label: Any) -> tuple[Any, Any, Any]:
-    parts = tuple(label) if isinstance(label, (tuple, list)) else (label,)
-    title, text, aside = (*parts, "", "")[:3]
-    return title, text, aside
+    return (label.title, label.text, label.aside) if isinstance(label, CardLabel) else (label, "", "")

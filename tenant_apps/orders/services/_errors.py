@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.errors import Forbidden, Invalid, Missing, Refused
 from kameng.lib.money import format_minor
+from kameng.lib.words import worded
 
 
 class OrderInvalid(Invalid):
@@ -21,10 +22,24 @@ class QuantityInvalid(OrderInvalid):
 
     def __init__(self, *, sku_id: int, limit: int) -> None:
         super().__init__(
-            _("The quantity must be a whole number from 1 to %(limit)s.") % {"limit": limit},
+            worded(_("The quantity must be a whole number from 1 to %(limit)s."), limit=limit),
             field="quantity",
             details={"sku_id": sku_id, "limit": limit},
         )
+
+
+class LinesInvalid(OrderInvalid):
+    code = "lines_invalid"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(worded(_("An order has 1 to %(limit)s different products."), limit=limit), field="lines")
+
+
+class CurrenciesMixed(OrderInvalid):
+    code = "currencies_mixed"
+
+    def __init__(self) -> None:
+        super().__init__(_("These products are sold in different currencies. Order them one by one."), field="lines")
 
 
 class SkuMissing(Missing):
@@ -41,7 +56,7 @@ class OffShelf(Refused):
 
     def __init__(self, *, sku_id: int, name: str) -> None:
         super().__init__(
-            _("“%(name)s” is not on sale now. Nothing was ordered.") % {"name": name},
+            worded(_("“%(name)s” is not on sale now. Nothing was ordered."), name=name),
             field="sku_id",
             details={"sku_id": sku_id},
         )
@@ -52,7 +67,7 @@ class SoldOut(Refused):
 
     def __init__(self, *, sku_id: int, name: str) -> None:
         super().__init__(
-            _("“%(name)s” is sold out in this quantity. Nothing was ordered.") % {"name": name},
+            worded(_("“%(name)s” is sold out in this quantity. Nothing was ordered."), name=name),
             field="quantity",
             details={"sku_id": sku_id},
         )
@@ -65,8 +80,7 @@ class PriceMoved(Refused):
 
     def __init__(self, *, total_minor: int, expected_minor: int, currency: str) -> None:
         super().__init__(
-            _("The price has changed to %(total)s. Please confirm it; nothing was ordered yet.")
-            % {"total": format_minor(total_minor, currency)},
+            worded(_("The price has changed to %(total)s. Please confirm it; nothing was ordered yet."), total=format_minor(total_minor, currency)),
             field="expected_total_minor",
             details={"total_minor": total_minor, "expected_total_minor": expected_minor, "currency": currency},
         )
@@ -79,7 +93,7 @@ class PriceOutOfBounds(Refused):
 
     def __init__(self, *, sku_id: int, name: str) -> None:
         super().__init__(
-            _("The price of “%(name)s” is being updated. Please try again in a few minutes.") % {"name": name},
+            worded(_("The price of “%(name)s” is being updated. Please try again in a few minutes."), name=name),
             field="sku_id",
             details={"sku_id": sku_id},
         )
@@ -108,7 +122,7 @@ class OrderTransitionRefused(Refused):
 
     def __init__(self, *, number: str, event: str, state: str = "") -> None:
         super().__init__(
-            _("This can't be done with order %(number)s in its present state.") % {"number": number},
+            worded(_("This can't be done with order %(number)s in its present state."), number=number),
             details={"number": number, "event": event, "state": state},
         )
 
@@ -120,7 +134,7 @@ class NotHeld(Refused):
 
     def __init__(self, number: str) -> None:
         super().__init__(
-            _("The stock of order %(number)s is not held any more.") % {"number": number}, details={"number": number}
+            worded(_("The stock of order %(number)s is not held any more."), number=number), details={"number": number}
         )
 
 
@@ -131,7 +145,7 @@ class SettlementRefused(Refused):
 
     def __init__(self, *, number: str, reason: str) -> None:
         super().__init__(
-            _("Order %(number)s can't be settled with this payment.") % {"number": number},
+            worded(_("Order %(number)s can't be settled with this payment."), number=number),
             details={"number": number, "reason": reason},
         )
 

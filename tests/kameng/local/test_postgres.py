@@ -378,7 +378,9 @@ class TestRights:
                 psycopg2.connect(running.app_url.replace("/kameng?", f"/{database}?"))
 
     def test_the_owner_makes_roles_and_works_as_them(self, running: EmbeddedPostgres) -> None:
-        query(running.owner_url, "CREATE ROLE s_1 NOLOGIN; CREATE SCHEMA s_1 AUTHORIZATION s_1; GRANT s_1 TO kameng_app")
+        query(
+            running.owner_url, "CREATE ROLE s_1 NOLOGIN; CREATE SCHEMA s_1 AUTHORIZATION s_1; GRANT s_1 TO kameng_app"
+        )
 
         rows = query(running.app_url, "SET ROLE s_1; SELECT current_user")
 

@@ -194,7 +194,9 @@ class TestProcess:
 
     def test_takes_its_own_children_along(self, tmp_path: Path) -> None:
         file = tmp_path / "ready"
-        code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEPER!r}]); open({str(file)!r}, 'w'); "
+        code = (
+            f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEPER!r}]); open({str(file)!r}, 'w'); "
+        )
         process = _process(tmp_path, code + SLEEPER, ready=file.exists)
         process.start()
         assert process.pid is not None
@@ -229,7 +231,8 @@ SUPERVISED = """
 import os, sys
 from pathlib import Path
 from kameng.local.supervisor import Process, Supervisor
-process = Process("child", [sys.executable, "-c", sys.argv[2]], dict(os.environ), Path(sys.argv[1]) / "log", mark=sys.argv[1])
+argv, log = [sys.executable, "-c", sys.argv[2]], Path(sys.argv[1]) / "log"
+process = Process("child", argv, dict(os.environ), log, mark=sys.argv[1])
 Supervisor([process], report=print).start()
 print(process.pid, flush=True)
 import signal

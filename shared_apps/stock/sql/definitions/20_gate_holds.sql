@@ -2,21 +2,31 @@
 
 -- Claim p_quantity codes of one SKU for one hold, or raise KG010.
 -- SKIP LOCKED lets buyers pass each other; ordering by `position`, which only the partial index of available codes
--- has, keeps the claim from walking over sold ones. Codes that another buyer has locked and may still give back
--- are waited for before anyone is told "sold out".
+-- has, keeps the claim from walking over sold ones. Nobody is told "sold out" because of codes that another buyer
+-- has locked and may still give back: then the claim is made again, and waits for them. Both ways are all or none.
 CREATE OR REPLACE FUNCTION public.stock_claim_codes(p_hold bigint, p_sku bigint, p_quantity integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     claimed integer;
 BEGIN
-    FOR attempt IN 1..8 LOOP
+    FOR attempt IN 0..50 LOOP
         BEGIN
-            WITH next AS (
-                SELECT c.id FROM public.stock_code c
-                WHERE c.sku_id = p_sku AND c.state = 'AVAILABLE'
-                ORDER BY c.position LIMIT p_quantity FOR UPDATE SKIP LOCKED
-            )
-            UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold FROM next WHERE c.id = next.id;
+            IF attempt = 0 THEN
+                WITH next AS (
+                    SELECT c.id FROM public.stock_code c
+                    WHERE c.sku_id = p_sku AND c.state = 'AVAILABLE'
+                    ORDER BY c.position LIMIT p_quantity FOR NO KEY UPDATE SKIP LOCKED
+                )
+                UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold FROM next WHERE c.id = next.id;
+            ELSE
+                -- A row that was sold while we waited for it is passed over; the limit counts what we got.
+                WITH next AS (
+                    SELECT c.id FROM public.stock_code c
+                    WHERE c.sku_id = p_sku AND c.state = 'AVAILABLE'
+                    ORDER BY c.position LIMIT p_quantity FOR NO KEY UPDATE
+                )
+                UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold FROM next WHERE c.id = next.id;
+            END IF;
             GET DIAGNOSTICS claimed = ROW_COUNT;
             IF claimed = p_quantity THEN
                 RETURN;
@@ -30,9 +40,6 @@ BEGIN
                                   ORDER BY c.position LIMIT p_quantity) seen) < p_quantity THEN
             EXIT;  -- Not enough even with what the others hold locked.
         END IF;
-        -- Enough, but locked by others just now: wait until they commit or give back, then look again.
-        PERFORM 1 FROM (SELECT c.id FROM public.stock_code c WHERE c.sku_id = p_sku AND c.state = 'AVAILABLE'
-                        ORDER BY c.position LIMIT p_quantity FOR SHARE) waited;
     END LOOP;
     RAISE EXCEPTION 'sold out' USING ERRCODE = 'KG010', DETAIL = p_sku::text;
 END

@@ -82,6 +82,12 @@ def icon(name: str, size: int = 20, css: str = "") -> SafeString:
     return icons.icon_svg(str(name), int(size), css)
 
 
+@register.simple_tag
+def icon_names() -> list[str]:
+    """All names that `{% icon %}` takes."""
+    return list(icons.shapes())
+
+
 @register.simple_tag(takes_context=True)
 def query_string(context: template.Context, *drop: str, **changes: Any) -> str:
     """This page's query with some of it changed: `{% query_string sort="price" %}`, `{% query_string "q" state=None %}`.
@@ -231,7 +237,7 @@ def ui_scripts(context: template.Context) -> SafeString:
     imports = {f"kameng/{name}": static(f"ui/js/{name}.js") for name in names}
     addresses = {
         "pow-worker": static("ui/js/pow-worker.js"),
-        "charts": static("ui/vendor/echarts.simple.min.js"),
+        "charts": static("ui/vendor/echarts.min.js"),
     }
     return format_html(
         '<script type="importmap" nonce="{}">{}</script>{}<script nonce="{}" src="{}" defer></script>'

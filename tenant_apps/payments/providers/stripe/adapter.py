@@ -74,8 +74,6 @@ class StripeAdapter:
             session = client.v1.checkout.sessions.create(
                 _create_params(request), {"idempotency_key": request.payment_id}
             ).to_dict()
-        if session.get("status") not in (None, "open"):  # The key's first answer is given again, whatever came since.
-            raise ChannelRefused("this session is over", code="payment_over", provider=NAME)
         with _http.understood(NAME, writing=True):
             return CreatedPayment(
                 channel_ref=session["id"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -141,8 +142,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 def _page_pay(url: str) -> None:
     opener = urllib.request.build_opener(_Stay, urllib.request.ProxyHandler({}))
-    try:
-        opener.open(url, data=b"action=pay", timeout=10).close()
-    except urllib.error.HTTPError as error:
-        assert error.code == 303
-        error.close()
+    with pytest.raises(urllib.error.HTTPError) as away:
+        opener.open(url, data=b"action=pay", timeout=10)
+    away.value.close()
+    assert away.value.code == 303

@@ -29,6 +29,10 @@ function dressed(option) {
     ...given,
   });
   const axes = (given) => (Array.isArray(given) ? given.map(axis) : given ? axis(given) : undefined);
+  const series = {
+    bar: { barMaxWidth: 22, itemStyle: { borderRadius: [3, 3, 0, 0] } },
+    line: { showSymbol: false, lineStyle: { width: 2 } },
+  };
   return {
     animationDuration: 250,
     color: [1, 2, 3, 4, 5, 6].map((number) => token(`--series-${number}`)),
@@ -37,12 +41,14 @@ function dressed(option) {
     ...option,
     tooltip: {
       trigger: "axis",
+      renderMode: "richText", // The HTML kind writes style attributes, which the content policy refuses.
       backgroundColor: token("--surface"),
       borderColor: token("--line"),
       textStyle: { color: token("--ink"), fontSize: 12 },
       ...option.tooltip,
     },
     legend: option.legend && { top: 0, right: 0, icon: "roundRect", itemWidth: 10, itemHeight: 10, textStyle: { color: ink }, ...option.legend },
+    series: (option.series ?? []).map((one) => ({ ...series[one.type], ...one })),
     xAxis: axes(option.xAxis),
     yAxis: axes(option.yAxis),
   };

@@ -1,0 +1,1 @@
+"""Double entry, append-only, with its rules in the database. See docs/ledger.md."""

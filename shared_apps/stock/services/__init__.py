@@ -1,0 +1,24 @@
+"""Everything that writes the stock of the main station. What a shop may do to it are the functions of schema `gate`."""
+
+from shared_apps.stock.services._counting import count_now, roll_up, set_count
+from shared_apps.stock.services._importing import ImportRefused, import_codes
+from shared_apps.stock.services._revealing import ReasonMissing, export_codes, reveal_for_staff
+from shared_apps.stock.services._rotating import rotate
+from shared_apps.stock.services._runs import execute_run, start_import
+from shared_apps.stock.services._voiding import BatchUnknown, void_codes
+
+__all__ = [
+    "BatchUnknown",
+    "ImportRefused",
+    "ReasonMissing",
+    "count_now",
+    "execute_run",
+    "export_codes",
+    "import_codes",
+    "reveal_for_staff",
+    "roll_up",
+    "rotate",
+    "set_count",
+    "start_import",
+    "void_codes",
+]

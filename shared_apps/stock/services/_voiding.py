@@ -1,0 +1,51 @@
+"""Codes taken out of the stock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Count
+from django.utils.translation import gettext_lazy as _
+
+from kameng.accounts import audit
+from kameng.accounts.types import Actor
+from kameng.lib.errors import Missing
+from shared_apps.stock.models import Code, CodeBatch, CodeState
+from shared_apps.stock.services._counting import note_moves
+from shared_apps.stock.services._revealing import required_reason
+from shared_apps.stock.types import VoidedCodes
+
+
+class BatchUnknown(Missing):
+    """No such batch."""
+
+    code = "batch_unknown"
+
+
+def find_batch(public_id: str) -> CodeBatch:
+    """Raises: BatchUnknown."""
+    batch = CodeBatch.objects.filter(public_id=public_id).first()
+    if batch is None:
+        raise BatchUnknown(_("There is no such batch of codes."))
+    return batch
+
+
+def void_codes(*, batch: str, reason: str, by: Actor, now: datetime) -> VoidedCodes:
+    """Withdraw what is left of a batch, for good. Held and delivered codes stay what they are.
+
+    In the caller's main transaction. Raises: BatchUnknown, ReasonMissing.
+    """
+    why = required_reason(reason)
+    row = find_batch(batch)
+    with transaction.atomic():
+        # Race: a buyer holds a code at this moment. The update waits for the row, sees its new state, and passes by.
+        voided = Code.objects.filter(batch_id=row.pk, sku_id=row.sku_id, state=CodeState.AVAILABLE).update(
+            state=CodeState.VOID
+        )
+        left = dict(
+            Code.objects.filter(batch_id=row.pk, sku_id=row.sku_id).values_list("state").annotate(count=Count("id"))
+        )
+        note_moves([row.sku_id])
+        audit.record(action="stock.codes.void", by=by, target=row.public_id, at=now, reason=why, voided=voided)
+    return VoidedCodes(voided, left.get(CodeState.HELD, 0), left.get(CodeState.DELIVERED, 0))

@@ -1,0 +1,191 @@
+"""The statements of the sync: one upsert per synced table, made from the lists of columns below.
+
+They run as the sync role with the substation's schema as search_path; library tables are named with `public.`.
+`%(since)s` is the watermark, `%(level)s` the substation's supply level. The shop's own columns are given a value when
+a row is new and never appear in a SET list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+CATEGORY_COLUMNS = {
+    "name_zh": "c.name_zh",
+    "name_en": "c.name_en",
+    "slug": "c.slug",
+    "parent_id": "c.parent_id",
+    "icon": "c.icon",
+    "sort": "c.sort",
+    "active": "c.active",
+}
+CATEGORY_OWN = {"hidden": "false"}
+
+_BRANDED = ("coalesce(b.name_zh, '')", "coalesce(b.name_en, '')")
+PRODUCT_COLUMNS = {
+    "name_zh": "p.name_zh",
+    "name_en": "p.name_en",
+    "slug": "p.slug",
+    "category_id": "p.category_id",
+    "brand_zh": _BRANDED[0],
+    "brand_en": _BRANDED[1],
+    "brand_colour": "coalesce(b.colour, '')",
+    "kind": "p.kind",
+    "delivery": "p.delivery",
+    "summary_zh": "p.summary_zh",
+    "summary_en": "p.summary_en",
+    "description_zh": "p.description_zh",
+    "description_en": "p.description_en",
+    "usage_zh": "p.usage_zh",
+    "usage_en": "p.usage_en",
+    "buyer_fields": "p.buyer_fields",
+    "picture": "p.picture",
+    "tags": "p.tags",
+    # Brackets, quotes and commas of the JSON list are left out; a word with one of them in it is found without it.
+    "search_text": "lower(concat_ws(' ', p.name_zh, p.name_en, b.name_zh, b.name_en, "
+    "translate(p.tags::text, '[]\",', '')))",
+    "sort": "p.sort",
+    "active": "p.active AND c.active",
+}
+PRODUCT_OWN = {"own_name": "''", "own_description": "''", "own_sort": "0", "seo_title": "''", "seo_description": "''"}
+
+STOCK_STATE = "CASE WHEN k.stock_policy = 'UNLIMITED' THEN 'IN_STOCK' ELSE coalesce(v.state, 'OUT') END"
+STOCK_AVAILABLE = "CASE WHEN k.stock_policy = 'UNLIMITED' THEN 0 ELSE coalesce(v.available, 0) END"
+LISTING_COLUMNS = {
+    "name_zh": "k.name_zh",
+    "name_en": "k.name_en",
+    "product_id": "k.product_id",
+    "code": "k.code",
+    "face_value": "k.face_value",
+    "currency": "k.currency",
+    "supply_unit": "sp.unit",
+    "suggested": "k.suggested",
+    "floor": "k.floor",
+    "ceiling": "k.ceiling",
+    "stock_policy": "k.stock_policy",
+    # A new or changed SKU brings its stock along: its level may have been counted long before, and the stock feed
+    # has read past it.
+    "stock_state": STOCK_STATE,
+    "stock_available": STOCK_AVAILABLE,
+    "sort": "k.sort",
+    "active": "k.active",
+}
+LISTING_OWN = {"on_shelf": "true"}
+
+SINCE = "%(since)s::text::xid8"
+
+CHANGED_CATEGORIES = f"SELECT id FROM public.library_category WHERE changed_xid >= {SINCE}"
+# A product's row is made of its brand's and its category's as well.
+CHANGED_PRODUCTS = f"""
+    SELECT id FROM public.library_product WHERE changed_xid >= {SINCE}
+    UNION SELECT p.id FROM public.library_brand b JOIN public.library_product p ON p.brand_id = b.id
+          WHERE b.changed_xid >= {SINCE}
+    UNION SELECT p.id FROM public.library_category c JOIN public.library_product p ON p.category_id = c.id
+          WHERE c.changed_xid >= {SINCE}"""
+CHANGED_SKUS = f"""
+    SELECT id FROM public.library_sku WHERE changed_xid >= {SINCE}
+    UNION SELECT sku_id FROM public.library_supplyprice WHERE changed_xid >= {SINCE} AND level = %(level)s"""
+
+CATEGORY_SOURCE = "public.library_category c"
+PRODUCT_SOURCE = """public.library_product p
+    JOIN public.library_category c ON c.id = p.category_id
+    LEFT JOIN public.library_brand b ON b.id = p.brand_id"""
+# Without a supply price at the shop's level there is no listing: an inner join.
+LISTING_SOURCE = """public.library_sku k
+    JOIN public.library_supplyprice sp ON sp.sku_id = k.id AND sp.level = %(level)s
+    LEFT JOIN public.stock_stocklevel v ON v.sku_id = k.id"""
+
+
+def upsert(
+    table: str, id_column: str, columns: Mapping[str, str], own: Mapping[str, str], source: str, changed: str = ""
+) -> str:
+    """The upsert of one table; with `changed`, of the rows that this query names, else of all."""
+    head = f"WITH changed AS MATERIALIZED ({changed})\n" if changed else ""
+    wanted = source
+    if changed:
+        first, _, rest = source.partition("\n")
+        wanted = f"changed ch JOIN {first} ON {id_column} = ch.id\n{rest}"
+    names = ", ".join(columns)
+    mine = ", ".join(f"mine.{name}" for name in columns)
+    theirs = ", ".join(f"excluded.{name}" for name in columns)
+    own_names = "".join(f", {name}" for name in own)
+    own_values = "".join(f", {value}" for value in own.values())
+    return (
+        f"{head}INSERT INTO {table} AS mine (id, {names}{own_names})\n"
+        f"SELECT {id_column}, {', '.join(columns.values())}{own_values}\nFROM {wanted}\n"
+        f"ON CONFLICT (id) DO UPDATE SET ({names}) = ROW({theirs})\n"
+        f"WHERE ({mine}) IS DISTINCT FROM ({theirs})"
+    )
+
+
+CATEGORIES = upsert("listings_listedcategory", "c.id", CATEGORY_COLUMNS, CATEGORY_OWN, CATEGORY_SOURCE)
+CATEGORIES_CHANGED = upsert(
+    "listings_listedcategory", "c.id", CATEGORY_COLUMNS, CATEGORY_OWN, CATEGORY_SOURCE, CHANGED_CATEGORIES
+)
+PRODUCTS = upsert("listings_listedproduct", "p.id", PRODUCT_COLUMNS, PRODUCT_OWN, PRODUCT_SOURCE)
+PRODUCTS_CHANGED = upsert(
+    "listings_listedproduct", "p.id", PRODUCT_COLUMNS, PRODUCT_OWN, PRODUCT_SOURCE, CHANGED_PRODUCTS
+)
+LISTINGS = upsert("listings_listing", "k.id", LISTING_COLUMNS, LISTING_OWN, LISTING_SOURCE)
+LISTINGS_CHANGED = upsert("listings_listing", "k.id", LISTING_COLUMNS, LISTING_OWN, LISTING_SOURCE, CHANGED_SKUS)
+
+_PRICE_GONE = """NOT EXISTS (SELECT 1 FROM public.library_supplyprice sp
+                        WHERE sp.sku_id = mine.id AND sp.level = %(level)s)"""
+LISTINGS_GONE = f"UPDATE listings_listing mine SET active = false WHERE mine.active AND {_PRICE_GONE}"
+LISTINGS_GONE_CHANGED = f"""WITH changed AS MATERIALIZED ({CHANGED_SKUS})
+UPDATE listings_listing mine SET active = false FROM changed ch
+WHERE mine.id = ch.id AND mine.active AND {_PRICE_GONE}"""
+PRODUCTS_GONE = """UPDATE listings_listedproduct mine SET active = false
+WHERE mine.active AND NOT EXISTS (SELECT 1 FROM public.library_product p WHERE p.id = mine.id)"""
+CATEGORIES_GONE = """UPDATE listings_listedcategory mine SET active = false
+WHERE mine.active AND NOT EXISTS (SELECT 1 FROM public.library_category c WHERE c.id = mine.id)"""
+
+STOCK = """UPDATE listings_listing mine SET stock_state = v.state, stock_available = v.available
+FROM public.stock_stocklevel v
+WHERE mine.id = v.sku_id AND mine.stock_policy <> 'UNLIMITED'
+  AND (mine.stock_state, mine.stock_available) IS DISTINCT FROM (v.state, v.available)"""
+STOCK_CHANGED = f"{STOCK}\n  AND v.changed_xid >= {SINCE}"
+
+# In the order in which they run: a listing's product is there before it.
+LIBRARY_FULL = (CATEGORIES, PRODUCTS, LISTINGS, CATEGORIES_GONE, PRODUCTS_GONE, LISTINGS_GONE)
+LIBRARY_CHANGED = (CATEGORIES_CHANGED, PRODUCTS_CHANGED, LISTINGS_CHANGED, LISTINGS_GONE_CHANGED)
+
+# Both feeds' rows are locked by whoever syncs either of them. The library's feed carries stock levels too, so two
+# runners side by side could put an older one over a newer.
+LOCK = """SELECT y.feed, y.watermark FROM public.tenants_syncstate y
+JOIN public.tenants_substation s ON s.id = y.substation_id
+WHERE s.schema_name = %(schema)s AND y.feed IN ('LIBRARY', 'STOCK')
+ORDER BY y.feed FOR UPDATE OF y"""
+# A statement of its own, after the lock: one that waited for the lock would read the plan as it was before.
+# The horizon is this snapshot's; what later statements see beyond it is read again next time.
+LEVEL = """SELECT pl.supply_level, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+FROM public.tenants_substation s JOIN public.tenants_plan pl ON pl.id = s.plan_id
+WHERE s.schema_name = %(schema)s"""
+FINISH = """UPDATE public.tenants_syncstate y
+SET watermark = %(horizon)s, ran_at = %(now)s,
+    changed_at = CASE WHEN %(rows)s > 0 THEN %(now)s ELSE y.changed_at END,
+    rows_changed = %(rows)s, duration_ms = %(duration_ms)s, error = ''
+FROM public.tenants_substation s
+WHERE s.id = y.substation_id AND s.schema_name = %(schema)s AND y.feed = %(feed)s"""
+
+# One query for all substations. Per feed the newest stamp is one probe of an index per table.
+# A transaction that stays open holds the horizon back, and then the same rows would be due at every tick: they are
+# read again only when the horizon has moved, or after a while (there may be newer ones among them).
+DUE = """WITH newest (feed, stamp) AS (
+    SELECT 'LIBRARY', greatest(
+        (SELECT changed_xid FROM public.library_category ORDER BY changed_xid DESC LIMIT 1),
+        (SELECT changed_xid FROM public.library_brand ORDER BY changed_xid DESC LIMIT 1),
+        (SELECT changed_xid FROM public.library_product ORDER BY changed_xid DESC LIMIT 1),
+        (SELECT changed_xid FROM public.library_sku ORDER BY changed_xid DESC LIMIT 1),
+        (SELECT changed_xid FROM public.library_supplyprice ORDER BY changed_xid DESC LIMIT 1))::text::bigint
+    UNION ALL
+    SELECT 'STOCK', (SELECT changed_xid FROM public.stock_stocklevel ORDER BY changed_xid DESC LIMIT 1)::text::bigint
+)
+SELECT s.id, s.schema_name, array_agg(n.feed ORDER BY n.feed)
+FROM newest n
+CROSS JOIN public.tenants_substation s
+LEFT JOIN public.tenants_syncstate y ON y.substation_id = s.id AND y.feed = n.feed
+WHERE s.state IN ('ACTIVE', 'SUSPENDED') AND n.stamp >= coalesce(y.watermark, 0)
+  AND (y.ran_at IS NULL OR %(nudged)s OR y.ran_at < %(patience)s OR y.error <> ''
+       OR y.watermark < pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+GROUP BY s.id, s.schema_name
+ORDER BY s.id"""

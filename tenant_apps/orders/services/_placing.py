@@ -1,0 +1,248 @@
+"""Placing an order: what the buyer wants, priced and held, in one transaction of two statements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from kameng.accounts.types import Actor
+from kameng.lib import money
+from tenant_apps.listings.pricing import Price, RuleBook
+from tenant_apps.orders import checkout, identity
+from tenant_apps.orders.services import _sql
+from tenant_apps.orders.services._errors import (
+    CurrenciesMixed,
+    LinesInvalid,
+    OffShelf,
+    OrderInvalid,
+    PriceMoved,
+    PriceOutOfBounds,
+    QuantityInvalid,
+    ShopClosed,
+    SkuMissing,
+    SoldOut,
+)
+from tenant_apps.orders.states import OrderState
+from tenant_apps.orders.types import PlacedOrder, WantedLine
+
+SOURCES = ("WEB", "API")
+
+
+class Shelf(NamedTuple):
+    """One listing with its product: a row of READ_FOR_CHECKOUT, and what `RuleBook.price` wants to see."""
+
+    id: int
+    product_id: int
+    code: str
+    name_zh: str
+    name_en: str
+    currency: str
+    supply_unit: Decimal
+    suggested: Decimal
+    floor: Decimal | None
+    ceiling: Decimal | None
+    for_sale: bool
+    category_id: int
+    slug: str
+    kind: str
+    delivery: str
+    product_zh: str
+    product_en: str
+    buyer_fields: Any
+
+    @property
+    def full_name_zh(self) -> str:
+        return _joined(self.product_zh, self.name_zh)
+
+    @property
+    def full_name_en(self) -> str:
+        english = self.name_en or self.name_zh
+        return _joined(self.product_en or self.product_zh, english) if self.product_en or self.name_en else ""
+
+
+class _RuleRow(NamedTuple):
+    scope: str
+    target_id: int
+    kind: str
+    value: Decimal
+    rounding: str
+
+
+def place_order(
+    *,
+    lines: Sequence[tuple[int, int]],
+    contact: str,
+    buyer_fields: Mapping[str, Any],
+    expected_total_minor: int | None,
+    language: str,
+    ip: str,
+    source: str,
+    by: Actor,
+    now: datetime,
+    lookup_secret: str | None = None,
+) -> PlacedOrder:
+    """Place an order in the current shop: all lines or none, stock held until `settings.ORDER_EXPIRY_MINUTES` and a
+    grace are over.
+
+    Args:
+        lines: (sku_id, quantity); a SKU named twice is added up.
+        expected_total_minor: The total that the buyer saw; None skips the comparison (a program that just asks).
+        source: WEB or API.
+        lookup_secret: The query password of the buyer's choice; None makes one.
+
+    Raises: OrderInvalid, QuantityInvalid, SkuMissing, OffShelf, SoldOut, PriceMoved, PriceOutOfBounds, ShopClosed.
+    Nothing is written then.
+    """
+    assert source in SOURCES, source
+    wanted = _checked_lines(lines)
+    try:
+        kept_contact = checkout.clean_contact(contact)
+        secret = checkout.clean_lookup_secret(lookup_secret) if lookup_secret else identity.new_lookup_secret()
+    except checkout.FieldProblem as problem:
+        raise OrderInvalid(problem.message, field=problem.field) from None
+    with transaction.atomic():
+        shelves, book = read_shelves(list(wanted))
+        for sku_id in wanted:
+            if sku_id not in shelves:
+                raise SkuMissing(sku_id)
+        priced = [_priced(shelves[sku_id], quantity, book) for sku_id, quantity in wanted.items()]
+        total, currency = _total(priced, shelves, expected_total_minor)
+        fields = _buyer_fields(shelves.values(), buyer_fields)
+        number, token = identity.new_number(), identity.new_token()
+        pay_by = now + timedelta(minutes=settings.ORDER_EXPIRY_MINUTES)
+        params = {
+            "number": number, "token_digest": identity.token_digest(token),
+            "lookup_digest": identity.lookup_digest(number, secret), "contact": kept_contact,
+            "state": str(OrderState.PENDING_PAYMENT), "currency": currency, "total": total,
+            "buyer_fields": json.dumps(fields), "language": language[:10], "ip": ip[:45], "source": source, "now": now,
+            "pay_by": pay_by, "hold_until": pay_by + timedelta(minutes=settings.HOLD_GRACE_MINUTES),
+            "hint": identity.contact_hint(kept_contact), "by_kind": str(by.kind), "by_label": by.label[:120],
+            "gate_lines": json.dumps([line.for_gate() for line in priced]),
+            "lines": json.dumps([_as_row(line) for line in priced]),
+        }  # fmt: skip
+        order_id = _write(params, shelves, priced)
+    return PlacedOrder(
+        id=order_id, number=number, token=token, lookup_secret=secret, total_minor=total, currency=currency,
+        pay_by=pay_by,
+    )  # fmt: skip
+
+
+def read_shelves(sku_ids: list[int]) -> tuple[dict[int, Shelf], RuleBook]:
+    """The listings of these SKUs and the rules that price them, in one statement. Raises: ShopClosed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_sql.READ_FOR_CHECKOUT, {"skus": sku_ids})
+        rows = cursor.fetchall()
+    if not rows:
+        return {}, RuleBook(())
+    rules, parents, is_open = rows[0][-3:]
+    if is_open is False:
+        raise ShopClosed()
+    book = RuleBook(
+        [_RuleRow(scope, target, kind, Decimal(value), rounding) for scope, target, kind, value, rounding in rules or ()],
+        dict(parents or ()),
+    )
+    return {row[0]: Shelf(*row[:-3]) for row in rows}, book
+
+
+def _checked_lines(lines: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """Quantities by SKU id, each within bounds. Raises: OrderInvalid, QuantityInvalid, SkuMissing."""
+    if not lines or len(lines) > checkout.MAX_LINES:
+        raise LinesInvalid(checkout.MAX_LINES)
+    for sku_id, quantity in lines:
+        if isinstance(quantity, bool) or not isinstance(quantity, int) or not 1 <= quantity <= checkout.MAX_QUANTITY:
+            raise QuantityInvalid(sku_id=sku_id, limit=checkout.MAX_QUANTITY)
+        if isinstance(sku_id, bool) or not isinstance(sku_id, int) or not 0 < sku_id < 2**63:
+            raise SkuMissing(0)
+    wanted = checkout.merged_quantities(lines)
+    for sku_id, quantity in wanted.items():
+        if quantity > checkout.MAX_QUANTITY:
+            raise QuantityInvalid(sku_id=sku_id, limit=checkout.MAX_QUANTITY)
+    return wanted
+
+
+def _priced(shelf: Shelf, quantity: int, book: RuleBook) -> WantedLine:
+    if not shelf.for_sale:
+        raise OffShelf(sku_id=shelf.id, name=shelf.full_name_zh)
+    price: Price = book.price(shelf, shelf)
+    total = money.line_total_minor(price.unit, quantity, shelf.currency)
+    if price.unit <= 0 or total <= 0:  # Worth less than a cent: nothing that a channel could collect.
+        raise PriceOutOfBounds(sku_id=shelf.id, name=shelf.full_name_zh)
+    return WantedLine(
+        sku_id=shelf.id, quantity=quantity, sku_code=shelf.code, product_slug=shelf.slug, name_zh=shelf.full_name_zh,
+        name_en=shelf.full_name_en, kind=shelf.kind, delivery=shelf.delivery, unit=price.unit, total_minor=total,
+        # Without its label: the code names a stage in any language.
+        stages=[{"code": s.code, "amount": str(s.amount), "detail": s.detail} for s in price.stages],
+    )  # fmt: skip
+
+
+def _total(priced: Sequence[WantedLine], shelves: Mapping[int, Shelf], expected: int | None) -> tuple[int, str]:
+    currencies = {shelves[line.sku_id].currency for line in priced}
+    if len(currencies) != 1:
+        raise CurrenciesMixed()
+    total, currency = sum(line.total_minor for line in priced), currencies.pop()
+    if expected is not None and total != expected:
+        raise PriceMoved(total_minor=total, expected_minor=expected, currency=currency)
+    return total, currency
+
+
+def _buyer_fields(shelves: Any, given: Mapping[str, Any]) -> dict[str, str]:
+    wanted: dict[str, Mapping[str, Any]] = {}
+    for shelf in shelves:
+        asked = json.loads(shelf.buyer_fields) if isinstance(shelf.buyer_fields, str) else shelf.buyer_fields
+        for field in asked or ():
+            wanted[field["key"]] = field
+    if not wanted:
+        return {}
+    try:
+        return checkout.clean_buyer_fields(list(wanted.values()), given)
+    except checkout.FieldProblem as problem:
+        raise OrderInvalid(problem.message, field=problem.field) from None
+
+
+def _write(params: Mapping[str, Any], shelves: Mapping[int, Shelf], priced: Sequence[WantedLine]) -> int:
+    """The one writing statement; answers the order's id. The gate's refusals get their names here."""
+    try:
+        with _sql.through_the_gate(), connection.cursor() as cursor:
+            cursor.execute(_sql.PLACE, params)
+            rows = cursor.fetchall()
+    except _sql.GateRefused as refusal:
+        shelf = shelves.get(refusal.sku_id)
+        name = shelf.full_name_zh if shelf else ""
+        if refusal.code == "KG010":
+            raise SoldOut(sku_id=refusal.sku_id, name=name) from None
+        if refusal.code == "KG011":
+            raise OffShelf(sku_id=refusal.sku_id, name=name) from None
+        if refusal.code == "KG013":
+            raise PriceOutOfBounds(sku_id=refusal.sku_id, name=name) from None
+        if refusal.code == "KG002":
+            raise ShopClosed() from None
+        raise
+    _refuse_loss(rows, shelves, priced)
+    return int(rows[0][0])
+
+
+def _refuse_loss(rows: Sequence[Any], shelves: Mapping[int, Shelf], priced: Sequence[WantedLine]) -> None:
+    """The listing's cost may be older than the library's: check each line against the cost of this moment."""
+    costs = {sku_id: cost for _order, sku_id, _unit, cost in rows}
+    for line in priced:
+        if line.total_minor < costs[line.sku_id]:
+            raise PriceOutOfBounds(sku_id=line.sku_id, name=shelves[line.sku_id].full_name_zh)
+
+
+def _as_row(line: WantedLine) -> dict[str, Any]:
+    return {
+        "sku_id": line.sku_id, "sku_code": line.sku_code, "product_slug": line.product_slug, "name_zh": line.name_zh,
+        "name_en": line.name_en, "kind": line.kind, "delivery": line.delivery, "quantity": line.quantity,
+        "unit": str(line.unit), "total_minor": line.total_minor, "stages": list(line.stages),
+    }  # fmt: skip
+
+
+def _joined(product: str, sku: str) -> str:
+    """ "Steam 充值卡 · 100 元", or one of the two where they say the same. At most 250 characters."""
+    return product if sku in ("", product) else f"{product} · {sku}"

@@ -1,0 +1,62 @@
+"""The signup form: shape only; what is allowed is the service's to say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from kameng.lib.money import format_minor
+from tenants.models import Plan
+
+ACCENTS = ("#3b5bdb", "#0c8599", "#2b8a3e", "#e8590c", "#c2255c", "#6741d9", "#343a40")
+PRESETS = (
+    ("general", _("General")),
+    ("esports", _("Games and esports")),
+    ("telecom", _("Phone and memberships")),
+    ("education", _("Software and education")),
+    ("local", _("Local life")),
+)
+
+
+class SignupForm(forms.Form):
+    name = forms.CharField(
+        label=_("Shop name"), max_length=40, min_length=2, help_text=_("What your buyers see; you can change it later.")
+    )
+    slug = forms.CharField(
+        label=_("Address"), max_length=63, help_text=_("3 to 30 small letters, digits and hyphens."),
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}),
+    )
+    plan = forms.ChoiceField(label=_("Plan"), widget=forms.RadioSelect)
+    preset = forms.ChoiceField(label=_("Your trade"), choices=PRESETS, required=False)
+    accent = forms.ChoiceField(
+        label=_("Colour"), choices=[(value, value) for value in ACCENTS], required=False, widget=forms.RadioSelect
+    )
+    owner_name = forms.CharField(label=_("Your name"), max_length=80, required=False)
+    email = forms.EmailField(label=_("Email"), help_text=_("We send a six-digit code to it. It is also your log-in."))
+    password = forms.CharField(
+        label=_("Password"), strip=False, max_length=200, help_text=_("At least 10 characters."),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=True),
+    )
+
+    def __init__(self, *args: Any, plans: list[Plan], language: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        english = language.startswith("en")
+        choices = []
+        for plan in plans:
+            name, pitch = (plan.name_en, plan.pitch_en) if english else (plan.name_zh, plan.pitch_zh)
+            aside = _("free") if not plan.opening_fee_minor else format_minor(plan.opening_fee_minor)
+            choices.append((plan.code, (name, pitch, aside)))
+        field: Any = self.fields["plan"]
+        field.choices = choices
+        if plans:
+            self.fields["plan"].initial = plans[0].code
+        self.fields["accent"].initial = ACCENTS[0]
+
+
+class CodeForm(forms.Form):
+    code = forms.CharField(
+        label=_("Code"), max_length=12, help_text=_("Six digits, from the mail."),
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code", "autofocus": True}),
+    )

@@ -1,0 +1,236 @@
+"""The main station's public site: what it is, plans, signup from the first field to the panel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core import signing
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from kameng.db.context import in_main
+from kameng.lib import clock, pow, slugs
+from kameng.lib.errors import DomainError, Missing, TooMany
+from kameng.web.actors import client_ip
+from kameng.web.transactions import own_transactions
+from tenants import signup as signups
+from tenants.forms import CodeForm, SignupForm
+from tenants.models import Plan, Signup, SignupStep
+from tenants.provisioning import steps as provisioning_steps
+from tenants.states import SignupState, StepState
+
+POW_PURPOSE = "signup"
+SIGNUPS_PER_HOUR = 20
+ENTER_SALT = "kameng.signup.enter"
+
+
+def site_nav(request: HttpRequest) -> list[dict[str, Any]]:
+    pages = (("/", _("Overview")), ("/plans/", _("Plans")), ("/login/", _("Main station log-in")))
+    return [{"label": label, "url": url, "active": request.path == url} for url, label in pages]
+
+
+def plans() -> list[Plan]:
+    return list(Plan.objects.filter(active=True))
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    return render(request, "tenants/home.html", {"site_nav": site_nav(request), "plans": _plan_cards(plans())})
+
+
+@require_GET
+def plan_list(request: HttpRequest) -> HttpResponse:
+    return render(request, "tenants/plans.html", {"site_nav": site_nav(request), "plans": _plan_cards(plans())})
+
+
+def _plan_cards(rows: list[Plan]) -> list[dict[str, Any]]:
+    english = (get_language() or "").startswith("en")
+    return [
+        {
+            "code": plan.code,
+            "name": plan.name_en if english else plan.name_zh,
+            "pitch": plan.pitch_en if english else plan.pitch_zh,
+            "opening_fee_minor": plan.opening_fee_minor,
+            "monthly_fee_minor": plan.monthly_fee_minor,
+            "fee_percent": f"{plan.platform_fee_bps / 100:g}",
+        }
+        for plan in rows
+    ]
+
+
+def begin(request: HttpRequest) -> HttpResponse:
+    """The form. What was typed stays through every refusal, the password included."""
+    rows = plans()
+    language = get_language() or settings.LANGUAGE_CODE
+    initial = {"plan": request.GET.get("plan", "")} if request.GET.get("plan") else {}
+    form = SignupForm(request.POST or None, plans=rows, language=language, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            _check_human(request)
+            _check_rate(request)
+            data = form.cleaned_data
+            started = signups.begin(
+                name=data["name"], slug=data["slug"], plan_code=data["plan"], email=data["email"],
+                password=data["password"], owner_name=data["owner_name"], preset=data["preset"],
+                accent=data["accent"], language=language, ip=client_ip(request),
+            )
+        except DomainError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            _remember(request, started.signup, started.token)
+            return redirect("tenants:verify", started.signup.public_id)
+    context = {
+        "form": form,
+        "site_nav": site_nav(request),
+        "base_domain": settings.BASE_DOMAIN + settings.AUTHORITY,
+        "challenge": pow.issue(settings.SECRET_KEY.encode(), POW_PURPOSE, clock.utc_now(), settings.POW_BITS),
+        "pow_bits": settings.POW_BITS,
+    }
+    return render(request, "tenants/signup.html", context, status=422 if form.is_bound else 200)
+
+
+def _check_human(request: HttpRequest) -> None:
+    """The proof of work, good for one sending. Raises a pow.ProofRefused, or TooMany for a used one."""
+    challenge = request.POST.get("pow_challenge", "")
+    now = clock.utc_now()
+    pow.check(settings.SECRET_KEY.encode(), challenge, request.POST.get("pow_nonce", ""), POW_PURPOSE, now)
+    # `add` writes only where nothing is: two requests with one proof can't both pass.
+    if not cache.add(pow.replay_key(challenge), 1, pow.LIFETIME_S):
+        raise pow.ChallengeExpired(_("This check of your browser was used already; please send once more."))
+
+
+def _check_rate(request: HttpRequest) -> None:
+    key = f"signup:{client_ip(request)}"
+    cache.add(key, 0, 3600)
+    if cache.incr(key) > SIGNUPS_PER_HOUR:
+        raise TooMany(
+            _("Many shops were opened from here in the last hour. Try again later."), details={"retry_after_s": 3600}
+        )
+
+
+@require_GET
+def address(request: HttpRequest) -> HttpResponse:
+    """Is the address free? A fragment beside the field, as it is typed."""
+    raw = request.GET.get("slug", "").strip()
+    if not raw:
+        return HttpResponse("")
+    problem = signups.address_problem(raw)
+    offers = slugs.suggest(raw, lambda names: [n for n in names if signups.is_taken(n)], 3) if problem else []
+    context = {
+        "problem": problem, "slug": raw.lower(), "offers": offers, "base_domain": settings.BASE_DOMAIN,
+    }
+    return render(request, "tenants/_address.html", context)
+
+
+def _remember(request: HttpRequest, signup: Signup, token: str) -> None:
+    """The browser that began a signup may finish it."""
+    request.session["signups"] = {**request.session.get("signups", {}), signup.public_id: token}
+
+
+def _mine(request: HttpRequest, public_id: str) -> Signup:
+    token = request.session.get("signups", {}).get(public_id)
+    if not token:
+        raise Missing(_("There is no such signup, or it was begun in another browser."))
+    return signups.find(public_id, token)
+
+
+@own_transactions
+def verify(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The mail code. Its own transactions: a wrong try is counted whatever becomes of the request."""
+    signup = _mine(request, public_id)
+    if signup.state not in (SignupState.VERIFYING, SignupState.EXPIRED):
+        return redirect("tenants:progress", public_id)
+    form = CodeForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            signups.verify(signup, form.cleaned_data["code"])
+        except DomainError as error:
+            form.add_error("code", str(error))
+        else:
+            return redirect("tenants:progress", public_id)
+    context = {"form": form, "signup": signup, "site_nav": site_nav(request), "mailbox": not settings.ENV.email_url}
+    return render(request, "tenants/verify.html", context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@own_transactions
+def resend(request: HttpRequest, public_id: str) -> HttpResponse:
+    signup = _mine(request, public_id)
+    signups.resend(signup)
+    return redirect("tenants:verify", public_id)
+
+
+@require_GET
+def progress(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The shop being made, step by step; htmx asks for the fragment until it is live."""
+    signup = _mine(request, public_id)
+    if signup.state == SignupState.VERIFYING:
+        return redirect("tenants:verify", public_id)
+    done = signup.state == SignupState.LIVE
+    context = {
+        "signup": signup, "site_nav": site_nav(request), "steps": _step_views(signup), "done": done,
+        "failed": signup.state == SignupState.FAILED, "shop": None,
+    }
+    template = "tenants/_progress.html" if getattr(request, "htmx", False) else "tenants/progress.html"
+    # 286 tells htmx to stop asking.
+    return render(request, template, context, status=286 if done and getattr(request, "htmx", False) else 200)
+
+
+STEP_WORDS = {
+    "claim_schema": ("A room of your own in the database", "Nobody else's data is in it, and nobody else can look in."),
+    "open_accounts": ("Your accounts in the ledger", "Every cent of every sale will be there."),
+    "write_settings": ("Name, colour and language", ""),
+    "create_owner": ("Your log-in", ""),
+    "fill_shelves": ("The main station's products on your shelves", ""),
+    "go_live": ("Open to the public", ""),
+}
+
+
+def _step_words() -> None:
+    """Marks the words above for translation."""
+    _("A room of your own in the database"), _("Nobody else's data is in it, and nobody else can look in.")
+    _("Your accounts in the ledger"), _("Every cent of every sale will be there.")
+    _("Name, colour and language"), _("Your log-in"), _("The main station's products on your shelves")
+    _("Open to the public")
+
+
+def _step_views(signup: Signup) -> list[dict[str, Any]]:
+    rows = {step.name: step for step in SignupStep.objects.filter(signup=signup)}
+    views = []
+    for name, _step in provisioning_steps():
+        row = rows.get(name)
+        title, text = STEP_WORDS.get(name, (name, ""))
+        took = ""
+        if row is not None and row.finished_at and row.started_at and row.state == StepState.DONE:
+            took = f"{max(1, round((row.finished_at - row.started_at).total_seconds() * 1000))} ms"
+        views.append(
+            {
+                "state": (row.state if row else StepState.PENDING).lower(), "title": _(title),
+                "text": _(text) if text else "", "aside": took,
+            }
+        )
+    return views
+
+
+@require_POST
+@own_transactions
+def retry(request: HttpRequest, public_id: str) -> HttpResponse:
+    signups.retry(_mine(request, public_id))
+    return redirect("tenants:progress", public_id)
+
+
+@require_POST
+def enter(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Hand the owner over to the new shop's host, logged in: a signed pass, good once and for two minutes."""
+    signup = _mine(request, public_id)
+    substation = signup.substation
+    if signup.state != SignupState.LIVE or substation is None:
+        return redirect("tenants:progress", public_id)
+    with in_main():
+        entry = signing.dumps({"schema": substation.schema_name, "email": substation.owner_email}, salt=ENTER_SALT)
+    return redirect(f"{substation.url}/enter/?pass={entry}")

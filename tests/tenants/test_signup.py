@@ -1,0 +1,366 @@
+"""Signup: from the form to a live shop, and everything that can go wrong on the way."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.test import Client
+
+from kameng.db.context import in_main, in_substation
+from kameng.jobs import services as jobs
+from kameng.lib import clock, pow
+from kameng.lib.errors import Invalid, Missing, TooMany
+from tenants import provisioning, signup
+from tenants.models import Signup, SpareSchema, Substation
+from tenants.states import SignupState, SubstationState
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(autouse=True)
+def outbox(prepared: None, monkeypatch: pytest.MonkeyPatch, settings_mail: None) -> None:
+    mail.outbox = []
+
+
+@pytest.fixture
+def settings_mail() -> Any:
+    from django.test import override_settings
+
+    with override_settings(EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend"):
+        yield
+
+
+def unused_slug() -> str:
+    return f"shop-{uuid.uuid4().hex[:10]}"
+
+
+def begin(**changes: Any) -> signup.Started:
+    fields = {
+        "name": "Night Market", "slug": unused_slug(), "plan_code": "basic", "email": "nina@example.com",
+        "password": PASSWORD, "owner_name": "Nina", "language": "en",
+    }
+    return signup.begin(**{**fields, **changes})
+
+
+def mailed_code() -> str:
+    found = re.search(r"\b(\d{6})\b", mail.outbox[-1].subject)
+    assert found
+    return found[1]
+
+
+def counts() -> tuple[int, int]:
+    with in_main():
+        return Signup.objects.count(), Substation.objects.count()
+
+
+class TestBegin:
+    def test_mails_a_code_and_stores_no_password_and_no_code(self) -> None:
+        started = begin()
+
+        assert mail.outbox[-1].to == ["nina@example.com"]
+        assert re.fullmatch(r"\d{6}", mailed_code())
+        assert started.signup.state == SignupState.VERIFYING
+        assert PASSWORD not in started.signup.password
+        assert mailed_code().encode() not in bytes(started.signup.code_digest)
+
+    @pytest.mark.parametrize(
+        ("changes", "field"),
+        [
+            ({"name": "x"}, "name"),
+            ({"name": "x" * 41}, "name"),
+            ({"slug": "www"}, "slug"),
+            ({"slug": "ab"}, "slug"),
+            ({"slug": "a" * 31}, "slug"),
+            ({"slug": "раypal"}, "slug"),
+            ({"slug": "xn--80ak6aa92e"}, "slug"),
+            ({"slug": "a.b/../c"}, "slug"),
+            ({"slug": "'; drop schema public"}, "slug"),
+            ({"email": "nobody"}, "email"),
+            ({"password": "1234567890"}, "password"),
+            ({"password": "short"}, "password"),
+            ({"plan_code": "gold"}, "plan"),
+        ],
+    )
+    def test_refuses_what_is_wrong_and_names_the_field(self, changes: dict[str, str], field: str) -> None:
+        before = counts()
+
+        with pytest.raises(Invalid) as refused:
+            begin(**changes)
+
+        assert refused.value.field == field
+        assert counts() == before
+        assert mail.outbox == []
+
+    def test_refuses_an_address_that_a_shop_has(self, alice: Any) -> None:
+        before = counts()
+
+        with pytest.raises(signup.AddressTaken):
+            begin(slug="alice")
+
+        assert counts() == before
+
+
+class TestVerify:
+    def test_refuses_a_wrong_code_five_times_and_then_the_right_one(self) -> None:
+        started = begin()
+        right = mailed_code()
+        wrong = "000000" if right != "000000" else "111111"
+
+        for left in (4, 3, 2, 1, 0):
+            with pytest.raises(signup.WrongCode) as refused:
+                signup.verify(started.signup, wrong)
+            assert refused.value.details == {"left": left}
+        with pytest.raises(signup.CodeExpired):
+            signup.verify(started.signup, right)
+
+        with in_main():
+            assert Signup.objects.get(pk=started.signup.pk).state == SignupState.VERIFYING
+
+    def test_refuses_a_code_after_fifteen_minutes(self) -> None:
+        started = begin()
+
+        with pytest.raises(signup.CodeExpired):
+            signup.verify(started.signup, mailed_code(), now=clock.utc_now() + timedelta(minutes=15))
+
+    def test_a_new_code_ends_the_old_one(self) -> None:
+        started = begin()
+        old = mailed_code()
+        signup.resend(started.signup)
+        new = mailed_code()
+
+        if old != new:
+            with pytest.raises(signup.WrongCode):
+                signup.verify(started.signup, old)
+        assert signup.verify(started.signup, new).state == SignupState.VERIFIED
+
+    def test_sends_four_codes_and_no_more(self) -> None:
+        started = begin()
+        for _ in range(3):
+            signup.resend(started.signup)
+
+        with pytest.raises(TooMany):
+            signup.resend(started.signup)
+
+        assert len(mail.outbox) == 4
+
+    def test_two_signups_for_one_address_let_one_through(self) -> None:
+        slug = unused_slug()
+        first, second = begin(slug=slug), None
+        code_first = mailed_code()
+        second = begin(slug=slug)
+        code_second = mailed_code()
+
+        signup.verify(first.signup, code_first)
+        with pytest.raises(signup.AddressTaken):
+            signup.verify(second.signup, code_second)
+
+        with in_main():
+            assert Signup.objects.filter(slug=slug, state=SignupState.VERIFIED).count() == 1
+
+    def test_verifying_twice_changes_nothing(self) -> None:
+        started = begin()
+        code = mailed_code()
+        signup.verify(started.signup, code)
+
+        assert signup.verify(started.signup, "whatever").state == SignupState.VERIFIED
+
+
+class TestFind:
+    def test_is_missing_without_its_token(self) -> None:
+        started = begin()
+
+        with pytest.raises(Missing):
+            signup.find(started.signup.public_id, "guess")
+        assert signup.find(started.signup.public_id, started.token).pk == started.signup.pk
+
+
+class TestProvision:
+    def verified(self) -> Signup:
+        started = begin()
+        signup.verify(started.signup, mailed_code())
+        return started.signup
+
+    def test_makes_a_live_shop_with_its_owner(self) -> None:
+        row = self.verified()
+
+        substation = signup.provision(row.pk)
+
+        assert substation is not None
+        assert substation.state == SubstationState.ACTIVE
+        with in_substation(substation):
+            from kameng.accounts.models import User
+            from tenant_apps.shop.models import ShopSettings
+
+            owner = User.objects.get()
+            assert (owner.email, owner.role, owner.check_password(PASSWORD)) == ("nina@example.com", "OWNER", True)
+            assert ShopSettings.objects.get().name == "Night Market"
+        with in_main():
+            assert Signup.objects.get(pk=row.pk).state == SignupState.LIVE
+
+    def test_again_changes_nothing(self) -> None:
+        row = self.verified()
+        first = signup.provision(row.pk)
+        before = counts()
+
+        again = signup.provision(row.pk)
+
+        assert first is not None
+        assert again is not None
+        assert again.pk == first.pk
+        assert counts() == before
+
+    @pytest.mark.parametrize("position", range(len(provisioning.steps())))
+    def test_killed_before_or_after_any_step_it_ends_live_on_the_next_try(
+        self, position: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        row = self.verified()
+        real = provisioning.steps()
+
+        class Killed(BaseException):
+            pass
+
+        for when in ("before", "after"):
+
+            def broken(substation: Any, signup: Any, now: Any, when: str = when) -> None:
+                if when == "after":
+                    real[position][1](substation, signup, now)
+                raise Killed
+
+            steps = [*real[:position], (real[position][0], broken), *real[position + 1 :]]
+            monkeypatch.setattr(provisioning, "steps", lambda steps=steps: steps)
+            with pytest.raises(Killed):
+                signup.provision(row.pk)
+        monkeypatch.setattr(provisioning, "steps", lambda: real)
+        substation = signup.provision(row.pk)
+
+        assert substation is not None
+        assert substation.state == SubstationState.ACTIVE
+        with in_main():
+            assert Substation.objects.filter(slug=row.slug).count() == 1
+            assert SpareSchema.objects.filter(substation=substation).count() == 1
+        with in_substation(substation):
+            from kameng.accounts.models import User
+
+            assert User.objects.count() == 1
+
+    def test_is_not_reachable_before_it_is_live(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        row = self.verified()
+        real = provisioning.steps()
+        monkeypatch.setattr(provisioning, "steps", lambda: real[:-1])
+        with in_main():
+            pass
+        signup.provision(row.pk)
+
+        response = Client().get("/login/", HTTP_HOST=f"{row.slug}.localhost")
+
+        assert response.status_code == 404
+
+    def test_takes_a_spare_when_one_is_ready_and_makes_a_schema_when_none_is(self) -> None:
+        from tenants import spares
+
+        script = spares.current_script()
+        spare = spares.add_spare(script.version, script.sql)
+        taken = signup.provision(self.verified().pk)
+        with in_main():
+            SpareSchema.objects.filter(state="READY").delete()
+        made = signup.provision(self.verified().pk)
+
+        assert taken is not None
+        assert made is not None
+        assert taken.schema_name <= spare.schema_name
+        assert made.schema_name > spare.schema_name
+
+
+class TestPages:
+    def test_signs_up_through_the_pages(self) -> None:
+        client, slug = Client(), unused_slug()
+        page = client.get("/signup/?lang=en", HTTP_HOST="localhost")
+        challenge = page.context["challenge"]
+        posted = client.post(
+            "/signup/",
+            {
+                "name": "Night Market", "slug": slug, "plan": "basic", "email": "nina@example.com",
+                "password": PASSWORD, "pow_challenge": challenge, "pow_nonce": pow.solve(challenge),
+            },
+            HTTP_HOST="localhost",
+        )
+        assert posted.status_code == 302, posted.content.decode()
+        sent = client.post(posted["Location"], {"code": mailed_code()}, HTTP_HOST="localhost")
+        assert sent.status_code == 302
+        jobs.run_all_due()
+        live = client.get(sent["Location"], HTTP_HOST="localhost")
+        assert "is open" in live.content.decode()
+        public_id = sent["Location"].strip("/").split("/")[1]
+        handed = client.post(f"/signup/{public_id}/enter/", HTTP_HOST="localhost")
+        assert handed["Location"].startswith(f"http://{slug}.localhost:8000/enter/?pass=")
+
+        entry = handed["Location"].split("pass=")[1]
+        shop = Client()
+        entered = shop.post("/enter/", {"pass": entry}, HTTP_HOST=f"{slug}.localhost")
+        assert entered["Location"] == "/panel/"
+        again = Client().post("/enter/", {"pass": entry}, HTTP_HOST=f"{slug}.localhost")
+        assert again.status_code == 403
+
+    def test_keeps_what_was_typed_when_it_refuses(self) -> None:
+        client = Client()
+        challenge = client.get("/signup/", HTTP_HOST="localhost").context["challenge"]
+
+        page = client.post(
+            "/signup/",
+            {
+                "name": "Night Market", "slug": "www", "plan": "basic", "email": "nina@example.com",
+                "password": PASSWORD, "pow_challenge": challenge, "pow_nonce": pow.solve(challenge),
+            },
+            HTTP_HOST="localhost",
+        )
+
+        assert page.status_code == 422
+        text = page.content.decode()
+        assert 'value="Night Market"' in text
+        assert 'value="nina@example.com"' in text
+
+    def test_refuses_a_form_without_the_proof(self) -> None:
+        before = counts()
+
+        page = Client().post(
+            "/signup/",
+            {"name": "Night Market", "slug": unused_slug(), "plan": "basic", "email": "a@example.com",
+             "password": PASSWORD},
+            HTTP_HOST="localhost",
+        )
+
+        assert page.status_code == 422
+        assert counts() == before
+
+    def test_refuses_a_proof_that_was_used(self) -> None:
+        client = Client()
+        challenge = client.get("/signup/", HTTP_HOST="localhost").context["challenge"]
+        fields = {
+            "name": "Night Market", "plan": "basic", "email": "nina@example.com", "password": PASSWORD,
+            "pow_challenge": challenge, "pow_nonce": pow.solve(challenge),
+        }
+        first = client.post("/signup/", {**fields, "slug": unused_slug()}, HTTP_HOST="localhost")
+        before = counts()
+        second = client.post("/signup/", {**fields, "slug": unused_slug()}, HTTP_HOST="localhost")
+
+        assert (first.status_code, second.status_code) == (302, 422)
+        assert counts() == before
+
+    def test_another_browser_sees_nothing_of_a_signup(self) -> None:
+        started = begin()
+
+        assert Client().get(f"/signup/{started.signup.public_id}/", HTTP_HOST="localhost").status_code == 404
+
+    def test_says_live_whether_an_address_is_free(self, alice: Any) -> None:
+        client = Client()
+
+        taken = client.get("/signup/address/?slug=alice&lang=en", HTTP_HOST="localhost").content.decode()
+        free = client.get(f"/signup/address/?slug={unused_slug()}", HTTP_HOST="localhost").content.decode()
+
+        assert "alice is taken" in taken
+        assert "is free" in free
