@@ -8,6 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.money import format_minor
+from kameng.ui.fields import CardLabel
 from tenants.models import Plan
 
 ACCENTS = ("#3b5bdb", "#0c8599", "#2b8a3e", "#e8590c", "#c2255c", "#6741d9", "#343a40")
@@ -47,7 +48,7 @@ class SignupForm(forms.Form):
         for plan in plans:
             name, pitch = (plan.name_en, plan.pitch_en) if english else (plan.name_zh, plan.pitch_zh)
             aside = _("free") if not plan.opening_fee_minor else format_minor(plan.opening_fee_minor)
-            choices.append((plan.code, (name, pitch, aside)))
+            choices.append((plan.code, CardLabel(name, pitch, aside)))
         field: Any = self.fields["plan"]
         field.choices = choices
         if plans:

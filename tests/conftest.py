@@ -47,6 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
     import django
 
     django.setup()
+    from django.test.utils import setup_test_environment
+
+    setup_test_environment()  # Mail stays in memory, and responses keep their context.
 
 
 def _renamed(url: str, database: str) -> str:

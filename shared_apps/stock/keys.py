@@ -22,11 +22,11 @@ def _parsed(text: str) -> KeyRing:
     return KeyRing.from_json(text)
 
 
-def bound_to(sku_id: int) -> bytes:
+def aad(sku_id: int) -> bytes:
     """What the cipher of a code is bound to: a blob that is copied to another SKU's row can't be opened there."""
     return b"sku:%d" % sku_id
 
 
 def open_code(*, sku_id: int, blob: bytes | memoryview, key_version: str) -> str:
     """The code itself. Whoever calls this has recorded who looks and why. Raises: CodeUnreadable."""
-    return ring().decrypt(Sealed(key_version, bytes(blob)), bound_to(sku_id))
+    return ring().decrypt(Sealed(key_version, bytes(blob)), aad(sku_id))

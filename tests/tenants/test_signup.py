@@ -23,16 +23,8 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(autouse=True)
-def outbox(prepared: None, monkeypatch: pytest.MonkeyPatch, settings_mail: None) -> None:
+def outbox(prepared: None) -> None:
     mail.outbox = []
-
-
-@pytest.fixture
-def settings_mail() -> Any:
-    from django.test import override_settings
-
-    with override_settings(EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend"):
-        yield
 
 
 def unused_slug() -> str:

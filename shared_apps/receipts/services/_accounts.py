@@ -11,12 +11,13 @@ from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import audit
 from kameng.accounts.types import SYSTEM, Actor
-from kameng.lib.crypto import KeyRing, Sealed
+from kameng.lib.crypto import Sealed
 from kameng.lib.errors import Invalid, Missing
 from kameng.lib.ids import public_id
 from shared_apps.receipts.models import MerchantAccount
 from shared_apps.receipts.services import _books
 from shared_apps.receipts.types import AccountInfo
+from shared_apps.stock import keys
 
 TESTPAY_CHANNEL = "testpay"
 TESTPAY_ACCOUNT_REF = "tp_main"
@@ -52,7 +53,7 @@ def create_account(
         raise AccountInvalid(_("An account reference has letters, digits and _ . : -"), field="account_ref")
     if MerchantAccount.objects.filter(channel=channel, account_ref=account_ref).exists():
         raise AccountInvalid(_("This account is registered already."), field="account_ref")
-    sealed = _ring().seal_secret(json.dumps(dict(credentials), sort_keys=True), _aad(channel, account_ref))
+    sealed = keys.ring().seal_secret(json.dumps(dict(credentials), sort_keys=True), _aad(channel, account_ref))
     account = MerchantAccount.objects.create(
         public_id=public_id("acc"), channel=channel, account_ref=account_ref, name=name, substation_id=substation_id,
         credentials=sealed.blob, key_version=sealed.key_version, api_base=api_base,
@@ -88,7 +89,7 @@ def account_with_credentials(*, account_id: int | None = None, account_public_id
     if account is None:
         raise AccountMissing()
     sealed = Sealed(account.key_version, bytes(account.credentials))
-    secrets = json.loads(_ring().open_secret(sealed, _aad(account.channel, account.account_ref)))
+    secrets = json.loads(keys.ring().open_secret(sealed, _aad(account.channel, account.account_ref)))
     return _info(account, secrets)
 
 
@@ -97,10 +98,6 @@ def set_enabled(*, account_public_id: str, enabled: bool, by: Actor) -> None:
     if not MerchantAccount.objects.filter(public_id=account_public_id).update(enabled=enabled):
         raise AccountMissing()
     audit.record(action="receipts.account.enabled", by=by, target=account_public_id, enabled=enabled)
-
-
-def _ring() -> KeyRing:
-    return KeyRing.from_json(settings.CODE_KEYS)
 
 
 def _aad(channel: str, account_ref: str) -> bytes:

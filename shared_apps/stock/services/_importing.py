@@ -163,7 +163,7 @@ class _Import:
         """Encrypt and insert. What another import stores at the same moment is a duplicate of ours."""
         if not fresh:
             return
-        sealed = list(self._ring.encrypt_many((code for _number, code in fresh.values()), keys.bound_to(self._sku.id)))
+        sealed = list(self._ring.encrypt_many((code for _number, code in fresh.values()), keys.aad(self._sku.id)))
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO stock_code (batch_id, sku_id, state, blob, key_version, blind_index) "

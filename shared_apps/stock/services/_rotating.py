@@ -53,7 +53,7 @@ def _rotate_batch(current: str, size: int) -> int:
         if not rows:
             return 0
         sealed = [
-            (row_id, ring.rotate(Sealed(version, bytes(blob)), keys.bound_to(sku_id)))
+            (row_id, ring.rotate(Sealed(version, bytes(blob)), keys.aad(sku_id)))
             for row_id, sku_id, blob, version in rows
         ]
         cursor.execute(

@@ -32,7 +32,10 @@ _CSS = {
 
 @dataclass(frozen=True)
 class CardLabel:
-    """The label of a choice that is drawn as a card: `choices=[("pro", CardLabel(_("Professional"), _("Own domain"), "¥99"))]`."""
+    """The label of a choice that is drawn as a card.
+
+    `choices=[("pro", CardLabel(_("Professional"), _("Own domain"), "¥99"))]`
+    """
 
     title: object
     text: object = ""
@@ -100,7 +103,8 @@ def view_of(field: BoundField, *, label: str, help: str, kind: str, attrs: dict[
     _mark(shown, base)
     if chosen == "text" and isinstance(field.field, (forms.IntegerField, forms.DecimalField)):
         shown["class"] += " k-num"
-        shown.setdefault("inputmode", "numeric" if not isinstance(field.field, (forms.DecimalField, forms.FloatField)) else "decimal")
+        fraction = isinstance(field.field, (forms.DecimalField, forms.FloatField))
+        shown.setdefault("inputmode", "decimal" if fraction else "numeric")
     return replace(base, control=field.as_widget(attrs=shown))
 
 
@@ -202,7 +206,9 @@ def _mark(shown: dict[str, Any], view: FieldView) -> None:
         shown.setdefault("autocomplete", "current-password")
 
 
-def _plain_choices(name: str, value: object, options: Iterable[Any], element_id: str, *, many: bool) -> tuple[dict[str, Any], ...]:
+def _plain_choices(
+    name: str, value: object, options: Iterable[Any], element_id: str, *, many: bool
+) -> tuple[dict[str, Any], ...]:
     chosen = {str(one) for one in value} if many and isinstance(value, (list, tuple, set)) else {str(value)}
     rows = []
     for number, (option, label) in enumerate(options):

@@ -27,8 +27,8 @@ def icon_svg(name: str, size: int = 20, css: str = "") -> SafeString:
         css: Further classes.
     """
     return format_html(
-        '<svg class="k-icon{}" width="{}" height="{}" viewBox="0 0 24 24" fill="none" stroke="currentColor"'
-        ' stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">{}</svg>',
+        '<svg class="k-icon{}" width="{}" height="{}" viewBox="0 0 24 24" fill="none" stroke="currentColor" '
+        'stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">{}</svg>',
         f" {css}" if css else "",
         size,
         size,

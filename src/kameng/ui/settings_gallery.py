@@ -1,6 +1,8 @@
-"""The gallery on its own, without a database: `python -m kameng.ui.gallery_server`. Nothing in production reads this."""
+"""The gallery on its own, without a database: `python -m kameng.ui.gallery_server`. Production never reads this."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 DEBUG = True
 SECRET_KEY = "gallery"
@@ -12,6 +14,7 @@ LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
 LANGUAGE_COOKIE_NAME = "kameng_lang"
 CURRENCY = "CNY"
+LOCALE_PATHS = [Path(__file__).parent / "locale"]
 INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
@@ -34,7 +37,10 @@ TEMPLATES = [
                 "django.template.loaders.app_directories.Loader",
             ],
             "builtins": ["django_cotton.templatetags.cotton", "kameng.ui.templatetags.ui", "django.templatetags.i18n"],
-            "context_processors": ["django.template.context_processors.request", "django.template.context_processors.i18n"],
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+            ],
         },
     }
 ]

@@ -24,6 +24,9 @@ DARK_INK = "#14171c"
 LIGHT_INK = "#ffffff"
 # White text is preferred on a fill: a colour this close to carrying it is darkened until it does.
 WHITE_WITHIN_REACH = 2.9
+# An accent without a hue must differ from ordinary quiet text by being stronger.
+GREY_WITHIN = 24
+GREY_TEXT = 7.0
 _HEX = re.compile(r"#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})\Z")
 
 Rgb = tuple[int, int, int]
@@ -113,7 +116,8 @@ def mix(colour: str, other: str, share: float) -> str:
 def accent_theme(accent: str) -> Theme:
     """The whole theme of one colour, "#rrggbb". Raises AccentRefused when it is none."""
     base = to_hex(parse_hex(accent))
-    return Theme(light=_palette(base, LIGHT_GROUNDS, toward="#000000"), dark=_palette(base, DARK_GROUNDS, toward="#ffffff"))
+    light = _palette(base, LIGHT_GROUNDS, toward="#000000")
+    return Theme(light=light, dark=_palette(base, DARK_GROUNDS, toward="#ffffff"))
 
 
 def _palette(base: str, grounds: tuple[str, ...], *, toward: str) -> Palette:
@@ -122,22 +126,19 @@ def _palette(base: str, grounds: tuple[str, ...], *, toward: str) -> Palette:
     fill = _until(base, toward, (surface,), 2.2) if dark else base  # A black accent must still be seen on a dark page.
     content, fill = _content(fill)
     hover = mix(fill, "#000000" if content == LIGHT_INK else "#ffffff", 0.12)
-    soft = mix(surface, _vivid(base, toward), 0.16 if dark else 0.08)
-    soft_hover = mix(surface, _vivid(base, toward), 0.24 if dark else 0.14)
+    grey = max(parse_hex(base)) - min(parse_hex(base)) < GREY_WITHIN
+    tint = mix(base, toward, 0.35) if grey else base  # White on white, or black on black, would be no tint at all.
+    soft = mix(surface, tint, 0.16 if dark else 0.08)
+    soft_hover = mix(surface, tint, 0.24 if dark else 0.14)
     return Palette(
         accent=fill,
         hover=hover,
         content=content,
-        text=_until(base, toward, (*grounds, soft, soft_hover), AA_TEXT),
+        text=_until(base, toward, (*grounds, soft, soft_hover), GREY_TEXT if grey else AA_TEXT),
         soft=soft,
         soft_hover=soft_hover,
         edge=_until(fill, toward, grounds, AA_EDGE),
     )
-
-
-def _vivid(base: str, toward: str) -> str:
-    """The colour for soft grounds: an accent that is nearly the ground's own would leave no tint at all."""
-    return mix(base, toward, 0.35) if contrast(base, "#ffffff" if toward == "#000000" else "#000000") < 1.6 else base
 
 
 def _content(fill: str) -> tuple[str, str]:

@@ -57,4 +57,6 @@ def time_tag(moment: datetime, *, style: str = "relative") -> SafeString:
     else:
         raise ValueError(style)
     live = " data-kameng-when" if style == "relative" else ""
-    return format_html('<time class="k-time" datetime="{}" title="{}"{}>{}</time>', local.isoformat(), full, live, words)
+    return format_html(
+        '<time class="k-time" datetime="{}" title="{}"{}>{}</time>', local.isoformat(), full, live, words
+    )

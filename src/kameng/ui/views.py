@@ -46,6 +46,6 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "shop": shop,
         "search_url": "#",
         "lookup_url": "#",
-        "frames": [name for name in FRAMES],
+        "frames": list(FRAMES),
         "palette": theme.accent_theme(shop["accent"] or theme.DEFAULT_ACCENT),
     }

@@ -31,6 +31,7 @@ def script_words() -> dict[str, str]:
         "copy_failed": gettext("Your browser refused to copy. Select the text and copy it by hand."),
         "leave": gettext("You have changes that are not saved."),
         "network_error": gettext("No answer came. Your entries are still here; try again in a moment."),
+        "not_done": gettext("That was not done. Look at the page again and try once more."),
         "server_error": gettext("Something went wrong on our side. Nothing was changed; try again in a moment."),
         "dismiss": gettext("Dismiss"),
         "just_now": gettext("just now"),

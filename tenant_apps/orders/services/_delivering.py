@@ -10,7 +10,6 @@ from django.utils.translation import gettext_lazy as _
 from kameng.accounts import audit
 from kameng.accounts.types import Actor, ActorKind
 from kameng.jobs.services import enqueue
-from kameng.lib.crypto import KeyRing, Sealed
 from shared_apps.stock import keys
 from tenant_apps.orders.models import Order, OrderLine
 from tenant_apps.orders.services import _sql
@@ -74,9 +73,10 @@ def reveal_codes(*, number: str, by: Actor, reason: str, ip: str, now: datetime)
                 [number, str(by.kind), by.label[:120], reason.strip()[:200], ip[:45], now],
             )
             rows = cursor.fetchall()
-        ring: KeyRing = keys.ring()
         codes = [
-            RevealedCode(sku_id=sku_id, code_id=code_id, text=ring.decrypt(Sealed(version, bytes(blob)), keys.aad(sku_id)))
+            RevealedCode(
+                sku_id=sku_id, code_id=code_id, text=keys.open_code(sku_id=sku_id, blob=blob, key_version=version)
+            )
             for code_id, sku_id, blob, version in rows
         ]
         if by.kind in (ActorKind.USER, ActorKind.TOKEN):

@@ -57,6 +57,62 @@ WITH held AS MATERIALIZED (
 SELECT placed.id, held.sku_id, held.supply_unit, held.cost_minor FROM placed CROSS JOIN held
 """
 
+# The order's row locked; its lines and the shop's terms beside it.
+LOCK_PAYABLE = """
+WITH locked AS MATERIALIZED (
+    SELECT id, state, total_minor, currency FROM orders_order WHERE number = %(number)s FOR NO KEY UPDATE
+)
+SELECT o.id, o.state, o.total_minor, o.currency,
+       (SELECT json_agg(json_build_object('delivery', l.delivery, 'total_minor', l.total_minor,
+                                          'cost_minor', l.cost_minor) ORDER BY l.id)
+        FROM orders_orderline l WHERE l.order_id = o.id),
+       t.substation_id, t.rule, t.platform_bps, t.terms
+FROM locked o CROSS JOIN gate.sale_terms(%(now)s) t
+"""
+
+# The sale through the gate, the order, its lines and every step, in one statement. The gate's answer is joined, so
+# that nothing is written that it has not let through; the update is guarded by the states that the event may leave.
+SETTLE = """
+WITH settled AS MATERIALIZED (
+    SELECT transfer_public_id FROM gate.settle_sale(%(number)s, %(receipt)s, %(codes)s::text[], %(amounts)s::bigint[],
+                                                    %(rule)s, %(final)s, %(now)s)
+), moved AS (
+    UPDATE orders_order o SET state = %(final)s, paid_at = %(now)s, updated_at = %(now)s,
+        transfer_id = s.transfer_public_id, earned_minor = %(earned)s,
+        delivered_at = CASE WHEN %(final)s = %(paid)s THEN NULL ELSE %(now)s::timestamptz END
+    FROM settled s WHERE o.id = %(order_id)s AND o.state = ANY (%(sources)s)
+    RETURNING o.id, o.transfer_id
+), lines AS (
+    UPDATE orders_orderline l
+    SET delivery_state = CASE l.delivery WHEN 'CODES' THEN %(delivered_line)s ELSE %(queued_line)s END,
+        delivered_at = CASE l.delivery WHEN 'CODES' THEN %(now)s::timestamptz END
+    FROM moved m WHERE l.order_id = m.id AND l.delivery_state = ANY (%(line_sources)s)
+    RETURNING l.order_id, l.delivery, l.name_zh, l.quantity
+), steps AS (
+    INSERT INTO orders_orderstep (order_id, at, subject, event, from_state, to_state, by_kind, by_label, note)
+    SELECT m.id, %(now)s, 'ORDER', %(event)s, %(from_state)s, %(paid)s, %(by_kind)s, %(by_label)s, %(note)s FROM moved m
+    UNION ALL
+    SELECT l.order_id, %(now)s, 'DELIVERY', CASE l.delivery WHEN 'CODES' THEN %(deliver_line)s ELSE %(queue_line)s END,
+        'WAITING', CASE l.delivery WHEN 'CODES' THEN %(delivered_line)s ELSE %(queued_line)s END,
+        %(by_kind)s, %(by_label)s, left(l.name_zh || ' × ' || l.quantity, 300) FROM lines l
+    UNION ALL
+    SELECT m.id, %(now)s, 'ORDER', %(deliver)s, %(paid)s, %(final)s, %(by_kind)s, %(by_label)s, ''
+    FROM moved m WHERE %(final)s <> %(paid)s
+)
+SELECT m.transfer_id FROM moved m
+"""
+
+REQUEUE_LINES = """
+WITH moved AS (
+    UPDATE orders_orderline SET delivery_state = %(target)s
+    WHERE order_id = %(order_id)s AND delivery_state = ANY (%(sources)s)
+    RETURNING order_id, name_zh, quantity
+)
+INSERT INTO orders_orderstep (order_id, at, subject, event, from_state, to_state, by_kind, by_label, note)
+SELECT order_id, %(now)s, 'DELIVERY', %(event)s, 'CANCELLED', %(target)s, %(by_kind)s, %(by_label)s,
+       left(name_zh || ' × ' || quantity, 300) FROM moved
+"""
+
 
 class GateRefused(Exception):
     """A gate function said no. `code` is its SQLSTATE, `detail` what it was about (often a SKU's id)."""

@@ -9,6 +9,8 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
+from django.utils.translation import gettext_lazy as _
+
 from kameng.lib.errors import Missing
 
 from .base import PaymentChannel
@@ -27,7 +29,7 @@ class UnknownChannel(Missing):
 def get(name: str) -> PaymentChannel:
     """The adapter of a channel; one object for the process, safe to share between threads. Raises: UnknownChannel."""
     if name not in _MODULES:
-        raise UnknownChannel(f"No payment channel is called {name!r}.", details={"channel": name})
+        raise UnknownChannel(_("There is no such payment channel."), details={"channel": name})
     module = import_module(f"{__name__}.{_MODULES[name]}")
     return cast(PaymentChannel, module.ADAPTER)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import objects
+from . import envelopes
 from .objects import Json
 from .state import Merchant, StripeError
 
@@ -43,10 +43,10 @@ def _linked(merchant: Merchant, item: Json, name: str, path: str) -> Json | None
     kind = item["object"]
     if kind == "charge" and name == "refunds" and "refunds" not in item:
         newest = [_copy(refund) for refund in reversed(merchant.refunds.values()) if refund["charge"] == item["id"]]
-        return objects.listing(f"/v1/charges/{item['id']}/refunds", newest[:10], len(newest) > 10)
+        return envelopes.listing(f"/v1/charges/{item['id']}/refunds", newest[:10], len(newest) > 10)
     if kind == "checkout.session" and name == "line_items" and "line_items" not in item:
         lines = [_copy(line) for line in merchant.items[item["id"]]]
-        return objects.listing(f"/v1/checkout/sessions/{item['id']}/line_items", lines, False)
+        return envelopes.listing(f"/v1/checkout/sessions/{item['id']}/line_items", lines, False)
     tables = {
         "payment_intent": merchant.intents,
         "latest_charge": merchant.charges,

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from . import objects
+from . import envelopes
 from .expand import expanded
 from .form import parse_form
 from .objects import Json
@@ -220,7 +220,7 @@ def _route(merchant: Merchant, method: str, path: str, params: Json) -> Json:
             return merchant.expire_session(id)
         case "GET", "checkout/sessions", True, "line_items":
             merchant.find(table, id, name)
-            return objects.listing(path, merchant.items[id], False)
+            return envelopes.listing(path, merchant.items[id], False)
         case "POST", "refunds", False, None:
             return merchant.create_refund(params)
         case "GET", _, True, None:
@@ -248,4 +248,4 @@ def _page_of(table: dict[str, Json], path: str, params: Json) -> Json:
         ids = [row["id"] for row in rows]
         rows = rows[ids.index(params["starting_after"]) + 1 :]
     limit = int(params.get("limit", "10"))
-    return objects.listing(path, rows[:limit], len(rows) > limit)
+    return envelopes.listing(path, rows[:limit], len(rows) > limit)

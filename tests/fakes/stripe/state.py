@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from . import objects
+from . import envelopes, objects
 from .objects import Json
 
 FEE_RATE, FEE_FIXED = Decimal("0.029"), 30  # Stripe's published price in the United States.
@@ -26,7 +26,7 @@ class StripeError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.body = objects.error(type, message, code=code, param=param)
+        self.body = envelopes.error(type, message, code=code, param=param)
 
 
 class Fault(enum.Enum):
@@ -267,7 +267,7 @@ class Merchant:
 
     def _tell(self, type: str, item: Json) -> None:
         id = self._id("evt_")
-        self.events[id] = objects.event(id=id, now=self._now(), type=type, item=copy.deepcopy(item))
+        self.events[id] = envelopes.event(id=id, now=self._now(), type=type, item=copy.deepcopy(item))
 
     def _id(self, prefix: str) -> str:
         return f"{prefix}Fake{next(_NUMBERS):012d}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import stripe
 
-from . import FakeStripe, Merchant, objects
+from . import FakeStripe, Merchant, envelopes
 from .conformity import differences, fields_of
 from .expand import expanded
 from .state import StripeError
@@ -112,7 +112,7 @@ class TestShapes:
         assert {item["object"] for item in carried} == {"checkout.session", "charge", "refund", "dispute"}
 
     def test_a_refusal_has_the_fields_of_the_sdks_error(self) -> None:
-        body = objects.error("invalid_request_error", "No.", code="parameter_missing", param="amount")["error"]
+        body = envelopes.error("invalid_request_error", "No.", code="parameter_missing", param="amount")["error"]
 
         assert set(body) <= set(fields_of(stripe.ErrorObject))
 
@@ -121,7 +121,7 @@ class TestShapes:
             client = stripe.StripeClient("sk_test_x", base_addresses={"api": fake.base_url})
             client.v1.refunds.list()
 
-        assert fake.requests[0][2]["stripe-version"] == objects.API_VERSION
+        assert fake.requests[0][2]["stripe-version"] == envelopes.API_VERSION
 
 
 class TestTheCheckItself:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kameng.testpay import keys
@@ -49,7 +51,7 @@ class TestSignedRequests:
             {"nonce": "short"},
         ],
     )
-    def test_are_refused_when_anything_was_changed(self, client: Client, forgery: dict[str, object]) -> None:
+    def test_are_refused_when_anything_was_changed(self, client: Client, forgery: dict[str, Any]) -> None:
         answer = client.signed("POST", "/v1/payments", a_payment(), **forgery)
 
         assert (answer.status, answer.json["error"]["code"]) == (401, "bad_signature")

@@ -70,7 +70,7 @@ class TestCreate:
         ],
     )  # fmt: skip
     def test_names_the_field_that_it_refuses(self, client: Client, field: str, value: object) -> None:
-        answer = client.signed("POST", "/v1/payments", a_payment(**{field: value}))
+        answer = client.signed("POST", "/v1/payments", {**a_payment(), field: value})
 
         assert (answer.status, answer.json["error"]["code"]) == (422, "invalid")
         assert client.control("GET", "/control/payments").json == {"payments": []}

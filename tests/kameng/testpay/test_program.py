@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+import kameng.testpay
 from kameng.lib.clock import utc_now
 from kameng.testpay import keys
 from tenant_apps.payments.providers.base import ChannelStatus, MerchantAccount, PaymentRequest
@@ -27,13 +28,14 @@ from tenant_apps.payments.providers.testpay.adapter import TestpayAdapter
 
 from .conftest import MASTER
 
+HOME = str(Path(kameng.testpay.__file__).parents[2])  # Where the child finds the package, installed or not.
 COMMAND = [sys.executable, "-c", "from kameng.cli.testpay import testpay; testpay()"]
 
 
 @contextmanager
 def running(data: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The program, and its address as it says it."""
-    environment = {**os.environ, "KAMENG_TESTPAY_SECRET": MASTER}
+    environment = {**os.environ, "PYTHONPATH": HOME, "KAMENG_TESTPAY_SECRET": MASTER}
     process = subprocess.Popen(
         [*COMMAND, "--port", str(port), "--data", str(data)], env=environment, stdout=subprocess.PIPE, text=True
     )
@@ -144,9 +146,10 @@ class TestProgram:
             port = address.rpartition(":")[2]
             taken = subprocess.run(
                 [*COMMAND, "--port", port, "--data", str(tmp_path / "b")], capture_output=True, text=True, check=False,
-                env={**os.environ, "KAMENG_TESTPAY_SECRET": MASTER},
+                env={**os.environ, "PYTHONPATH": HOME, "KAMENG_TESTPAY_SECRET": MASTER},
             )  # fmt: skip
         without = {name: value for name, value in os.environ.items() if name != "KAMENG_TESTPAY_SECRET"}
+        without["PYTHONPATH"] = HOME
         secretless = subprocess.run(
             [*COMMAND, "--port", "0", "--data", str(tmp_path / "c")],
             capture_output=True,

@@ -22,25 +22,25 @@ CREATE OR REPLACE FUNCTION public.ledger_open_account(
     p_code text, p_class text, p_currency text, p_floor bigint, p_substation bigint, p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    found public.ledger_account;
+    kept public.ledger_account;
 BEGIN
-    SELECT a.* INTO found FROM public.ledger_account a WHERE a.code = p_code;
+    SELECT a.* INTO kept FROM public.ledger_account a WHERE a.code = p_code;
     IF NOT FOUND THEN
         IF p_code !~ '^[a-z_]+(:[A-Za-z0-9_-]+)+$' OR p_currency !~ '^[A-Z]{3}$' THEN
             RAISE EXCEPTION 'Not an account: % in %.', p_code, p_currency USING ERRCODE = 'KG103', DETAIL = p_code;
         END IF;
         INSERT INTO public.ledger_account (code, class, currency, floor_minor, state, substation_id, created_at)
         VALUES (p_code, p_class, p_currency, p_floor, 'OPEN', p_substation, p_at)
-        ON CONFLICT (code) DO NOTHING RETURNING * INTO found;
-        IF found.id IS NULL THEN  -- Another session opened it in between.
-            SELECT a.* INTO STRICT found FROM public.ledger_account a WHERE a.code = p_code;
+        ON CONFLICT (code) DO NOTHING RETURNING * INTO kept;
+        IF kept.id IS NULL THEN  -- Another session opened it in between.
+            SELECT a.* INTO STRICT kept FROM public.ledger_account a WHERE a.code = p_code;
         END IF;
     END IF;
-    IF (found.class, found.currency, found.state) IS DISTINCT FROM (p_class, p_currency, 'OPEN')
-        OR found.floor_minor IS DISTINCT FROM p_floor OR found.substation_id IS DISTINCT FROM p_substation THEN
+    IF (kept.class, kept.currency, kept.state) IS DISTINCT FROM (p_class, p_currency, 'OPEN')
+        OR kept.floor_minor IS DISTINCT FROM p_floor OR kept.substation_id IS DISTINCT FROM p_substation THEN
         RAISE EXCEPTION 'Account % exists, and is another.', p_code USING ERRCODE = 'KG110', DETAIL = p_code;
     END IF;
-    RETURN found.id;
+    RETURN kept.id;
 END
 $$;
 

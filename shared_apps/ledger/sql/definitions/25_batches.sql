@@ -20,9 +20,9 @@ DECLARE
     guarded bigint[];
     deltas bigint[];
 BEGIN
-    IF size IS DISTINCT FROM ALL (ARRAY[cardinality(p_kinds), cardinality(p_reference_types), cardinality(p_references),
+    IF NOT coalesce(size = ALL (ARRAY[cardinality(p_kinds), cardinality(p_reference_types), cardinality(p_references),
             cardinality(p_substations), cardinality(p_events), cardinality(p_rules), cardinality(p_memos)])
-        OR cardinality(p_codes) IS DISTINCT FROM ALL (ARRAY[cardinality(p_of), cardinality(p_amounts)]) THEN
+            AND cardinality(p_codes) = ALL (ARRAY[cardinality(p_of), cardinality(p_amounts)]), false) THEN
         RAISE EXCEPTION 'The lists differ in length.' USING ERRCODE = 'KG102';
     END IF;
     SELECT array_agg(sha256(convert_to(ROW(p_kinds[t.n], p_reference_types[t.n], p_references[t.n], p_substations[t.n],

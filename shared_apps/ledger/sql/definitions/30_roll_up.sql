@@ -1,9 +1,6 @@
 -- The followers: each reads what stands before the horizon, and nothing by id or by time. A transaction that took its id
 -- early and commits late holds the horizon back until it is done; a cut by id would lose its rows for good.
 
-INSERT INTO public.ledger_control (id, xid_offset, rolled_to, sealed_to, highest_cut, zone)
-SELECT 1, 0, 0, 0, 0, 'UTC' WHERE NOT EXISTS (SELECT FROM public.ledger_control);
-
 -- Every transaction with a smaller number has ended: what it wrote is visible, or rolled back.
 CREATE OR REPLACE FUNCTION public.ledger_horizon() RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -34,7 +34,8 @@ class ByteSource:
 
     def __init__(self, stream: BinaryIO, limits: Limits, encoding: str = "") -> None:
         self.stream = stream
-        self.encoding = encoding  # Known beforehand, for a pasted text; else it is detected.
+        self.encoding = encoding  # Known beforehand, for a pasted text; else it is detected, once.
+        self.detected: tuple[str, int] | None = (encoding, 0) if encoding else None
         self.limits = limits
         self.read = 0
         self.seekable = bool(getattr(stream, "seekable", lambda: False)())
@@ -93,10 +94,14 @@ def too_large_file(limits: Limits) -> FileTooLarge:
     return FileTooLarge(worded(message, max=limits.file_bytes // (KIB * KIB)))
 
 
-def detect_encoding(source: ByteSource) -> tuple[str, int]:
+def encoding_of(source: ByteSource) -> tuple[str, int]:
     """The codec's name and the length of the byte order mark. Raises: EncodingUnknown, FileBroken."""
-    if source.encoding:
-        return source.encoding, 0
+    if source.detected is None:
+        source.detected = _detect(source)  # Kept, for it may have to read the file through.
+    return source.detected
+
+
+def _detect(source: ByteSource) -> tuple[str, int]:
     for mark, encoding in _BOMS:
         if source.head.startswith(mark):
             return encoding, len(mark)
@@ -138,7 +143,7 @@ class Lines:
     """Lines without their ends, as bytes that decode with `encoding`. UTF-16 is turned into UTF-8 on the way."""
 
     def __init__(self, source: ByteSource) -> None:
-        found, self._skip = detect_encoding(source)
+        found, self._skip = encoding_of(source)
         self.source = source
         self.encoding = "utf-8" if found.startswith("utf-16") else found
         self.original_encoding = found

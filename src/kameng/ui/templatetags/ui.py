@@ -26,7 +26,7 @@ BLANK = "\u2013"  # Nothing there: an en dash, so that a column keeps its shape.
 
 
 @register.filter
-def money(amount_minor: int | None, currency: str = "") -> str:
+def money(amount_minor: int | str | None, currency: str = "") -> str:
     """`{{ 123456|money:"CNY" }}` → ¥1,234.56. None → –. Without a currency: the network's."""
     if amount_minor is None or amount_minor == "":
         return BLANK
@@ -34,14 +34,14 @@ def money(amount_minor: int | None, currency: str = "") -> str:
 
 
 @register.filter
-def money_signed(amount_minor: int | None, currency: str = "") -> str:
+def money_signed(amount_minor: int | str | None, currency: str = "") -> str:
     """The same with a plus before what came in: +¥12.00, −¥3.40, ¥0.00."""
     text = money(amount_minor, currency)
     return f"+{text}" if amount_minor and int(amount_minor) > 0 else text
 
 
 @register.filter
-def unit_price(unit: Decimal | None, currency: str = "") -> str:
+def unit_price(unit: Decimal | str | None, currency: str = "") -> str:
     """`{{ unit|unit_price }}` → ¥12.50 or ¥0.0085: as many places as it has, at least the currency's."""
     if unit is None or unit == "":
         return BLANK
@@ -59,7 +59,7 @@ def bps(value: int | None) -> str:
 
 
 @register.filter
-def count(value: int | None) -> str:
+def count(value: int | str | None) -> str:
     """A number with thousands parted: 1234567 → 1,234,567."""
     return BLANK if value is None or value == "" else f"{int(value):,}".replace("-", money_lib.MINUS)
 
@@ -90,9 +90,9 @@ def icon_names() -> list[str]:
 
 @register.simple_tag(takes_context=True)
 def query_string(context: template.Context, *drop: str, **changes: Any) -> str:
-    """This page's query with some of it changed: `{% query_string sort="price" %}`, `{% query_string "q" state=None %}`.
+    """This page's query with some of it changed: `{% query_string sort="price" %}`; names alone are taken out.
 
-    Empty values are left out; `page` and `cursor` are dropped unless given, for another filter starts at its first page.
+    Empty values are left out; `page` and `cursor` go unless they are given: another filter starts at its first page.
     Returns "?…", and "?" alone when nothing is left, so that the link still leads to the bare page.
     """
     params = context["request"].GET.copy()
@@ -112,7 +112,7 @@ def query_string(context: template.Context, *drop: str, **changes: Any) -> str:
 
 @register.simple_tag
 def html_attrs(attrs: Mapping[str, Any], css: str = "", **more: Any) -> SafeString:
-    """Attributes of a component, escaped. `class` is joined to `css`; False, None and "" are left out; True stands alone.
+    """Attributes of a component, escaped. `class` is joined to `css`; False, None and "" are left out.
 
     Cotton's own `{{ attrs }}` is not escaped; components use this.
     """
@@ -145,10 +145,26 @@ def plain_field(attrs: Any, **given: Any) -> fields.FieldView:
 
 @register.simple_tag
 def button_attrs(
-    attrs: Any, *, kind: str, size: str, block: Any, square: Any, loading: Any, href: str, type: str, disabled: Any, label: str
+    attrs: Any,
+    *,
+    kind: str,
+    size: str,
+    block: Any,
+    square: Any,
+    loading: Any,
+    href: str,
+    type: str,
+    disabled: Any,
+    label: str,
 ) -> SafeString:
     """Attributes of `<c-button>`: a link when it has an address and may be used, a button otherwise."""
-    css = ["k-btn", f"k-btn-{kind}", f"k-btn-{size}", *(["k-btn-block"] if block else []), *(["k-btn-square"] if square else [])]
+    css = [
+        "k-btn",
+        f"k-btn-{kind}",
+        f"k-btn-{size}",
+        *(["k-btn-block"] if block else []),
+        *(["k-btn-square"] if square else []),
+    ]
     state: dict[str, Any] = {"href": href} if href and not disabled else {"type": type, "disabled": bool(disabled)}
     if loading:
         state |= {"data-loading": True, "aria-busy": "true"}
@@ -161,7 +177,7 @@ def button_attrs(
 def page_numbers(page: Page[Any]) -> list[int | str]:
     """Numbers of a paged list around the present one, "…" for those left out."""
     numbers = page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1)
-    return ["…" if number == page.paginator.ELLIPSIS else number for number in numbers]
+    return [number if isinstance(number, int) else "…" for number in numbers]
 
 
 @register.simple_tag(takes_context=True)

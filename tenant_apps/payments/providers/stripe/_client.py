@@ -48,7 +48,7 @@ def client_for(account: MerchantAccount, transport: _http.Transport) -> stripe.S
     """A client that speaks for one account and touches no global of the SDK."""
     return stripe.StripeClient(
         account.credentials["api_key"],
-        base_addresses={"api": account.api_base},
+        base_addresses={"api": account.api_base.rstrip("/")},
         http_client=_OurTransport(transport),
         max_network_retries=0,
     )
@@ -76,15 +76,22 @@ def fetched(call: Callable[[], T]) -> T | None:
 
 def _raise_ours(error: stripe.StripeError, *, writing: bool) -> NoReturn:
     message = error.user_message or type(error).__name__
-    code = error.code or ""
+    code = error.code or _code_in_body(error)
     status = error.http_status or 0
-    if code == "idempotency_key_in_use":  # The first request of this key is still running: how it ends is not known.
+    if code == "idempotency_key_in_use" or status == 409:  # The key's first request still runs: its end is not known.
         raise ProviderError(message, retryable=not writing, unknown=writing, provider=NAME) from error
     if isinstance(error, stripe.RateLimitError) or status == 429:  # Turned away at the door, before anything ran.
         raise ProviderError(message, retryable=True, provider=NAME) from error
     if status >= 500 or not 400 <= status < 500:
         raise ProviderError(message, retryable=not writing, unknown=writing, provider=NAME) from error
     raise ChannelRefused(message, code=_our_code(error, code, status), provider=NAME) from error
+
+
+def _code_in_body(error: stripe.StripeError) -> str:
+    """The code that Stripe sent: the SDK does not hand it on with every kind of error (idempotency is one)."""
+    body = error.json_body if isinstance(error.json_body, dict) else {}
+    inner = body.get("error")
+    return str(inner.get("code") or "") if isinstance(inner, dict) else ""
 
 
 def _our_code(error: stripe.StripeError, code: str, status: int) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import InMemoryUploadedFile, TemporaryUploadedFile, UploadedFile
 
 from kameng.lib.tabular import (
     Column,
@@ -24,7 +25,7 @@ from kameng.lib.tabular import (
 )
 from kameng.lib.tabular.reader import folded_heading
 
-from .files import COLUMNS, OneWay, csv_file
+from .files import COLUMNS, OneWay, csv_file, xlsx_file
 
 GOOD = "sku,name,price\nSTEAM-CN-100,充值卡,97.5\n"
 ROW = {"sku": "STEAM-CN-100", "name": "充值卡", "price": Decimal("97.5000"), "stock": 7}
@@ -105,6 +106,24 @@ class TestEncodings:
     def test_refuses_a_picture(self) -> None:
         with pytest.raises(FileBroken, match="not a table"):
             read_rows(io.BytesIO(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(256))), "list.csv", COLUMNS)
+
+    @pytest.mark.parametrize("kind", [TemporaryUploadedFile, InMemoryUploadedFile])
+    @pytest.mark.parametrize("as_workbook", [False, True])
+    def test_reads_what_django_hands_over(self, kind: type[UploadedFile], as_workbook: bool) -> None:
+        content = (
+            xlsx_file([("sku", "name", "price"), ("STEAM-CN-100", "充值卡", 97.5)]).getvalue()
+            if as_workbook
+            else GOOD.encode()
+        )
+        upload = (
+            TemporaryUploadedFile("list", "text/csv", len(content), None)
+            if kind is TemporaryUploadedFile
+            else InMemoryUploadedFile(io.BytesIO(), "file", "list", "text/csv", len(content), None)
+        )
+        with upload:
+            upload.write(content)
+
+            assert list(read_rows(upload, "list", COLUMNS)) == [(2, ROW)]  # type: ignore[arg-type]
 
     def test_reads_a_stream_that_can_not_be_wound_back(self) -> None:
         reader = read_rows(OneWay(GOOD.encode()), "-", COLUMNS)  # type: ignore[arg-type]
@@ -309,7 +328,8 @@ class TestLimits:
         generated = Generated(20_000, "x" * 1500)
 
         tracemalloc.start()
-        count = sum(1 for _ in read_rows(generated, "-", columns))  # type: ignore[arg-type]
+        reader = read_rows(generated, "-", columns)  # type: ignore[arg-type]
+        count = sum(1 for _ in reader)
         _now, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 

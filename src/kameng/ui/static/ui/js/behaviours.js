@@ -52,6 +52,12 @@ async function say(text, tone) {
   toast(text, tone);
 }
 
+// A refusal that says where it belongs (a toast, a field) is shown there; what was typed stays.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (!event.detail.xhr.getResponseHeader("HX-Retarget")) return;
+  event.detail.shouldSwap = true;
+  event.detail.isError = false;
+});
 document.addEventListener("htmx:load", (event) => bindAll(event.detail.elt));
 document.addEventListener("htmx:beforeRequest", () => document.body.classList.add("k-busy"));
 document.addEventListener("htmx:afterRequest", () => document.body.classList.remove("k-busy"));
@@ -60,14 +66,14 @@ document.addEventListener("htmx:timeout", () => say(words("network_error"), "dan
 document.addEventListener("htmx:responseError", (event) => {
   const told = event.detail.xhr.getResponseHeader("HX-Trigger") ?? "";
   if (told.includes("kameng:toast")) return;
-  // A refusal comes as JSON or a page with its reason in a header-free body; the server's own words win.
+  // A refusal says its reason as JSON; a page that is no fragment gets our own words.
   let message = "";
   try {
-    message = JSON.parse(event.detail.xhr.responseText).message ?? "";
+    message = JSON.parse(event.detail.xhr.responseText).error?.message ?? "";
   } catch {
     message = "";
   }
-  say(message || words(event.detail.xhr.status >= 500 ? "server_error" : "network_error"), "danger");
+  say(message || words(event.detail.xhr.status >= 500 ? "server_error" : "not_done"), "danger");
 });
 document.addEventListener("kameng:toast", (event) => say(event.detail.text, event.detail.tone));
 bindAll(document);

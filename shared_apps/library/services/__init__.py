@@ -1,0 +1,55 @@
+"""Everything that writes the library."""
+
+from shared_apps.library.services._editing import (
+    LibraryInvalid,
+    RowUnknown,
+    create_brand,
+    create_category,
+    create_product,
+    create_sku,
+    nudge,
+    set_supply_prices,
+    update_brand,
+    update_category,
+    update_product,
+    update_sku,
+)
+from shared_apps.library.services._importing import execute_run, import_library, start_import
+from shared_apps.library.services._pictures import PictureRefused, set_picture, store_picture
+from shared_apps.library.services._runs import (
+    KEPT_PROBLEMS,
+    RunUnknown,
+    UploadLost,
+    Work,
+    create_run,
+    executing,
+    find_run,
+)
+
+__all__ = [
+    "KEPT_PROBLEMS",
+    "LibraryInvalid",
+    "PictureRefused",
+    "RowUnknown",
+    "RunUnknown",
+    "UploadLost",
+    "Work",
+    "create_brand",
+    "create_category",
+    "create_product",
+    "create_run",
+    "create_sku",
+    "execute_run",
+    "executing",
+    "find_run",
+    "import_library",
+    "nudge",
+    "set_picture",
+    "set_supply_prices",
+    "start_import",
+    "store_picture",
+    "update_brand",
+    "update_category",
+    "update_product",
+    "update_sku",
+]

@@ -1,0 +1,117 @@
+"""What others read of receipts, cases, the inbox and the network's orders. Main station's scope."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from shared_apps.receipts.models import (
+    InboxEvent,
+    InboxState,
+    MerchantAccount,
+    NetworkOrder,
+    PaymentCase,
+    Receipt,
+    Refund,
+)
+from shared_apps.receipts.types import DueOrder
+
+
+def due_orders(*, now: datetime, limit: int = 500) -> list[DueOrder]:
+    """Unpaid orders of the whole network whose stock has been held long enough, the longest due first: one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT h.substation_id, s.schema_name, h.order_number FROM stock_hold h "
+            "JOIN tenants_substation s ON s.id = h.substation_id WHERE h.state = 'HELD' AND h.expires_at <= %s "
+            "GROUP BY h.substation_id, s.schema_name, h.order_number ORDER BY min(h.expires_at) LIMIT %s",
+            [now, limit],
+        )
+        return [DueOrder(*row) for row in cursor.fetchall()]
+
+
+def cases(*, state: str = "", kind: str = "", substation_id: int | None = None, text: str = "") -> QuerySet[PaymentCase]:
+    """Payment cases, newest first. `text` is an order number or a case's id."""
+    found = PaymentCase.objects.select_related("receipt", "receipt__account")
+    if state:
+        found = found.filter(state=state)
+    if kind:
+        found = found.filter(kind=kind)
+    if substation_id is not None:
+        found = found.filter(substation_id=substation_id)
+    if text:
+        found = found.filter(order_number=text.strip().upper()) | found.filter(public_id=text.strip())
+    return found
+
+
+def case(public_id: str) -> PaymentCase | None:
+    """A case with its receipt; notes by `case.notes`, refunds by `case.refunds`."""
+    return PaymentCase.objects.select_related("receipt", "receipt__account").filter(public_id=public_id).first()
+
+
+def open_case_count() -> int:
+    """How many cases wait for a person."""
+    return PaymentCase.objects.exclude(state="SETTLED").count()
+
+
+def inbox(*, state: str = "", channel: str = "", payment_id: str = "") -> QuerySet[InboxEvent]:
+    """Events of the inbox, newest first, without their bytes."""
+    found = InboxEvent.objects.select_related("account").defer("body")
+    if state:
+        found = found.filter(state=state)
+    if channel:
+        found = found.filter(channel=channel)
+    if payment_id:
+        found = found.filter(payment_id=payment_id)
+    return found
+
+
+def failed_event_count() -> int:
+    return InboxEvent.objects.filter(state=InboxState.FAILED).count()
+
+
+def network_orders(*, substation_id: int | None = None, state: str = "", number: str = "") -> QuerySet[NetworkOrder]:
+    """What the main station sees of the substations' orders, newest first."""
+    found = NetworkOrder.objects.all()
+    if substation_id is not None:
+        found = found.filter(substation_id=substation_id)
+    if state:
+        found = found.filter(state=state)
+    if number:
+        found = found.filter(order_number=number.strip().upper())
+    return found
+
+
+def receipts_of_order(*, substation_id: int, order_number: str) -> QuerySet[Receipt]:
+    """What the channels said about one order, newest first."""
+    return Receipt.objects.filter(substation_id=substation_id, order_number=order_number).select_related("account")
+
+
+def sale_receipt_id(*, substation_id: int, order_number: str) -> int | None:
+    """The receipt that settled an order."""
+    rows = Receipt.objects.filter(substation_id=substation_id, order_number=order_number, used_for="SALE")
+    return rows.values_list("pk", flat=True).first()
+
+
+def refunds_of_order(*, substation_id: int, order_number: str) -> QuerySet[Refund]:
+    return Refund.objects.filter(substation_id=substation_id, order_number=order_number)
+
+
+def merchant_accounts() -> QuerySet[MerchantAccount]:
+    """All merchant accounts; their credentials stay sealed."""
+    return MerchantAccount.objects.defer("credentials")
+
+
+def network_figures(*, since: datetime) -> dict[str, Any]:
+    """Orders, paid orders and turnover of the network since a moment; minor units of the network's currency."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), count(*) FILTER (WHERE paid_at >= %(since)s), "
+            "coalesce(sum(total_minor) FILTER (WHERE paid_at >= %(since)s AND state IN ('PAID', 'DELIVERED')), 0)::bigint "
+            "FROM receipts_networkorder WHERE placed_at >= %(since)s OR paid_at >= %(since)s",
+            {"since": since},
+        )
+        placed, paid, gmv = cursor.fetchone()
+    return {"orders_placed": placed, "orders_paid": paid, "gmv_minor": gmv}

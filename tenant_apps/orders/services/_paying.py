@@ -1,0 +1,147 @@
+"""From money to goods: one receipt, one sale, one transfer, in the transaction that delivers the codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from kameng.accounts.types import Actor
+from kameng.jobs.services import enqueue
+from tenant_apps.orders.services import _sql, _splitting
+from tenant_apps.orders.services._delivering import MAIL_JOB
+from tenant_apps.orders.services._errors import NotHeld, OrderMissing, OrderTransitionRefused, SettlementRefused, SoldOut
+from tenant_apps.orders.states import (
+    DELIVERY_TRANSITIONS,
+    ORDER_TRANSITIONS,
+    DeliveryEvent,
+    DeliveryState,
+    OrderEvent,
+    OrderState,
+)
+from tenant_apps.orders.types import PaidReceipt, SettledOrder
+
+QUEUE_JOB = "orders.notify_queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Payable:
+    """An order whose row this transaction has locked, with what its sale is made of."""
+
+    id: int
+    number: str
+    state: str
+    total_minor: int
+    currency: str
+    lines: Sequence[Mapping[str, Any]]  # [{"delivery", "total_minor", "cost_minor"}]
+    terms: Mapping[str, Any]
+
+    @property
+    def waits(self) -> bool:
+        return self.state == OrderState.PENDING_PAYMENT
+
+    @property
+    def ended_unpaid(self) -> bool:
+        """Expired or cancelled: its money came late."""
+        return self.state in ORDER_TRANSITIONS[OrderEvent.REVIVE][0]
+
+
+def lock_payable(number: str, *, now: datetime) -> Payable | None:
+    """Lock an order for its payment and read what that takes, in one statement; None when there is no such order.
+
+    Race: two callbacks, a callback and the expiry, a callback and a person. Whoever locks the row first decides;
+    the others wait here and then read the state that was left.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_sql.LOCK_PAYABLE, {"number": number, "now": now})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    order_id, state, total, currency, lines, substation_id, rule, platform_bps, terms = row
+    known = {"substation_id": substation_id, "rule": rule, "platform_bps": platform_bps, "terms": _loaded(terms) or {}}
+    return Payable(order_id, number, state, total, currency, _loaded(lines), known)
+
+
+def pay_order(*, receipt: PaidReceipt, by: Actor, now: datetime, payable: Payable | None = None) -> SettledOrder:
+    """Take `receipt` as the payment of its order: codes delivered, lines for people queued, the sale in the ledger.
+
+    All of it is one transaction with whatever the caller writes beside it. An order that had expired or was cancelled
+    is revived when its stock can be held again. `payable` saves the reading when the caller has locked the order.
+
+    Raises: OrderMissing; OrderTransitionRefused (paid already, refunded); SoldOut (late, and the stock is gone);
+    NotHeld; SettlementRefused (amount, receipt and legs don't agree; `details["reason"]`). Nothing is written then.
+    """
+    with transaction.atomic():
+        order = payable or lock_payable(receipt.order_number, now=now)
+        if order is None:
+            raise OrderMissing()
+        event = OrderEvent.PAY if order.waits else OrderEvent.REVIVE
+        if order.state not in ORDER_TRANSITIONS[event][0]:
+            raise OrderTransitionRefused(number=order.number, event=event, state=order.state)
+        if event == OrderEvent.REVIVE:
+            _hold_again(order, by=by, now=now)
+        settled = _settle(order, receipt, event, by=by, now=now)
+        enqueue(kind=MAIL_JOB, payload={"order_number": order.number}, dedupe=order.number)
+        if settled.queued:
+            enqueue(kind=QUEUE_JOB, payload={"order_number": order.number}, dedupe=order.number)
+    return settled
+
+
+def _hold_again(order: Payable, *, by: Actor, now: datetime) -> None:
+    """Take the stock of a revived order once more, all or none, and its lines back out of CANCELLED."""
+    try:
+        with _sql.through_the_gate(), connection.cursor() as cursor:
+            cursor.execute("SELECT gate.hold_again(%s, %s, %s)", [order.number, now, now])
+            cursor.execute(
+                _sql.REQUEUE_LINES,
+                {"order_id": order.id, "sources": _sources(DELIVERY_TRANSITIONS[DeliveryEvent.REQUEUE][0]),
+                 "target": str(DELIVERY_TRANSITIONS[DeliveryEvent.REQUEUE][1]), "now": now,
+                 "event": str(DeliveryEvent.REQUEUE), "by_kind": str(by.kind), "by_label": by.label[:120]},
+            )  # fmt: skip
+    except _sql.GateRefused as refusal:
+        if refusal.code == "KG010":
+            raise SoldOut(sku_id=refusal.sku_id, name=order.number) from None
+        raise
+
+
+def _settle(order: Payable, receipt: PaidReceipt, event: OrderEvent, *, by: Actor, now: datetime) -> SettledOrder:
+    split = _splitting.split(order, receipt)
+    sources, paid_state = ORDER_TRANSITIONS[event]
+    queued = sum(line["delivery"] != "CODES" for line in order.lines)
+    final = paid_state if queued else ORDER_TRANSITIONS[OrderEvent.DELIVER][1]
+    params = {
+        "number": order.number, "order_id": order.id, "receipt": receipt.public_id, "codes": split.codes,
+        "amounts": split.amounts, "rule": split.rule_version, "earned": split.earned_minor, "now": now,
+        "sources": _sources(sources), "from_state": order.state, "event": str(event), "paid": str(paid_state),
+        "final": str(final), "deliver": str(OrderEvent.DELIVER), "line_sources": _sources(
+            DELIVERY_TRANSITIONS[DeliveryEvent.QUEUE][0]), "delivered_line": str(DeliveryState.DELIVERED),
+        "queued_line": str(DeliveryState.QUEUED), "deliver_line": str(DeliveryEvent.DELIVER),
+        "queue_line": str(DeliveryEvent.QUEUE), "by_kind": str(by.kind), "by_label": by.label[:120],
+        "note": f"{receipt.channel} {receipt.public_id}",
+    }  # fmt: skip
+    try:
+        with _sql.through_the_gate(), connection.cursor() as cursor:
+            cursor.execute(_sql.SETTLE, params)
+            row = cursor.fetchone()
+    except _sql.GateRefused as refusal:
+        if refusal.code == "KG026":
+            raise NotHeld(order.number) from None
+        raise SettlementRefused(number=order.number, reason=f"{refusal.code} {refusal.text}") from None
+    if row is None:  # The guard of the update, should anybody ever call this without the lock.
+        raise OrderTransitionRefused(number=order.number, event=event, state=order.state)
+    return SettledOrder(
+        id=order.id, number=order.number, state=str(final), transfer_id=row[0], earned_minor=split.earned_minor,
+        queued=queued,
+    )  # fmt: skip
+
+
+def _sources(states: Any) -> list[str]:
+    return sorted(str(state) for state in states)
+
+
+def _loaded(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
