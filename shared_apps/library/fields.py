@@ -119,5 +119,7 @@ def buyer_fields(value: str | list[Any]) -> list[dict[str, Any]]:
 
 
 def _fields_refused(problem: Sentence) -> cells.CellRefused:
-    example = json.dumps([{"key": "account", "label_zh": "充值账号", "kind": "text", "required": True}], ensure_ascii=False)
+    example = json.dumps(
+        [{"key": "account", "label_zh": "充值账号", "kind": "text", "required": True}], ensure_ascii=False
+    )
     return cells.CellRefused(problem, example, "cell_not_buyer_fields")

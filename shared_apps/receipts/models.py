@@ -132,6 +132,8 @@ class CaseKind(models.TextChoices):
     NO_STOCK = "NO_STOCK", _("Paid, but sold out")
     DISPUTE = "DISPUTE", _("Disputed by the payer")  # The channel took the money back meanwhile.
     OUTSIDE = "OUTSIDE", _("Refunded at the channel, not by us")
+    RETURN = "RETURN", _("A refund came back")
+    STUCK = "STUCK", _("Paid, but could not be settled")
 
 
 class CaseState(models.TextChoices):

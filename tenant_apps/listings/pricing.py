@@ -161,9 +161,7 @@ def from_u4(amount: int) -> Decimal:
     return Decimal(amount).scaleb(-4)
 
 
-def price_u4(
-    rule: Rule, currency: str, supply: int, suggested: int, floor: int | None, ceiling: int | None
-) -> PriceU4:
+def price_u4(rule: Rule, currency: str, supply: int, suggested: int, floor: int | None, ceiling: int | None) -> PriceU4:
     """The arithmetic of a price, and the only place that has it."""
     kind = rule.kind
     if kind == RuleKind.PERCENT:  # Rounded up to four places: a markup never falls short of what was asked.

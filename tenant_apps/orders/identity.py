@@ -13,6 +13,7 @@ from kameng.lib.ids import random_token
 NUMBER_LENGTH = 14  # 70 bits after the K: an order number names an order and tells neither its day nor its rank.
 TOKEN_LENGTH = 32  # 160 bits.
 LOOKUP_LENGTH = 10  # 50 bits, typed by a person; guessing it is limited by the view as well.
+_MAIL_SALT = "tenant_apps.orders.mail"
 _SALT = "tenant_apps.orders.lookup"
 
 
@@ -48,6 +49,19 @@ def lookup_digest(number: str, secret: str, key: str | None = None) -> bytes:
     Whoever reads the table alone can't try passwords against it.
     """
     return salted_hmac(_SALT, f"{number}:{_normal(secret)}", secret=key, algorithm="sha256").digest()
+
+
+def mailed_token(number: str, key: str | None = None) -> str:
+    """The secret of the link in the mail: the token itself is kept as a hash only, so this one is made of the number
+    and the server's secret. 160 bits in hex."""
+    return salted_hmac(_MAIL_SALT, number, secret=key, algorithm="sha256").hexdigest()[:40]
+
+
+def opens(digest: bytes, number: str, token: str) -> bool:
+    """Whether `token` is the order's own or the one that was mailed; compared in constant time."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    mailed = [hmac.compare_digest(mailed_token(number, key).encode(), token.encode()) for key in keys]
+    return any([token_matches(digest, token), *mailed])
 
 
 def token_matches(digest: bytes, token: str) -> bool:

@@ -14,6 +14,7 @@ from shared_apps.library.services._editing import (
     update_product,
     update_sku,
 )
+from shared_apps.library.services._exporting import export_csv, export_rows, export_xlsx
 from shared_apps.library.services._importing import execute_run, import_library, start_import
 from shared_apps.library.services._pictures import PictureRefused, set_picture, store_picture
 from shared_apps.library.services._runs import (
@@ -41,6 +42,9 @@ __all__ = [
     "create_sku",
     "execute_run",
     "executing",
+    "export_csv",
+    "export_rows",
+    "export_xlsx",
     "find_run",
     "import_library",
     "nudge",

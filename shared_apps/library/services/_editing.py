@@ -39,8 +39,6 @@ class RowUnknown(Missing):
     code = "library_row_unknown"
 
 
-
-
 def nudge() -> None:
     """Let the shops fetch what changed when this transaction commits. Wishes that wait already are not doubled."""
     jobs.enqueue(kind="listings.sync_all", payload={}, dedupe="all")
@@ -86,9 +84,7 @@ def update_product(*, product_id: int, by: Actor, now: datetime, **changes: Any)
         return _save(_locked(Product, product_id), changes, "library.product.update", by, now)
 
 
-def create_sku(
-    *, by: Actor, now: datetime, supply: Mapping[str, Decimal | None] | None = None, **values: Any
-) -> Sku:
+def create_sku(*, by: Actor, now: datetime, supply: Mapping[str, Decimal | None] | None = None, **values: Any) -> Sku:
     """A new SKU, with its supply prices by level. Raises: LibraryInvalid."""
     values.setdefault("currency", settings.CURRENCY)
     with transaction.atomic():
@@ -192,7 +188,9 @@ def _by_cell(parse: cells.CellParser, value: Any, name: str) -> Any:
     try:
         return parse(value)
     except cells.CellRefused as refusal:
-        raise LibraryInvalid(worded("%(problem)s %(cure)s", problem=refusal.problem, cure=refusal.cure), field=name) from None
+        raise LibraryInvalid(
+            worded("%(problem)s %(cure)s", problem=refusal.problem, cure=refusal.cure), field=name
+        ) from None
 
 
 def _as_invalid(error: ValidationError) -> LibraryInvalid:

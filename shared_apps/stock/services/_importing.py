@@ -152,7 +152,8 @@ class _Import:
     def _count_known(self, fresh: dict[bytes, tuple[int, str]], known: dict[bytes, int]) -> None:
         """Take out of `fresh` what the stock has already, and say so by line."""
         own_batch = self._batch.pk if self._batch else None
-        for index, batch_id in known.items():
+        for index in [index for index in fresh if index in known]:  # In the order of the file.
+            batch_id = known[index]
             number, code = fresh.pop(index)
             if batch_id == own_batch:
                 self._repeated_in_file(number, code)
@@ -221,5 +222,3 @@ class _Import:
 def bytea_array(values: Iterable[bytes]) -> str:
     """A bytea[] as one literal: an ARRAY[…] of single values takes the server many times longer to parse."""
     return "{" + ",".join(f'"\\\\x{value.hex()}"' for value in values) + "}"
-
-

@@ -215,7 +215,7 @@ def _latin(text: str) -> str:
 
 def _initials(brand: str) -> str:
     """A short first word whole (WPS, JD), else two letters: of two words, or the capitals of one, or its first."""
-    words = re.findall("[A-Za-z0-9]+", brand)
+    words: list[str] = re.findall("[A-Za-z0-9]+", brand)
     if words and len(words[0]) <= 3 and words[0].isupper():
         return words[0]
     if len(words) >= 2:

@@ -17,8 +17,6 @@ DECLARE
     names text[];
     fresh integer;
     odd text;
-    guarded bigint[];
-    deltas bigint[];
 BEGIN
     IF NOT coalesce(size = ALL (ARRAY[cardinality(p_kinds), cardinality(p_reference_types), cardinality(p_references),
             cardinality(p_substations), cardinality(p_events), cardinality(p_rules), cardinality(p_memos)])
@@ -59,15 +57,6 @@ BEGIN
     odd := public.ledger_missing(p_codes);
     IF odd IS NOT NULL THEN
         RAISE EXCEPTION 'There is no account %.', odd USING ERRCODE = 'KG103', DETAIL = odd;
-    END IF;
-    SELECT array_agg(g.id), array_agg(g.delta) INTO guarded, deltas
-    FROM (SELECT a.id, sum(l.amount)::bigint AS delta
-          FROM unnest(p_of, p_codes, p_amounts) AS l(of, code, amount) JOIN public.ledger_account a ON a.code = l.code
-          WHERE a.floor_minor IS NOT NULL AND ids[l.of] IS NOT NULL
-          GROUP BY a.id, a.class
-          HAVING min(CASE WHEN a.class IN ('ASSET', 'EXPENSE') THEN l.amount ELSE -l.amount END) < 0) g;
-    IF guarded IS NOT NULL THEN
-        PERFORM public.ledger_guard(guarded, deltas);
     END IF;
     INSERT INTO public.ledger_entry (transfer_id, leg, account_id, amount_minor, currency, xid)
     SELECT ids[l.of], row_number() OVER (PARTITION BY l.of ORDER BY l.position), a.id, l.amount, p_currency, stamp

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.core.files.uploadedfile import InMemoryUploadedFile, TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadedfile import InMemoryUploadedFile, TemporaryUploadedFile
 
 from kameng.lib.tabular import (
     Column,
@@ -109,7 +109,7 @@ class TestEncodings:
 
     @pytest.mark.parametrize("kind", [TemporaryUploadedFile, InMemoryUploadedFile])
     @pytest.mark.parametrize("as_workbook", [False, True])
-    def test_reads_what_django_hands_over(self, kind: type[UploadedFile], as_workbook: bool) -> None:
+    def test_reads_what_django_hands_over(self, kind: type[object], as_workbook: bool) -> None:
         content = (
             xlsx_file([("sku", "name", "price"), ("STEAM-CN-100", "充值卡", 97.5)]).getvalue()
             if as_workbook

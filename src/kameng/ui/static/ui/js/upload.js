@@ -60,7 +60,9 @@ export function bind(form) {
         return undefined;
       }
       // The same page with its errors: shown whole, at its own address.
-      const fresh = new DOMParser().parseFromString(request.responseText, "text/html").querySelector("#main");
+      // Without its head: that page's own nonce is not this page's.
+      const answer = request.responseText.replace(/<head>[\s\S]*?<\/head>/, "");
+      const fresh = new DOMParser().parseFromString(answer, "text/html").querySelector("#main");
       if (!fresh) return end(words("upload_failed"));
       document.querySelector("#main").replaceWith(fresh);
       window.htmx?.process(fresh);

@@ -1,0 +1,104 @@
+"""The frame of every console page: menu, crumbs, badges, and how a refusal comes back into a form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from kameng.lib.errors import DomainError
+from shared_apps.console import selectors
+
+Crumb = tuple[str, str]
+Item = dict[str, Any]
+
+
+def page(
+    request: HttpRequest,
+    template: str,
+    *,
+    here: str,
+    heading: str,
+    crumbs: tuple[Crumb, ...] = (),
+    status: int = 200,
+    **context: Any,
+) -> HttpResponse:
+    """Render a console page. `here` names the menu's entry that it belongs to; crumbs are (label, address) pairs."""
+    trail = [{"label": label, "url": url} for label, url in crumbs]
+    shown = {
+        "nav": _nav(here),
+        "nav_home": reverse("console:overview"),
+        "search_url": reverse("console:search"),
+        "brand_sub": _("Main station"),
+        "crumbs": [*trail, {"label": heading, "url": ""}] if trail else [],
+        "heading": heading,
+        **context,
+    }
+    return render(request, template, shown, status=status)
+
+
+def refuse(form: forms.BaseForm, error: DomainError, **renamed: str) -> None:
+    """Put a service's refusal at the field that it names. `renamed`: the service's name of a field → the form's."""
+    field = renamed.get(error.field, error.field)
+    form.add_error(field if field in form.fields else None, str(error))
+
+
+def _nav(here: str) -> list[dict[str, Any]]:
+    waiting = selectors.waiting()
+
+    def item(name: str, label: str, icon: str, *, bar: bool = False, badge: int = 0) -> Item:
+        return {
+            "label": label, "url": reverse(f"console:{name}"), "icon": icon, "active": name == here, "bar": bar,
+            "badge": str(badge) if badge else "",
+        }  # fmt: skip
+
+    return [
+        {"label": "", "items": [item("overview", _("Overview"), "home", bar=True)]},
+        {
+            "label": _("Substations"),
+            "items": [
+                item("substations", _("Substations"), "shop", bar=True),
+                item("plans", _("Plans"), "layers"),
+            ],
+        },
+        {
+            "label": _("Products"),
+            "items": [
+                item("products", _("Products"), "package"),
+                item("categories", _("Categories"), "grid"),
+                item("brands", _("Brands"), "tag"),
+                item("imports", _("Import and export"), "upload"),
+            ],
+        },
+        {
+            "label": _("Stock"),
+            "items": [
+                item("levels", _("Stock levels"), "box"),
+                item("batches", _("Code batches"), "key"),
+                item("code_import", _("Import codes"), "upload"),
+                item("reveals", _("Codes seen"), "eye"),
+            ],
+        },
+        {"label": _("Orders"), "items": [item("orders", _("Orders"), "receipt", bar=True)]},
+        {
+            "label": _("Money"),
+            "items": [
+                item("accounts", _("Ledger"), "ledger"),
+                item("cases", _("Payment cases"), "scale", bar=True, badge=waiting["cases"]),
+                item("inbox", _("Webhook inbox"), "webhook", badge=waiting["events"]),
+            ],
+        },
+        {"label": _("Sync"), "items": [item("sync", _("Sync"), "sync", badge=waiting["sync_errors"])]},
+        {
+            "label": _("System"),
+            "items": [
+                item("audit", _("Audit trail"), "history"),
+                item("jobs", _("Background jobs"), "clock", badge=waiting["jobs"]),
+                item("tokens", _("API tokens"), "lock"),
+            ],
+        },
+    ]

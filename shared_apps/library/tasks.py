@@ -1,0 +1,12 @@
+"""Work of the background: imports."""
+
+from __future__ import annotations
+
+from kameng.jobs.registry import job
+from kameng.lib import clock
+from shared_apps.library import services
+
+
+@job("library.import_run", tenant=False)
+def import_run(*, run: str, **_: object) -> None:
+    services.execute_run(run=run, now=clock.utc_now())

@@ -1,0 +1,180 @@
+"""Starting a payment: written down first, asked of the channel outside any transaction, written down again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import connection, transaction
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from kameng.accounts.types import Actor
+from kameng.db.context import current_tenant, in_main
+from kameng.lib.errors import ProviderError
+from kameng.lib.ids import public_id
+from shared_apps.receipts import services as receipts
+from shared_apps.receipts.types import AccountInfo
+from tenant_apps.orders.models import Order, OrderStep
+from tenant_apps.orders.services import OrderMissing
+from tenant_apps.orders.services._sql import GateRefused, through_the_gate
+from tenant_apps.orders.states import OrderState
+from tenant_apps.payments import providers
+from tenant_apps.payments.models import Payment
+from tenant_apps.payments.providers.base import ChannelRefused, CreatedPayment, MerchantAccount, PaymentRequest
+from tenant_apps.payments.services._errors import ChannelAway, ChannelDeclined, ChannelMissing, OrderNotPayable
+from tenant_apps.payments.services._transitions import move_payment
+from tenant_apps.payments.states import PaymentEvent, PaymentState
+
+FIRST_ASK = timedelta(minutes=5)
+LEAST_TIME = timedelta(minutes=2)  # A channel's page that closes at once helps nobody.
+log = structlog.get_logger("payments")
+
+
+@dataclass(frozen=True, slots=True)
+class StartedPayment:
+    """Where the buyer goes to pay."""
+
+    public_id: str
+    channel: str
+    redirect_url: str
+    qr_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A way to pay that this shop offers."""
+
+    account_id: int
+    public_id: str
+    channel: str
+    name: str
+
+
+def offered_channels() -> list[Offer]:
+    """The ways to pay in the current shop, in their order. Any transaction of the shop's scope."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT account_id, public_id, channel, name FROM gate.channels()")
+        return [Offer(*row) for row in cursor.fetchall()]
+
+
+def begin_payment(*, order_number: str, account_id: int, by: Actor, now: datetime) -> Payment:
+    """Write an attempt down and announce it to the main station; nothing is asked of the channel yet.
+
+    An open attempt of the same account is used again. May stand in the transaction that places the order.
+    Raises: OrderMissing, OrderNotPayable, ChannelMissing.
+    """
+    with transaction.atomic():
+        order = Order.objects.select_for_update().filter(number=order_number).first()
+        if order is None:
+            raise OrderMissing()
+        if order.state != OrderState.PENDING_PAYMENT or order.expires_at <= now:
+            raise OrderNotPayable(number=order_number, state=order.state)
+        open_one = Payment.objects.filter(
+            order=order, account_id=account_id, state__in=(PaymentState.CREATED, PaymentState.UNKNOWN, PaymentState.PENDING)
+        ).first()
+        if open_one is not None:
+            return open_one
+        channel = next((offer.channel for offer in offered_channels() if offer.account_id == account_id), None)
+        if channel is None:
+            raise ChannelMissing()
+        payment = Payment.objects.create(
+            public_id=public_id("pay"), order=order, channel=channel, account_id=account_id,
+            amount_minor=order.total_minor, currency=order.currency, ask_at=now + FIRST_ASK, created_at=now,
+            updated_at=now,
+        )  # fmt: skip
+        try:
+            with through_the_gate(), connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT gate.announce_payment(%s, %s, %s, %s, %s, %s)",
+                    [payment.public_id, order.number, account_id, order.total_minor, order.currency, now],
+                )
+        except GateRefused as refusal:
+            if refusal.code == "KG022":
+                raise ChannelMissing() from None
+            raise
+        OrderStep.objects.create(
+            order=order, at=now, subject="PAYMENT", event="BEGIN", to_state=payment.state, by_kind=by.kind,
+            by_label=by.label[:120], note=channel,
+        )  # fmt: skip
+    return payment
+
+
+def start_payment(
+    *, order_number: str, account_id: int, return_url: str, cancel_url: str, notify_base: str, by: Actor, now: datetime
+) -> StartedPayment:
+    """Open a payment at a channel and answer where the buyer goes. Outside any transaction: the network is used.
+
+    Args:
+        return_url, cancel_url: The buyer's pages of this order. Coming back means nothing about money.
+        notify_base: The scheme and host that callbacks reach ("https://shop.example"), without a slash at the end.
+
+    Raises: OrderMissing, OrderNotPayable, ChannelMissing, ChannelAway, ChannelDeclined.
+    """
+    assert not connection.in_atomic_block, "start_payment calls the channel: not inside a transaction."
+    payment = begin_payment(order_number=order_number, account_id=account_id, by=by, now=now)
+    if payment.state == PaymentState.PENDING and payment.redirect_url:
+        return _started(payment)
+    with transaction.atomic():
+        order = Order.objects.get(pk=payment.order_id)
+    with in_main():
+        account = receipts.account_with_credentials(account_id=account_id)
+    request = _request(payment, order, account, return_url, cancel_url, notify_base)
+    try:
+        created = providers.get(account.channel).create(account=to_merchant(account), request=request)
+    except ChannelRefused as refusal:
+        _note_failure(payment, PaymentEvent.FAIL, by=by, now=now, problem=f"{refusal.code}: {refusal}")
+        raise ChannelDeclined() from None
+    except ProviderError as error:
+        # A time-out is unknown, not failed: the attempt stays and is asked about. The same call may be made again.
+        if error.unknown:
+            _note_failure(payment, PaymentEvent.TIME_OUT, by=by, now=now, problem=str(error))
+        log.warning("payments.channel.away", channel=account.channel, payment=payment.public_id, unknown=error.unknown)
+        raise ChannelAway() from None
+    return _record_opened(payment, created, by=by, now=now)
+
+
+def to_merchant(account: AccountInfo) -> MerchantAccount:
+    """An account of the receipts in the adapters' words."""
+    return MerchantAccount(
+        channel=account.channel, account_ref=account.account_ref, credentials=account.credentials,
+        api_base=account.api_base,
+    )  # fmt: skip
+
+
+def _request(
+    payment: Payment, order: Order, account: AccountInfo, return_url: str, cancel_url: str, notify_base: str
+) -> PaymentRequest:
+    locale = "en" if order.language.startswith("en") else "zh"
+    with translation.override(order.language):
+        title = _("Order %(number)s") % {"number": order.number}
+    return PaymentRequest(
+        payment_id=payment.public_id, order_number=order.number, amount_minor=payment.amount_minor,
+        currency=payment.currency, title=title, return_url=return_url, cancel_url=cancel_url,
+        notify_url=f"{notify_base}/hooks/{account.channel}/{account.public_id}/", created_at=payment.created_at,
+        expires_at=max(order.expires_at, payment.created_at + LEAST_TIME), locale=locale, buyer_ip=order.ip,
+        metadata={"order": order.number}, merchant_name=str(getattr(current_tenant(), "name", "")),
+    )  # fmt: skip
+
+
+def _record_opened(payment: Payment, created: CreatedPayment, *, by: Actor, now: datetime) -> StartedPayment:
+    with transaction.atomic():
+        move_payment(
+            payment_id=payment.public_id, event=PaymentEvent.OPEN, by=by, now=now, channel_ref=created.channel_ref,
+            redirect_url=created.redirect_url, qr_text=created.qr_text or "", ask_at=created.expires_at, problem="",
+        )  # fmt: skip
+        # Another click may have opened it a moment ago, or a callback has paid it: the row says what holds.
+        return _started(Payment.objects.get(pk=payment.pk))
+
+
+def _note_failure(payment: Payment, event: PaymentEvent, *, by: Actor, now: datetime, problem: str) -> None:
+    fields = {"ask_at": None} if event == PaymentEvent.FAIL else {"ask_at": now + FIRST_ASK}
+    with transaction.atomic():
+        move_payment(
+            payment_id=payment.public_id, event=event, by=by, now=now, note=problem, problem=problem[:300], **fields
+        )
+
+
+def _started(payment: Payment) -> StartedPayment:
+    return StartedPayment(payment.public_id, payment.channel, payment.redirect_url, payment.qr_text)

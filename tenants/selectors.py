@@ -1,0 +1,92 @@
+"""What others read of substations and plans. Main scope."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from kameng.lib.errors import Missing
+from tenants.models import Plan, Substation, SyncState
+from tenants.states import SubstationState
+
+
+class SubstationMissing(Missing):
+    """No such substation."""
+
+    code = "substation_unknown"
+
+
+class PlanMissing(Missing):
+    """No such plan."""
+
+    code = "plan_unknown"
+
+
+class ShopName(NamedTuple):
+    """What a list needs of a shop: its row says only the id."""
+
+    public_id: str
+    slug: str
+    name: str
+
+
+def substations(*, query: str = "", state: str = "", plan: str = "") -> QuerySet[Substation]:
+    """Substations with their plans; `query` is a part of a name, address, mail address or id. Those in the making too."""
+    rows = Substation.objects.select_related("plan")
+    for word in query.split():
+        rows = rows.filter(
+            Q(name__icontains=word) | Q(slug__icontains=word) | Q(owner_email__icontains=word) | Q(public_id=word)
+        )
+    if state:
+        rows = rows.filter(state=state)
+    if plan:
+        rows = rows.filter(plan__code=plan)
+    return rows
+
+
+def substation(public_id: str) -> Substation:
+    """A substation with its plan, by its public id or its address's slug. Raises: SubstationMissing."""
+    rows = Substation.objects.select_related("plan")
+    found: Substation | None = rows.filter(Q(public_id=public_id) | Q(slug=public_id)).first()
+    if found is None:
+        raise SubstationMissing(_("There is no such substation."))
+    return found
+
+
+def shop_names(ids: set[int] | list[int] | None = None) -> dict[int, ShopName]:
+    """Id → name of substations; all of them without `ids`."""
+    rows = Substation.objects.all() if ids is None else Substation.objects.filter(pk__in=ids)
+    return {pk: ShopName(*rest) for pk, *rest in rows.values_list("pk", "public_id", "slug", "name")}
+
+
+def state_counts() -> dict[str, int]:
+    """How many substations are in each state."""
+    return dict(Substation.objects.order_by().values_list("state").annotate(count=Count("pk")))
+
+
+def opened_between(since: datetime, until: datetime) -> int:
+    """How many substations went live in a span of time."""
+    return Substation.objects.filter(live_at__gte=since, live_at__lt=until).count()
+
+
+def plans() -> QuerySet[Plan]:
+    """All plans in their order, with the number of their living shops as `shop_count`."""
+    living = ~Q(substations__state__in=(SubstationState.CLOSED, SubstationState.PROVISIONING))
+    return Plan.objects.annotate(shop_count=Count("substations", filter=living & Q(substations__isnull=False)))
+
+
+def plan(code: str) -> Plan:
+    """Raises: PlanMissing."""
+    found = Plan.objects.filter(code=code).first()
+    if found is None:
+        raise PlanMissing(_("There is no such plan."))
+    return found
+
+
+def sync_states(substation_id: int | None = None) -> QuerySet[SyncState]:
+    """How far each substation has come with each feed."""
+    rows = SyncState.objects.select_related("substation", "substation__plan").order_by("substation_id", "feed")
+    return rows if substation_id is None else rows.filter(substation_id=substation_id)
