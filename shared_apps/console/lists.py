@@ -34,7 +34,7 @@ class Filters(forms.Form):
     """A list's filters, read from the address. What is not understood filters nothing, and stays to be mended."""
 
     q_hint: Sentence = ""
-    template_name = ""
+    chip_field = ""  # The field that stands as chips above the table instead of in the toolbar.
 
     def value(self, name: str) -> Any:
         """The cleaned value, or "" where there is none."""
@@ -52,7 +52,9 @@ class Filters(forms.Form):
         """The fields beside the search, and beside what chips show."""
         return [self[name] for name in self.fields if name not in ("q", self.chip_field)]
 
-    chip_field = ""
+    @property
+    def chip_value(self) -> str:
+        return str(self.value(self.chip_field))
 
     @property
     def active(self) -> bool:

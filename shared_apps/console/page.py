@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from kameng.lib.errors import DomainError
-from shared_apps.console import selectors
+from shared_apps.console.selectors import overview
 
 Crumb = tuple[str, str]
 Item = dict[str, Any]
@@ -48,7 +48,7 @@ def refuse(form: forms.BaseForm, error: DomainError, **renamed: str) -> None:
 
 
 def _nav(here: str) -> list[dict[str, Any]]:
-    waiting = selectors.waiting()
+    waiting = overview.waiting()
 
     def item(name: str, label: str, icon: str, *, bar: bool = False, badge: int = 0) -> Item:
         return {

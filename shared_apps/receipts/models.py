@@ -45,6 +45,7 @@ class InboxEvent(models.Model):
     event_id = models.CharField(max_length=120)
     kind = models.CharField(max_length=80)
     payment_id = models.CharField(max_length=30, blank=True, default="", db_index=True)
+    channel_ref = models.CharField(max_length=120, blank=True, default="")
     body = models.BinaryField()
     headers = models.JSONField(default=dict)
     state = models.CharField(max_length=8, choices=InboxState.choices, default=InboxState.RECEIVED)
@@ -73,9 +74,15 @@ class Announced(models.Model):
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     at = models.DateTimeField()
+    # When the janitor asks the channel next; NULL once the attempt has ended.
+    ask_at = models.DateTimeField(null=True)
+    ask_count = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
-        indexes = (models.Index(fields=("substation_id", "order_number"), name="announced_by_order"),)
+        indexes = (
+            models.Index(fields=("substation_id", "order_number"), name="announced_by_order"),
+            models.Index(fields=("ask_at",), condition=Q(ask_at__isnull=False), name="announced_to_ask"),
+        )
 
 
 class FactKind(models.TextChoices):

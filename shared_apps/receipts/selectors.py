@@ -17,10 +17,10 @@ from shared_apps.receipts.models import (
     Receipt,
     Refund,
 )
-from shared_apps.receipts.types import DueOrder
+from shared_apps.receipts.types import Announcement, OrderRef
 
 
-def due_orders(*, now: datetime, limit: int = 500) -> list[DueOrder]:
+def due_orders(*, now: datetime, limit: int = 500) -> list[OrderRef]:
     """Unpaid orders of the whole network whose stock has been held long enough, the longest due first: one query."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -29,7 +29,42 @@ def due_orders(*, now: datetime, limit: int = 500) -> list[DueOrder]:
             "GROUP BY h.substation_id, s.schema_name, h.order_number ORDER BY min(h.expires_at) LIMIT %s",
             [now, limit],
         )
-        return [DueOrder(*row) for row in cursor.fetchall()]
+        return [OrderRef(*row) for row in cursor.fetchall()]
+
+
+def owner_of_payment(*, payment_id: str, account_id: int) -> OrderRef | None:
+    """The shop and order that announced a payment on this account; None when nobody did."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT a.substation_id, s.schema_name, a.order_number FROM receipts_announced a "
+            "JOIN tenants_substation s ON s.id = a.substation_id WHERE a.payment_id = %s AND a.account_id = %s",
+            [payment_id, account_id],
+        )
+        row = cursor.fetchone()
+    return OrderRef(*row) if row else None
+
+
+def announced_to_ask(*, now: datetime, limit: int = 200) -> list[Announcement]:
+    """Payment attempts of the whole network whose time to be asked about has come: one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT a.payment_id, s.schema_name, a.account_id, a.ask_count FROM receipts_announced a "
+            "JOIN tenants_substation s ON s.id = a.substation_id WHERE a.ask_at <= %s ORDER BY a.ask_at LIMIT %s",
+            [now, limit],
+        )
+        return [Announcement(*row) for row in cursor.fetchall()]
+
+
+def sale_amount(*, substation_id: int, order_number: str) -> int:
+    """What an order was sold for, in minor units."""
+    rows = NetworkOrder.objects.filter(substation_id=substation_id, order_number=order_number)
+    return rows.values_list("total_minor", flat=True).get()
+
+
+def sale_transfer_id(*, substation_id: int, order_number: str) -> int | None:
+    """The ledger transfer of an order's sale."""
+    rows = NetworkOrder.objects.filter(substation_id=substation_id, order_number=order_number)
+    return rows.values_list("transfer_id", flat=True).first()
 
 
 def cases(*, state: str = "", kind: str = "", substation_id: int | None = None, text: str = "") -> QuerySet[PaymentCase]:

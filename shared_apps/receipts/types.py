@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,7 @@ class StoredEvent:
     event_id: str
     kind: str
     payment_id: str
+    channel_ref: str
     state: str
     attempts: int
     body: bytes = field(default=b"", repr=False)
@@ -121,12 +121,19 @@ class RefundInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class DueOrder:
-    """An unpaid order whose stock has been held long enough."""
+class Announcement:
+    """A payment attempt of some shop that has not ended, as far as the main station knows."""
+
+    payment_id: str
+    schema_name: str
+    account_id: int
+    ask_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRef:
+    """An order of some shop, as the main station points at it."""
 
     substation_id: int
     schema_name: str
     order_number: str
-
-
-Raw = Mapping[str, Any]

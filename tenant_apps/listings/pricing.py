@@ -130,6 +130,62 @@ class Price:
         return {"unit": str(self.unit), "currency": self.currency, "stages": shown}
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a sale pays besides its cost: the part of the split rule in force that touches the shop's earnings.
+
+    `channel_fees`: {"stripe": {"bps": 290, "fixed_minor": 200}, …} of the gross amount, for the channels that the shop
+    offers. `shares_bps`: partner, outlet and agent together.
+    """
+
+    platform_bps: int = 0
+    shares_bps: int = 0
+    tax_bps: int = 0
+    channel_fees: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Earnings:
+    """What a shop keeps of one line. Minor units."""
+
+    gross_minor: int
+    cost_minor: int
+    platform_fee_minor: int
+    channel_fee_minor: int
+    net_minor: int
+    other_minor: int = 0  # Tax, partners, outlet, agent.
+
+    @property
+    def at_a_loss(self) -> bool:
+        return self.net_minor < 0
+
+    def as_json(self) -> dict[str, int]:
+        return dict(vars(self))
+
+
+def earnings(price: Price, quantity: int, terms: Terms, channel: str = "") -> Earnings:
+    """What the owner keeps of `quantity` units at `price`; without a `channel`, through the dearest one."""
+    return earnings_u4(to_u4(price.unit), to_u4(price.supply), price.currency, quantity, terms, channel)
+
+
+def earnings_u4(unit: int, supply: int, currency: str, quantity: int, terms: Terms, channel: str = "") -> Earnings:
+    """`earnings` for amounts in ten-thousandths. Follows shared_apps.splits: shares are of what cost, tax and channel
+    leave, and of nothing when they leave nothing."""
+    gross = money.line_total_minor(from_u4(unit), quantity, currency)
+    cost = money.line_cost_minor(from_u4(supply), quantity, currency)
+    named = [terms.channel_fees.get(channel, {})] if channel else terms.channel_fees.values()
+    channel_fee = max((_fee_of(gross, fee) for fee in named), default=0)
+    tax = money.share_bps_minor(gross, terms.tax_bps)
+    left = gross - cost - channel_fee - tax
+    platform = money.share_bps_minor(max(left, 0), terms.platform_bps)
+    others = money.share_bps_minor(max(left, 0), terms.shares_bps)
+    return Earnings(gross, cost, platform, channel_fee, left - platform - others, tax + others)
+
+
+def _fee_of(gross_minor: int, fee: Mapping[str, int]) -> int:
+    return money.share_bps_minor(gross_minor, fee.get("bps", 0)) + fee.get("fixed_minor", 0)
+
+
 class PriceU4(NamedTuple):
     """The price after each step, as integers in ten-thousandths of a unit."""
 
@@ -269,6 +325,16 @@ class RuleBook:
         """The price of one unit of `listing`, with its stages."""
         rule = self.rule_for(listing.id, listing.product_id, product.category_id)
         return explained(rule, listing)
+
+
+class StoredRule(NamedTuple):
+    """A markup rule's columns, without its model."""
+
+    scope: str
+    target_id: int
+    kind: str
+    value: Decimal
+    rounding: str
 
 
 def as_rule(row: RuleRow) -> Rule:

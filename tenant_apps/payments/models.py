@@ -23,8 +23,6 @@ class Payment(models.Model):
     redirect_url = models.TextField(blank=True, default="")
     qr_text = models.TextField(blank=True, default="")
     problem = models.CharField(max_length=300, blank=True, default="")
-    ask_count = models.PositiveSmallIntegerField(default=0)
-    ask_at = models.DateTimeField(null=True)  # When the janitor asks next.
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -32,8 +30,12 @@ class Payment(models.Model):
         ordering = ("-id",)
         constraints = (
             models.CheckConstraint(name="payment_amount_positive", condition=Q(amount_minor__gt=0)),
+            # Two clicks at once open one attempt.
+            models.UniqueConstraint(
+                fields=("order", "account_id"), condition=Q(state__in=("CREATED", "UNKNOWN", "PENDING")),
+                name="payment_open_once",
+            ),
             models.CheckConstraint(
                 name="pending_payment_has_ref", condition=~Q(state="PENDING") | ~Q(channel_ref="")
             ),
         )
-        indexes = (models.Index(fields=("ask_at",), condition=Q(ask_at__isnull=False), name="payment_to_ask"),)

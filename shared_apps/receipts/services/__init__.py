@@ -12,6 +12,7 @@ from shared_apps.receipts.services._books import (
     charge_to_shop,
     credit_to_shop,
     into_suspense,
+    note_returned,
     open_channel,
     refund_from_suspense,
 )
@@ -30,7 +31,7 @@ from shared_apps.receipts.services._cases import (
     return_disputed,
     use_receipt,
 )
-from shared_apps.receipts.services._facts import note_receipt, receipt, record_fact
+from shared_apps.receipts.services._facts import ask_soon, note_receipt, receipt, record_fact, schedule_question
 from shared_apps.receipts.services._inbox import (
     EventMissing,
     event,
@@ -40,14 +41,21 @@ from shared_apps.receipts.services._inbox import (
     store_event,
     waiting_events,
 )
-from shared_apps.receipts.services._refunds import RefundRefused, ask_refund, note_refund, refund, refunds_to_ask
+from shared_apps.receipts.services._refunds import (
+    RefundRefused,
+    ask_refund,
+    note_refund,
+    refund,
+    refunds_to_ask,
+    wake_refund,
+)
 
 __all__ = [
     "AccountInvalid", "AccountMissing", "CaseMissing", "CaseRefused", "EventMissing", "EvidenceMissing",
-    "RefundRefused", "account_with_credentials", "add_note", "allowed_resolutions", "ask_refund", "begin_settlement",
+    "RefundRefused", "account_with_credentials", "add_note", "allowed_resolutions", "ask_refund", "ask_soon", "begin_settlement",
     "charge_to_shop", "create_account", "credit_to_shop", "ensure_testpay_account", "event", "finish_case",
-    "into_suspense", "lock_case", "mark_failed", "mark_handled", "note_receipt", "note_refund", "open_case",
+    "into_suspense", "lock_case", "mark_failed", "mark_handled", "note_receipt", "note_refund", "note_returned", "open_case",
     "open_channel", "receipt", "record_fact", "refund", "refund_from_suspense", "refunds_to_ask", "reopen_case",
-    "replay_event", "request_settlement", "return_disputed", "set_enabled", "store_event", "use_receipt",
-    "waiting_events",
+    "replay_event", "request_settlement", "return_disputed", "schedule_question", "set_enabled", "store_event", "use_receipt",
+    "waiting_events", "wake_refund",
 ]  # fmt: skip

@@ -46,6 +46,12 @@ def returned(disputed: ReceiptInfo, *, by_receipt: ReceiptInfo) -> str:
     )  # fmt: skip
 
 
+def note_returned(receipt: ReceiptInfo, *, case_public_id: str, now: datetime) -> str:
+    """A person saw that the channel gave disputed money back, though it never told us."""
+    legs = [(clearing(receipt), receipt.amount_minor), (suspense(receipt), -receipt.amount_minor)]
+    return _post(key=f"returned:{case_public_id}", receipt=receipt, event_at=now, legs=legs)
+
+
 def credit_to_shop(receipt: ReceiptInfo, *, case_public_id: str, now: datetime) -> str:
     """A case's money, less what the channel keeps of it, becomes income of its shop, pending like a sale's."""
     fee = receipt.fee_minor or 0

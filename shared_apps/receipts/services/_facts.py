@@ -8,7 +8,9 @@ from typing import Any
 from django.db import connection
 
 from kameng.lib.ids import public_id
-from shared_apps.receipts.models import Receipt
+from django.db.models import F
+
+from shared_apps.receipts.models import Announced, Receipt
 from shared_apps.receipts.types import Fact, ReceiptInfo
 
 _COLUMNS = (
@@ -70,6 +72,18 @@ def receipt(public_id_or_pk: str | int) -> ReceiptInfo:
     if row is None:
         raise Receipt.DoesNotExist(public_id_or_pk)
     return ReceiptInfo(*row, fresh=False)
+
+
+def schedule_question(*, payment_id: str, ask_at: datetime | None) -> None:
+    """Say when the janitor asks about an announced payment next; None: never again. Main scope."""
+    Announced.objects.filter(pk=payment_id).update(ask_at=ask_at, ask_count=F("ask_count") + 1)
+
+
+def ask_soon(*, substation_id: int, order_number: str, now: datetime) -> None:
+    """Have the open attempts of an order asked about at the janitor's next round. Main scope."""
+    Announced.objects.filter(
+        substation_id=substation_id, order_number=order_number, ask_at__isnull=False
+    ).update(ask_at=now)
 
 
 def note_receipt(receipt_id: int) -> None:

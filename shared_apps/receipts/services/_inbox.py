@@ -29,7 +29,7 @@ class EventMissing(Missing):
 
 
 def store_event(
-    *, account_id: int, channel: str, event_id: str, kind: str, payment_id: str, body: bytes,
+    *, account_id: int, channel: str, event_id: str, kind: str, payment_id: str, channel_ref: str, body: bytes,
     headers: Mapping[str, str], now: datetime,
 ) -> StoredEvent:  # fmt: skip
     """Keep a verified callback and queue its handling, in one transaction of the main scope.
@@ -39,7 +39,7 @@ def store_event(
     kept = {key.lower(): value[:500] for key, value in headers.items() if key.lower() in _KEPT_HEADERS}
     made = InboxEvent(
         account_id=account_id, channel=channel, event_id=event_id[:120], kind=kind[:80], payment_id=payment_id[:30],
-        body=body, headers=kept, received_at=now, try_at=now,
+        channel_ref=channel_ref[:120], body=body, headers=kept, received_at=now, try_at=now,
     )  # fmt: skip
     # Race: a channel may send one event twice at once. DO NOTHING waits for the other's commit; the row is then read.
     InboxEvent.objects.bulk_create([made], ignore_conflicts=True)
@@ -106,5 +106,5 @@ def replay_event(*, event_id: int, by: Actor, now: datetime) -> None:
 def _stored(row: InboxEvent, *, fresh: bool = False) -> StoredEvent:
     return StoredEvent(
         id=row.pk, account_id=row.account_id, channel=row.channel, event_id=row.event_id, kind=row.kind,
-        payment_id=row.payment_id, state=row.state, attempts=row.attempts, body=bytes(row.body), fresh=fresh,
+        payment_id=row.payment_id, channel_ref=row.channel_ref, state=row.state, attempts=row.attempts, body=bytes(row.body), fresh=fresh,
     )  # fmt: skip

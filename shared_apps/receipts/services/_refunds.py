@@ -88,6 +88,12 @@ def note_refund(
     return True
 
 
+def wake_refund(refund_public_id: str) -> None:
+    """The channel told something about a refund of ours: have it looked at now. Main scope."""
+    if Refund.objects.filter(public_id=refund_public_id, state__in=("ASKED", "UNKNOWN", "PENDING")).exists():
+        enqueue(kind=RUN_JOB, payload={"refund_public_id": refund_public_id}, dedupe=refund_public_id)
+
+
 def refunds_to_ask(*, now: datetime, limit: int = 100) -> list[str]:
     """Public ids of refunds whose time to be asked about has come. Main scope."""
     rows = Refund.objects.filter(ask_at__lte=now).order_by("ask_at")

@@ -65,7 +65,7 @@ def _settle(receipt: ReceiptInfo, *, now: datetime) -> None:
         except DomainError as refusal:
             log.exception("payments.sale.refused", receipt=receipt.public_id, order=receipt.order_number)
             raise NotSettled("STUCK", expected_minor=order.total_minor, note=f"{refusal} {refusal.details}") from refusal
-        move_payment(payment_id=receipt.payment_id, event=PaymentEvent.SUCCEED, by=by, now=now, ask_at=None,
+        move_payment(payment_id=receipt.payment_id, event=PaymentEvent.SUCCEED, by=by, now=now,
                      note=receipt.public_id)  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def _note_in_shop(receipt: ReceiptInfo, note: str, *, now: datetime) -> None:
     """The attempt is paid as far as the channel goes, and the order's history says where the money is."""
     by = Actor(ActorKind.CHANNEL, receipt.channel)
     with pointed_at(SchemaScope(receipt.schema_name)):
-        move_payment(payment_id=receipt.payment_id, event=PaymentEvent.SUCCEED, by=by, now=now, ask_at=None, note=note)
+        move_payment(payment_id=receipt.payment_id, event=PaymentEvent.SUCCEED, by=by, now=now, note=note)
 
 
 def _note_other(receipt: ReceiptInfo, *, now: datetime) -> str:
@@ -116,5 +116,7 @@ def _note_other(receipt: ReceiptInfo, *, now: datetime) -> str:
         # A refund that had gone out came back: our money again, and somebody must find the payer another way.
         receipts.open_case(receipt=receipt, kind="RETURN", expected_minor=None, now=now)
         return "CASE"
+    if receipt.refund_id:  # Our own refund has arrived: finish it now, not when the janitor asks.
+        receipts.wake_refund(receipt.refund_id)
     receipts.note_receipt(receipt.id)
     return "NOTED"

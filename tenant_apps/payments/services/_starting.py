@@ -27,7 +27,6 @@ from tenant_apps.payments.services._errors import ChannelAway, ChannelDeclined, 
 from tenant_apps.payments.services._transitions import move_payment
 from tenant_apps.payments.states import PaymentEvent, PaymentState
 
-FIRST_ASK = timedelta(minutes=5)
 LEAST_TIME = timedelta(minutes=2)  # A channel's page that closes at once helps nobody.
 log = structlog.get_logger("payments")
 
@@ -81,8 +80,7 @@ def begin_payment(*, order_number: str, account_id: int, by: Actor, now: datetim
             raise ChannelMissing()
         payment = Payment.objects.create(
             public_id=public_id("pay"), order=order, channel=channel, account_id=account_id,
-            amount_minor=order.total_minor, currency=order.currency, ask_at=now + FIRST_ASK, created_at=now,
-            updated_at=now,
+            amount_minor=order.total_minor, currency=order.currency, created_at=now, updated_at=now,
         )  # fmt: skip
         try:
             with through_the_gate(), connection.cursor() as cursor:
@@ -162,17 +160,16 @@ def _record_opened(payment: Payment, created: CreatedPayment, *, by: Actor, now:
     with transaction.atomic():
         move_payment(
             payment_id=payment.public_id, event=PaymentEvent.OPEN, by=by, now=now, channel_ref=created.channel_ref,
-            redirect_url=created.redirect_url, qr_text=created.qr_text or "", ask_at=created.expires_at, problem="",
+            redirect_url=created.redirect_url, qr_text=created.qr_text or "", problem="",
         )  # fmt: skip
         # Another click may have opened it a moment ago, or a callback has paid it: the row says what holds.
         return _started(Payment.objects.get(pk=payment.pk))
 
 
 def _note_failure(payment: Payment, event: PaymentEvent, *, by: Actor, now: datetime, problem: str) -> None:
-    fields = {"ask_at": None} if event == PaymentEvent.FAIL else {"ask_at": now + FIRST_ASK}
     with transaction.atomic():
         move_payment(
-            payment_id=payment.public_id, event=event, by=by, now=now, note=problem, problem=problem[:300], **fields
+            payment_id=payment.public_id, event=event, by=by, now=now, note=problem, problem=problem[:300]
         )
 
 

@@ -26,8 +26,10 @@ BEGIN
                      AND o.total_minor = p_amount) THEN
         RAISE EXCEPTION 'No such order.' USING ERRCODE = 'KG023';
     END IF;
-    INSERT INTO public.receipts_announced (payment_id, substation_id, order_number, account_id, amount_minor, currency, at)
-    VALUES (p_payment, caller, p_number, p_account, p_amount, p_currency, p_at);
+    -- Asked about after five minutes, should no callback come.
+    INSERT INTO public.receipts_announced (payment_id, substation_id, order_number, account_id, amount_minor, currency,
+                                           at, ask_at, ask_count)
+    VALUES (p_payment, caller, p_number, p_account, p_amount, p_currency, p_at, p_at + interval '5 minutes', 0);
 END
 $$;
 GRANT EXECUTE ON FUNCTION gate.announce_payment(text, text, bigint, bigint, text, timestamptz) TO kameng_tenant;

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -16,7 +17,7 @@ from django.template.base import VariableDoesNotExist
 from django.templatetags.static import static
 from django.utils.html import conditional_escape, format_html, format_html_join, json_script
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 
 from kameng.lib import money as money_lib
 from kameng.ui import drawing, fields, icons, theme, times, tones, words
@@ -248,24 +249,27 @@ def theme_style(context: template.Context, accent: str = "") -> SafeString:
 @register.simple_tag(takes_context=True)
 def ui_scripts(context: template.Context) -> SafeString:
     """htmx, the import map of our modules, their words, and the one entry that loads what a page needs."""
-    nonce = _nonce(context)
-    names = words.MODULE_FILES
-    imports = {f"kameng/{name}": static(f"ui/js/{name}.js") for name in names}
-    addresses = {
-        "pow-worker": static("ui/js/pow-worker.js"),
-        "charts": static("ui/vendor/echarts.min.js"),
-    }
+    htmx = static("ui/vendor/htmx.min.js")
+    import_map, page, entry = _script_parts(get_language() or "", htmx)
     return format_html(
-        '<script type="importmap" nonce="{}">{}</script>{}<script nonce="{}" src="{}" defer></script>'
-        '<script nonce="{}" type="module" src="{}"></script>',
-        nonce,
-        mark_safe(json.dumps({"imports": imports}).replace("<", "\\u003c")),
-        json_script({"words": words.script_words(), "addresses": addresses}, "kameng-page"),
-        nonce,
-        static("ui/vendor/htmx.min.js"),
-        nonce,
-        static("ui/js/behaviours.js"),
+        '<script type="importmap" nonce="{0}">{1}</script>{2}<script nonce="{0}" src="{3}" defer></script>'
+        '<script nonce="{0}" type="module" src="{4}"></script>',
+        _nonce(context),
+        import_map,
+        page,
+        htmx,
+        entry,
     )
+
+
+@lru_cache(maxsize=16)
+def _script_parts(language: str, htmx: str) -> tuple[SafeString, SafeString, str]:
+    """What every page of a language has in common; `htmx` is in the key, for other files have other hashes."""
+    imports = {f"kameng/{name}": static(f"ui/js/{name}.js") for name in words.MODULE_FILES}
+    addresses = {"pow-worker": static("ui/js/pow-worker.js"), "charts": static("ui/vendor/echarts.min.js")}
+    import_map = mark_safe(json.dumps({"imports": imports}).replace("<", "\\u003c"))
+    page = json_script({"words": words.script_words(), "addresses": addresses}, "kameng-page")
+    return import_map, page, imports["kameng/behaviours"]
 
 
 @register.simple_tag(takes_context=True)

@@ -1,0 +1,1 @@
+"""Forms of the console: shape only; what is allowed is the services' to say."""

@@ -1,0 +1,66 @@
+"""Substations and plans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from shared_apps.console.forms.fields import MinorField, PercentField
+from shared_apps.console.lists import Filters, any_of
+from tenants import selectors as tenants
+from tenants.states import SubstationState, SupplyLevel
+
+
+class SubstationFilters(Filters):
+    q = forms.CharField(required=False)
+    plan = forms.ChoiceField(label=_("Plan"), required=False)
+    state = forms.ChoiceField(label=_("State"), required=False, choices=any_of(SubstationState.choices))
+    q_hint = _("Name, address, mail…")
+    chip_field = "state"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["plan"]
+        field.choices = any_of([(plan.code, plan.code) for plan in tenants.plans()])
+
+
+class SuspendForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Reason"), max_length=200, help_text=_("The shop's owner reads it in the panel."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )  # fmt: skip
+
+
+class ChangePlanForm(forms.Form):
+    plan = forms.ChoiceField(label=_("Plan"))
+
+    def __init__(self, *args: Any, current: str, language: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["plan"]
+        english = language.startswith("en")
+        field.choices = [
+            (plan.code, plan.name_en if english else plan.name_zh) for plan in tenants.plans() if plan.code != current
+        ]
+
+
+class PlanForm(forms.Form):
+    code = forms.SlugField(
+        label=_("Code"), max_length=20, help_text=_("Small letters, digits and hyphens; it can't be changed later.")
+    )
+    name_zh = forms.CharField(label=_("Name (Chinese)"), max_length=40)
+    name_en = forms.CharField(label=_("Name (English)"), max_length=40)
+    pitch_zh = forms.CharField(label=_("In a sentence (Chinese)"), max_length=200, required=False)
+    pitch_en = forms.CharField(label=_("In a sentence (English)"), max_length=200, required=False)
+    supply_level = forms.ChoiceField(
+        label=_("Supply prices"), choices=SupplyLevel.choices,
+        help_text=_("Which of a SKU's supply prices its shops pay."),
+    )  # fmt: skip
+    opening_fee_minor = MinorField(label=_("Opening fee"))
+    monthly_fee_minor = MinorField(label=_("Monthly fee"))
+    platform_fee_bps = PercentField(label=_("Platform fee"), help_text=_("Of what a sale earns after supply cost."))
+    sort = forms.IntegerField(label=_("Position"), min_value=0, max_value=32767, initial=0)
+    active = forms.BooleanField(
+        label=_("Offered at signup"), required=False, initial=True, help_text=_("Shops that have it keep it."),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What the console reads over several apps at once. Main scope; nothing here writes."""

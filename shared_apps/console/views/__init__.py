@@ -1,0 +1,1 @@
+"""Pages of the billing console, a module per subject. They authorise, load, call one service, and render."""

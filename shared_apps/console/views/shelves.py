@@ -1,0 +1,116 @@
+"""Categories and brands."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from kameng.accounts.access import staff_required
+from kameng.lib import clock
+from kameng.lib.errors import DomainError
+from kameng.web.actors import actor
+from shared_apps.console import lists
+from shared_apps.console.forms.library import BrandForm, CategoryForm, PlainSearch
+from shared_apps.console.page import page, refuse
+from shared_apps.library import selectors as library
+from shared_apps.library import services
+from shared_apps.library.models import Brand, Category
+
+
+@require_GET
+@staff_required
+def categories(request: HttpRequest) -> HttpResponse:
+    return page(
+        request, "console/categories.html", here="categories", heading=_("Categories"), nodes=library.category_tree()
+    )
+
+
+@staff_required
+def category_new(request: HttpRequest) -> HttpResponse:
+    return _category(request, None)
+
+
+@staff_required
+def category(request: HttpRequest, slug: str) -> HttpResponse:
+    found = [node.category for node in library.category_tree() if node.category.slug == slug]
+    if not found:
+        raise Http404(slug)
+    return _category(request, found[0])
+
+
+def _category(request: HttpRequest, row: Category | None) -> HttpResponse:
+    initial = {name: getattr(row, name) for name in CategoryForm.base_fields} if row else None
+    form = CategoryForm(request.POST or None, initial=initial, without=row.pk if row else None)
+    if request.method == "POST" and form.is_valid():
+        by, now = actor(request), clock.utc_now()
+        try:
+            with transaction.atomic():
+                if row:
+                    services.update_category(category_id=row.pk, by=by, now=now, **form.cleaned_data)
+                else:
+                    services.create_category(by=by, now=now, **form.cleaned_data)
+        except DomainError as error:
+            refuse(form, error, parent="parent_id")
+        else:
+            messages.success(request, _("Saved. The shops follow within seconds."))
+            return redirect("console:categories")
+    return page(
+        request, "console/shelf_form.html", here="categories", heading=row.name if row else _("New category"), form=form,
+        crumbs=((_("Categories"), reverse("console:categories")),), back_url=reverse("console:categories"),
+        deed=_("Save the category") if row else _("Add the category"), status=422 if form.is_bound else 200,
+    )  # fmt: skip
+
+
+@require_GET
+@staff_required
+def brands(request: HttpRequest) -> HttpResponse:
+    filters = PlainSearch(request.GET)
+    rows = library.brands()
+    for word in filters.q.split():
+        rows = rows.filter(name_zh__icontains=word) | rows.filter(name_en__icontains=word)
+    rows = lists.ordered(request, rows, {"name": "slug", "products": "product_count"}, "name")
+    return page(
+        request, "console/brands.html", here="brands", heading=_("Brands"), filters=filters,
+        rows=lists.paged(request, rows, 100),
+    )  # fmt: skip
+
+
+@staff_required
+def brand_new(request: HttpRequest) -> HttpResponse:
+    return _brand(request, None)
+
+
+@staff_required
+def brand(request: HttpRequest, slug: str) -> HttpResponse:
+    row = library.brands().filter(slug=slug).first()
+    if row is None:
+        raise Http404(slug)
+    return _brand(request, row)
+
+
+def _brand(request: HttpRequest, row: Brand | None) -> HttpResponse:
+    initial = {name: getattr(row, name) for name in BrandForm.base_fields} if row else None
+    form = BrandForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        by, now = actor(request), clock.utc_now()
+        try:
+            with transaction.atomic():
+                if row:
+                    services.update_brand(brand_id=row.pk, by=by, now=now, **form.cleaned_data)
+                else:
+                    services.create_brand(by=by, now=now, **form.cleaned_data)
+        except DomainError as error:
+            refuse(form, error)
+        else:
+            messages.success(request, _("Saved. The shops follow within seconds."))
+            return redirect("console:brands")
+    return page(
+        request, "console/shelf_form.html", here="brands", heading=row.name if row else _("New brand"), form=form,
+        crumbs=((_("Brands"), reverse("console:brands")),), back_url=reverse("console:brands"),
+        deed=_("Save the brand") if row else _("Add the brand"), status=422 if form.is_bound else 200,
+    )  # fmt: skip

@@ -1,0 +1,189 @@
+"""Substations and plans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_POST
+
+from kameng.accounts.access import owner_required, staff_required
+from kameng.lib import clock
+from kameng.lib.errors import DomainError
+from kameng.web.actors import actor
+from shared_apps.console import lists, words
+from shared_apps.console.forms.tenants import ChangePlanForm, PlanForm, SubstationFilters, SuspendForm
+from shared_apps.console.page import page, refuse
+from shared_apps.console.selectors import books, overview
+from shared_apps.receipts import selectors as receipts
+from tenants import selectors as tenants
+from tenants import services
+from tenants.models import Plan, Substation
+
+SORTS = {"name": "name", "created": "created_at", "plan": "plan__sort", "state": "state", "live": "live_at"}
+LATEST = 10
+EXPORT: list[lists.Column] = [
+    (gettext_lazy("Id"), lambda row: row.public_id),
+    (gettext_lazy("Name"), lambda row: row.name),
+    (gettext_lazy("Address"), lambda row: row.host),
+    (gettext_lazy("State"), lambda row: row.get_state_display()),
+    (gettext_lazy("Plan"), lambda row: row.plan.code),
+    (gettext_lazy("Owner"), lambda row: row.owner_name),
+    (gettext_lazy("Mail"), lambda row: row.owner_email),
+    (gettext_lazy("Signed up"), lambda row: row.created_at),
+    (gettext_lazy("Open since"), lambda row: row.live_at),
+]
+
+
+def plan_name(plan: Plan) -> str:
+    """A plan's name in the reader's language."""
+    return plan.name_en if (get_language() or "").startswith("en") else plan.name_zh
+
+
+@require_GET
+@staff_required
+def substations(request: HttpRequest) -> HttpResponseBase:
+    filters = SubstationFilters(request.GET)
+    rows = tenants.substations(query=filters.q, state=filters.value("state"), plan=filters.value("plan"))
+    rows = lists.ordered(request, rows, SORTS, "-created")
+    if lists.wants_export(request):
+        return lists.export(request, "substations", EXPORT, rows)
+    shown = lists.paged(request, rows)
+    for row in shown:
+        row.plan_name = plan_name(row.plan)
+    return page(
+        request, "console/substations.html", here="substations", heading=_("Substations"), filters=filters,
+        chips=filters.chips(tenants.state_counts()), rows=shown,
+    )  # fmt: skip
+
+
+@require_GET
+@staff_required
+def substation(request: HttpRequest, public_id: str) -> HttpResponse:
+    return _substation_page(request, tenants.substation(public_id))
+
+
+def _substation_page(request: HttpRequest, row: Substation, status: int = 200, **forms: Any) -> HttpResponse:
+    now = clock.utc_now()
+    feeds = overview.feed_states(now, row.pk)
+    orders = list(receipts.network_orders(substation_id=row.pk)[:LATEST])
+    for order in orders:
+        order.state_words = words.ORDER_STATES.get(order.state, order.state)
+    return page(
+        request, "console/substation.html", here="substations", heading=row.name, status=status,
+        crumbs=((_("Substations"), reverse("console:substations")),), row=row, plan_name=plan_name(row.plan),
+        feeds=[(feed, words.FEEDS[feed.feed], words.FEED_STATES[feed.state]) for feed in feeds],
+        balances=books.accounts(substation_id=row.pk), orders=orders,
+        suspend_form=forms.get("suspend_form") or SuspendForm(),
+        plan_form=forms.get("plan_form") or ChangePlanForm(current=row.plan.code, language=get_language() or ""),
+        suspend_open=forms.get("open_dialog") == "suspend", plan_open=forms.get("open_dialog") == "plan",
+    )  # fmt: skip
+
+
+@require_POST
+@owner_required
+def suspend(request: HttpRequest, public_id: str) -> HttpResponse:
+    form = SuspendForm(request.POST)
+    if form.is_valid():
+        try:
+            services.suspend(
+                public_id=public_id, reason=form.cleaned_data["reason"], by=actor(request), now=clock.utc_now()
+            )
+        except DomainError as error:
+            refuse(form, error)
+        else:
+            messages.success(request, _("The shop is suspended. It sells nothing until you resume it."))
+            return redirect("console:substation", public_id)
+    return _substation_page(
+        request, tenants.substation(public_id), 422, suspend_form=form, open_dialog="suspend"
+    )
+
+
+@require_POST
+@owner_required
+def resume(request: HttpRequest, public_id: str) -> HttpResponse:
+    services.resume(public_id=public_id, by=actor(request), now=clock.utc_now())
+    messages.success(request, _("The shop sells again."))
+    return redirect("console:substation", public_id)
+
+
+@require_POST
+@owner_required
+def change_plan(request: HttpRequest, public_id: str) -> HttpResponse:
+    row = tenants.substation(public_id)
+    form = ChangePlanForm(request.POST, current=row.plan.code, language=get_language() or "")
+    if form.is_valid():
+        try:
+            services.change_plan(
+                public_id=public_id, plan_code=form.cleaned_data["plan"], by=actor(request), now=clock.utc_now()
+            )
+        except DomainError as error:
+            refuse(form, error)
+        else:
+            messages.success(request, _("The plan is changed. The shop's supply prices follow within seconds."))
+            return redirect("console:substation", public_id)
+    return _substation_page(request, tenants.substation(public_id), 422, plan_form=form, open_dialog="plan")
+
+
+@require_GET
+@staff_required
+def plans(request: HttpRequest) -> HttpResponse:
+    rows = list(tenants.plans())
+    for row in rows:
+        row.name = plan_name(row)  # type: ignore[attr-defined]
+    rule = books.rule_in_force(clock.utc_now())
+    return page(request, "console/plans.html", here="plans", heading=_("Plans"), rows=rows, rule=rule)
+
+
+@owner_required
+def plan_new(request: HttpRequest) -> HttpResponse:
+    form = PlanForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                made = services.create_plan(by=actor(request), now=clock.utc_now(), **form.cleaned_data)
+        except DomainError as error:
+            refuse(form, error)
+        else:
+            messages.success(request, _("The plan is there."))
+            return redirect("console:plan", made.code)
+    return _plan_page(request, form, _("New plan"))
+
+
+@staff_required
+def plan(request: HttpRequest, code: str) -> HttpResponse:
+    row = tenants.plan(code)
+    initial = {name: getattr(row, name) for name in PlanForm.base_fields}
+    form = PlanForm(request.POST or None, initial=initial)
+    del form.fields["code"]
+    if request.method == "POST":
+        return _plan_saved(request, row, form)
+    return _plan_page(request, form, plan_name(row), row)
+
+
+@owner_required
+def _plan_saved(request: HttpRequest, row: Plan, form: PlanForm) -> HttpResponse:
+    if form.is_valid():
+        try:
+            with transaction.atomic():
+                services.update_plan(code=row.code, by=actor(request), now=clock.utc_now(), **form.cleaned_data)
+        except DomainError as error:
+            refuse(form, error)
+        else:
+            messages.success(request, _("Saved. The next sales go by it."))
+            return redirect("console:plan", row.code)
+    return _plan_page(request, form, plan_name(row), row)
+
+
+def _plan_page(request: HttpRequest, form: PlanForm, heading: str, row: Plan | None = None) -> HttpResponse:
+    return page(
+        request, "console/plan.html", here="plans", heading=heading, form=form, row=row,
+        crumbs=((_("Plans"), reverse("console:plans")),), status=422 if form.is_bound else 200,
+    )  # fmt: skip

@@ -1,0 +1,114 @@
+"""Words for values that reach the main station as plain text, and addresses of what they name."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from kameng.lib.words import Sentence
+
+# The states of a substation's order, as the network's copy holds them; their transitions are the shop's own business.
+ORDER_STATES: dict[str, Sentence] = {
+    "PENDING_PAYMENT": _("Waiting for payment"),
+    "PAID": _("Paid"),
+    "DELIVERED": _("Delivered"),
+    "EXPIRED": _("Expired"),
+    "CANCELLED": _("Cancelled"),
+    "REFUNDED": _("Refunded"),
+}
+JOB_STATES: dict[str, Sentence] = {
+    "PENDING": _("Waiting"),
+    "RUNNING": _("Under way"),
+    "DONE": _("Done"),
+    "FAILED": _("Gave up"),
+}
+FEEDS: dict[str, Sentence] = {
+    "LIBRARY": _("Products and prices"),
+    "STOCK": pgettext_lazy("sync feed", "Stock"),
+    "STATEMENT": _("Statement"),
+}
+FEED_STATES: dict[str, Sentence] = {
+    "UP_TO_DATE": _("Up to date"),
+    "BEHIND": _("Behind"),
+    "FAILED": _("Failed"),
+    "WAITING": _("Never ran"),
+}
+LEVEL_STATES: dict[str, Sentence] = {
+    "OUT": _("Sold out"),
+    "LOW": _("Low"),
+    "IN_STOCK": _("In stock"),
+}
+RUN_SUBJECTS: dict[str, Sentence] = {"LIBRARY": _("Products"), "CODES": _("Codes")}
+ACTOR_KINDS: dict[str, Sentence] = {
+    "USER": _("Person"),
+    "TOKEN": _("Program"),
+    "SYSTEM": _("System"),
+    "BUYER": _("Buyer"),
+    "CHANNEL": _("Payment channel"),
+}
+ACTIONS: dict[str, Sentence] = {
+    "accounts.log_in": _("Logged in"),
+    "accounts.log_out": _("Logged out"),
+    "accounts.token.created": _("Made an API token"),
+    "accounts.token.revoked": _("Revoked an API token"),
+    "console.job.retried": _("Set a job going again"),
+    "library.brand.create": _("Added a brand"),
+    "library.brand.update": _("Changed a brand"),
+    "library.category.create": _("Added a category"),
+    "library.category.update": _("Changed a category"),
+    "library.import": _("Imported products"),
+    "library.product.create": _("Added a product"),
+    "library.product.update": _("Changed a product"),
+    "library.sku.create": _("Added a SKU"),
+    "library.sku.update": _("Changed a SKU"),
+    "library.supply.set": _("Set supply prices"),
+    "receipts.account.created": _("Added a merchant account"),
+    "receipts.account.enabled": _("Switched a merchant account"),
+    "receipts.case.noted": _("Noted something on a payment case"),
+    "receipts.case.settling": _("Decided a payment case"),
+    "receipts.event.replayed": _("Had an event handled again"),
+    "receipts.refund.asked": _("Asked for a refund"),
+    "stock.code.reveal": _("Looked at a code"),
+    "stock.codes.export": _("Exported codes"),
+    "stock.codes.import": _("Imported codes"),
+    "stock.codes.void": _("Withdrew codes"),
+    "stock.count.set": _("Set a stock count"),
+    "tenants.plan.changed": _("Changed a plan"),
+    "tenants.plan.created": _("Added a plan"),
+    "tenants.substation.plan": _("Put a shop on another plan"),
+    "tenants.substation.resumed": _("Resumed a shop"),
+    "tenants.substation.suspended": _("Suspended a shop"),
+    "tenants.sync.repeated": _("Had shops synced again"),
+}
+
+
+def action_words(action: str) -> Sentence:
+    """What somebody did, in words; the stored name where it has none."""
+    return ACTIONS.get(action, action)
+
+
+def address_of(action: str, target: str) -> str:
+    """The page of what an audit record is about, or "" where it has none."""
+    if not target:
+        return ""
+    if target.startswith("sub_"):
+        return reverse("console:substation", args=[target])
+    if target.startswith("case_"):
+        return reverse("console:case", args=[target])
+    if target.startswith("bat_"):
+        return reverse("console:batch", args=[target])
+    if target.startswith("event:"):
+        return reverse("console:event", args=[target.removeprefix("event:")])
+    kind = ".".join(action.split(".")[:2])
+    if kind == "library.product":
+        return reverse("console:product", args=[target])
+    if kind in ("library.sku", "library.supply", "stock.count"):
+        return reverse("console:sku", args=[target])
+    if kind == "library.category":
+        return reverse("console:category", args=[target])
+    if kind == "library.brand":
+        return reverse("console:brand", args=[target])
+    if kind == "tenants.plan":
+        return reverse("console:plan", args=[target])
+    return ""

@@ -1,0 +1,71 @@
+"""What the shop's views share: rendering in the shop's zone, the closed shop, the headers of private pages."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from kameng.web.errors import wants_json
+from tenant_apps.shop.selectors import ShopAway, open_shop, shop_settings
+from tenant_apps.shop.types import ShopInfo
+
+RETRY_AFTER_S = 3600
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def page(
+    request: HttpRequest, template: str, context: Mapping[str, Any], *, shop: ShopInfo | None = None, status: int = 200
+) -> HttpResponse:
+    """Render with the shop's face and times in the shop's zone. `shop` saves the second look into the cache."""
+    shop = shop or shop_settings()
+    with timezone.override(zoneinfo.ZoneInfo(shop.time_zone)):
+        html = render_to_string(template, {"shop": shop, **context}, request)
+    return HttpResponse(html, status=status)
+
+
+def closed_page(request: HttpRequest, away: ShopAway) -> HttpResponse:
+    """The shop's own words instead of its goods: 503, so that no search engine takes it for the shop."""
+    response = page(request, "storefront/closed.html", {"away": away}, status=away.status)
+    response["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def selling(view: Callable[Concatenate[HttpRequest, ShopInfo, P], HttpResponse]) -> View[P]:
+    """A view of an open shop: it is handed the shop's settings; a closed shop answers 503 instead."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        try:
+            shop = open_shop(request.tenant.state)  # type: ignore[attr-defined]
+        except ShopAway as away:
+            if wants_json(request):
+                raise
+            return closed_page(request, away)
+        return view(request, shop, *args, **kwargs)
+
+    return guarded
+
+
+def private(view: View[P]) -> View[P]:
+    """A page that a secret opens: kept by no cache, told to no other site, found by no search engine."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        return sealed(view(request, *args, **kwargs))
+
+    return guarded
+
+
+def sealed(response: HttpResponse) -> HttpResponse:
+    """Put the headers of a private page on."""
+    response["Cache-Control"] = "no-store, private"
+    response["Referrer-Policy"] = "no-referrer"
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    return response

@@ -1,0 +1,73 @@
+"""The goods: home, categories, search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_safe
+
+from tenant_apps.listings import selectors as listings
+from tenant_apps.listings.types import CategoryTree, ProductPage
+from tenant_apps.shop.types import ShopInfo
+from tenant_apps.storefront import shown
+from tenant_apps.storefront.pages import page, selling
+
+MAX_QUERY = 100
+
+
+@require_safe
+@selling
+def home(request: HttpRequest, shop: ShopInfo) -> HttpResponse:
+    """All goods in the shop's order."""
+    tree = listings.categories_for_home()
+    goods = listings.products_page(after=request.GET.get("after", ""), categories=tree)
+    return _list(request, shop, "storefront/home.html", tree, goods, {})
+
+
+@require_safe
+@selling
+def category(request: HttpRequest, shop: ShopInfo, slug: str) -> HttpResponse:
+    """One category with all below it."""
+    tree = listings.categories_for_home()
+    goods = listings.products_page(category=slug, after=request.GET.get("after", ""), categories=tree)
+    found = tree.by_slug(slug)
+    context = {"category": found, "sub_chips": shown.sub_chips(tree, slug)}
+    return _list(request, shop, "storefront/category.html", tree, goods, context, active=slug)
+
+
+@require_safe
+@selling
+def search(request: HttpRequest, shop: ShopInfo) -> HttpResponse:
+    """Goods in whose names, brands and tags all the words occur. Without a word: all goods."""
+    query = " ".join(request.GET.get("q", "").split())[:MAX_QUERY]
+    tree = listings.categories_for_home()
+    goods = listings.products_page(query=query, after=request.GET.get("after", ""), categories=tree)
+    response = _list(request, shop, "storefront/search.html", tree, goods, {"query": query}, q=query)
+    response["X-Robots-Tag"] = "noindex, follow"
+    return response
+
+
+def _list(
+    request: HttpRequest,
+    shop: ShopInfo,
+    template: str,
+    tree: CategoryTree,
+    goods: ProductPage,
+    context: dict[str, Any],
+    *,
+    active: str = "",
+    **query: str,
+) -> HttpResponse:
+    """A whole page, or, when the "more" link was followed in place, only the further cards."""
+    more = "?" + urlencode({**query, "after": goods.next_cursor}) if goods.next_cursor else ""
+    shared = {"cards": shown.cards(goods.products), "more": more}
+    if request.headers.get("HX-Target") == "more":
+        response = page(request, "storefront/_cards.html", shared, shop=shop)
+    else:
+        chips = shown.category_chips(tree, active)
+        canonical = request.build_absolute_uri(request.path)
+        response = page(request, template, {**shared, "chips": chips, "canonical": canonical, **context}, shop=shop)
+    response["Vary"] = "HX-Target"
+    return response
