@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.module_loading import import_string
 
 from kameng.db import definitions, roles
 from kameng.db.context import in_main
@@ -27,6 +28,9 @@ def prepare(say: Say = lambda line: None, spare_count: int | None = None) -> Non
     with transaction.atomic(using=settings.OWNER_ALIAS), wrapper.cursor() as cursor:
         definitions.apply(cursor)
         roles.grant_shared(cursor)
+    say("accounts of the main station")
+    for path in settings.PREPARE_STEPS:
+        import_string(path)()
     say("template schema")
     template.migrate_template()
     say("schema script")

@@ -81,12 +81,14 @@ SPARE_SCHEMAS = ENV.spare_schemas
 # What making a substation runs, in order, each safe to repeat. `tenants` imports none of them.
 PROVISIONING_STEPS = [
     "tenants.provisioning.claim_schema",
-    # "shared_apps.ledger.provisioning.open_accounts",
+    "shared_apps.ledger.provisioning.open_accounts",
     "tenant_apps.shop.provisioning.write_settings",
     "tenant_apps.panel.provisioning.create_owner",
-    # "tenant_apps.listings.provisioning.fill_shelves",
+    "tenant_apps.listings.provisioning.fill_shelves",
     "tenants.provisioning.go_live",
 ]
+# What `kameng db prepare` runs after the schema is right, each safe to repeat.
+PREPARE_STEPS = ["shared_apps.ledger.provisioning.open_main_accounts"]
 
 
 def _database(url: str, *, takes_role: bool) -> dict[str, Any]:
@@ -172,6 +174,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "django.template.context_processors.i18n",
                 "kameng.web.context_processors.site",
+                "tenant_apps.storefront.context.shop_face",
             ],
         },
     }
@@ -197,6 +200,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # -- Languages, time, money.
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", _("简体中文")), ("en", _("English"))]
+LOCALE_PATHS = [REPO / "src/kameng/ui/locale"]  # Ahead of the locale folders of the apps, DRF's among them.
 LANGUAGE_COOKIE_NAME = "kameng_lang"
 TIME_ZONE = ENV.time_zone
 USE_TZ = True

@@ -15,9 +15,10 @@ urlpatterns = [
     path("enter/", enter, name="enter"),
     path("i18n/", include("django.conf.urls.i18n")),
     path("files/<slug:folder>/<str:name>", web.public_file, name="public_file"),
+    path("", include("tenant_apps.storefront.urls")),
 ]
 
 handler400 = "kameng.web.errors.bad_request"
 handler403 = "kameng.web.errors.permission_denied"
-handler404 = "kameng.web.errors.not_found"
+handler404 = "tenant_apps.storefront.views.not_found"
 handler500 = "kameng.web.errors.server_error"

@@ -293,7 +293,8 @@ class TestCatalogue:
                 )
                 constraints = list(cursor.fetchall())
                 cursor.execute(
-                    "SELECT c.relname, i.relname, replace(pg_get_indexdef(i.oid), %s, '') FROM pg_index x "
+                    "SELECT c.relname, i.relname, regexp_replace(replace(pg_get_indexdef(i.oid), %s, ''), "
+                    "'[()]|::[a-z ]+(\\[\\])?', '', 'g') FROM pg_index x "
                     "JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid "
                     "WHERE c.relname <> 'django_migrations' AND c.relnamespace = %s::regnamespace ORDER BY 1, 2",
                     [f"{schema}.", schema],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
-import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from tenants import provisioning, signup
 from tenants.models import Signup, SpareSchema, Substation
 from tenants.states import SignupState, SubstationState
 
+_serial = itertools.count(1)
 PASSWORD = "correct horse battery staple"
 
 
@@ -28,7 +30,7 @@ def outbox(prepared: None) -> None:
 
 
 def unused_slug() -> str:
-    return f"shop-{uuid.uuid4().hex[:10]}"
+    return f"night-market-{next(_serial)}-{os.getpid()}"
 
 
 def begin(**changes: Any) -> signup.Started:

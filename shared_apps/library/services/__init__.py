@@ -15,7 +15,7 @@ from shared_apps.library.services._editing import (
     update_sku,
 )
 from shared_apps.library.services._exporting import export_csv, export_rows, export_xlsx
-from shared_apps.library.services._importing import execute_run, import_library, start_import
+from shared_apps.library.services._importing import execute_run, import_checked, import_library, start_import
 from shared_apps.library.services._pictures import PictureRefused, set_picture, store_picture
 from shared_apps.library.services._runs import (
     KEPT_PROBLEMS,
@@ -23,8 +23,10 @@ from shared_apps.library.services._runs import (
     UploadLost,
     Work,
     create_run,
+    discard,
     executing,
     find_run,
+    is_kept,
 )
 
 __all__ = [
@@ -40,12 +42,15 @@ __all__ = [
     "create_product",
     "create_run",
     "create_sku",
+    "discard",
     "execute_run",
     "executing",
     "export_csv",
     "export_rows",
     "export_xlsx",
     "find_run",
+    "is_kept",
+    "import_checked",
     "import_library",
     "nudge",
     "set_picture",

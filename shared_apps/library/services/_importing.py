@@ -176,6 +176,11 @@ def start_import(
     return run
 
 
+def import_checked(*, run: str, accept_good: bool, by: Actor, now: datetime) -> ImportRun:
+    """Import the file that a dry run has checked. In the caller's main transaction. Raises: RunUnknown, UploadLost."""
+    return runs.follow_up(run=run, kind="library.import_run", accept_good=accept_good, by=by, now=now)
+
+
 def execute_run(*, run: str, now: datetime) -> ImportRun:
     """Do what `start_import` queued; safe to repeat after a kill. Opens its own transactions."""
     with runs.executing(run=run, now=now) as work:
@@ -197,4 +202,4 @@ def execute_run(*, run: str, now: datetime) -> ImportRun:
     return runs.find_run(run)
 
 
-__all__ = ["FileRefused", "execute_run", "import_library", "start_import"]
+__all__ = ["FileRefused", "execute_run", "import_checked", "import_library", "start_import"]

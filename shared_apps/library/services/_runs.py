@@ -1,7 +1,7 @@
 """One import of a file by a worker: the file kept, its progress, its report. Shared by rows of the library and codes.
 
 Uploaded files lie in DATA/imports, readable by the server's user alone, and are removed when the run ends however it
-ends: a file of codes is the stock in the clear.
+ends: a file of codes is the stock in the clear. The file of a dry run waits, a day at most, for the import that follows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import in_main
+from kameng.jobs import services as jobs
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, Invalid, Missing
 from kameng.lib.ids import public_id
@@ -30,6 +31,7 @@ from shared_apps.library.states import RunState
 
 KEPT_PROBLEMS = 1_000
 MAX_UPLOAD = 1024 * 1024 * 1024
+KEPT_FOR = timedelta(days=1)
 
 
 class RunUnknown(Missing):
@@ -66,12 +68,17 @@ def create_run(
         options={
             **(options or {}),
             "language": get_language() or settings.LANGUAGE_CODE,
-            "actor": {"kind": by.kind, "label": by.label, "id": by.id, "ip": by.ip, "request_id": by.request_id},
+            "actor": _asked_by(by),
         },
     )
+    sweep_uploads(now)
     _keep(stream, path_of(row))
     row.save()
     return row
+
+
+def _asked_by(by: Actor) -> dict[str, Any]:
+    return {"kind": by.kind, "label": by.label, "id": by.id, "ip": by.ip, "request_id": by.request_id}
 
 
 def _keep(stream: BinaryIO, path: Path) -> None:
@@ -153,4 +160,55 @@ def executing(*, run: str, now: datetime) -> Iterator[Work | None]:
                 ImportRun.objects.filter(pk=row.pk).update(
                     state=RunState.REFUSED, problem=str(refusal)[:300], finished_at=clock.utc_now()
                 )
-    path_of(row).unlink(missing_ok=True)
+    if not row.dry_run:
+        path_of(row).unlink(missing_ok=True)
+
+
+def follow_up(*, run: str, kind: str, accept_good: bool, by: Actor, now: datetime) -> ImportRun:
+    """Do for real what a dry run has checked, with the same file; `kind` is the job that does it.
+
+    In the caller's main transaction. Raises: RunUnknown, UploadLost (it was begun or thrown away already, or is too old).
+    """
+    checked = find_run(run)
+    row = ImportRun(
+        public_id=public_id("imp"),
+        subject=checked.subject,
+        filename=checked.filename,
+        accept_good=accept_good,
+        by=shorten(by.label, 120),
+        options={
+            **{name: value for name, value in checked.options.items() if name not in ("result", "fraction")},
+            "checked_by": checked.public_id,
+            "language": get_language() or settings.LANGUAGE_CODE,
+            "actor": _asked_by(by),
+        },
+    )
+    # Race: two clicks. The file can be moved once; whoever comes second finds it gone.
+    try:
+        path_of(checked).replace(path_of(row))
+    except FileNotFoundError:
+        raise UploadLost(_("The file of this import is no longer on the server. Please upload it again.")) from None
+    row.save()
+    jobs.enqueue(kind=kind, payload={"run": row.public_id}, dedupe=row.public_id)
+    return row
+
+
+def is_kept(row: ImportRun) -> bool:
+    """Does the file of a dry run still wait?"""
+    return row.dry_run and path_of(row).exists()
+
+
+def discard(*, run: str) -> None:
+    """Throw the file of a dry run away. Safe to repeat. Raises: RunUnknown."""
+    row = find_run(run)
+    if row.dry_run:
+        path_of(row).unlink(missing_ok=True)
+
+
+def sweep_uploads(now: datetime) -> None:
+    """Throw away files that nobody came back for."""
+    folder = Path(settings.DATA_DIR) / "imports"
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):  # Another process swept it, or took it into its import.
+            if path.stat().st_mtime < (now - KEPT_FOR).timestamp():
+                path.unlink()

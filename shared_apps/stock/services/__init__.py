@@ -4,7 +4,7 @@ from shared_apps.stock.services._counting import count_now, roll_up, set_count
 from shared_apps.stock.services._importing import ImportRefused, import_codes
 from shared_apps.stock.services._revealing import ReasonMissing, export_codes, reveal_for_staff
 from shared_apps.stock.services._rotating import rotate
-from shared_apps.stock.services._runs import execute_run, start_import
+from shared_apps.stock.services._runs import execute_run, import_checked, start_import
 from shared_apps.stock.services._voiding import BatchUnknown, void_codes
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "count_now",
     "execute_run",
     "export_codes",
+    "import_checked",
     "import_codes",
     "reveal_for_staff",
     "roll_up",

@@ -33,6 +33,11 @@ def start_import(
     return run
 
 
+def import_checked(*, run: str, by: Actor, now: datetime) -> ImportRun:
+    """Import the codes that a dry run has checked. In the caller's main transaction. Raises: RunUnknown, UploadLost."""
+    return runs.follow_up(run=run, kind="stock.import_run", accept_good=True, by=by, now=now)
+
+
 def execute_run(*, run: str, now: datetime) -> ImportRun:
     """Do what `start_import` queued; safe to repeat after a kill. Opens its own transactions."""
     with runs.executing(run=run, now=now) as work:

@@ -284,7 +284,7 @@ def htmx_config(context: template.Context) -> SafeString:
         "scrollBehavior": "smooth",
         "defaultSwapStyle": "outerHTML",
         "responseHandling": [
-            {"code": "204", "swap": False},
+            {"code": "(204|304)", "swap": False},  # Nothing to show, or nothing new: a followed page stands.
             {"code": "[23]..", "swap": True},
             {"code": "422", "swap": True},  # A form that came back with its errors.
             {"code": "[45]..", "swap": False, "error": True},
