@@ -88,7 +88,10 @@ PROVISIONING_STEPS = [
     "tenants.provisioning.go_live",
 ]
 # What `kameng db prepare` runs after the schema is right, each safe to repeat.
-PREPARE_STEPS = ["shared_apps.ledger.provisioning.open_main_accounts"]
+PREPARE_STEPS = [
+    "shared_apps.ledger.provisioning.open_main_accounts",
+    "shared_apps.splits.services.ensure_first_rule",
+]
 
 
 def _database(url: str, *, takes_role: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from shared_apps.receipts.services._books import (
     note_returned,
     open_channel,
     refund_from_suspense,
+    refund_sale,
 )
 from shared_apps.receipts.services._cases import (
     CaseMissing,
@@ -55,7 +56,7 @@ __all__ = [
     "RefundRefused", "account_with_credentials", "add_note", "allowed_resolutions", "ask_refund", "ask_soon", "begin_settlement",
     "charge_to_shop", "create_account", "credit_to_shop", "ensure_testpay_account", "event", "finish_case",
     "into_suspense", "lock_case", "mark_failed", "mark_handled", "note_receipt", "note_refund", "note_returned", "open_case",
-    "open_channel", "receipt", "record_fact", "refund", "refund_from_suspense", "refunds_to_ask", "reopen_case",
+    "open_channel", "receipt", "record_fact", "refund", "refund_from_suspense", "refund_sale", "refunds_to_ask", "reopen_case",
     "replay_event", "request_settlement", "return_disputed", "schedule_question", "set_enabled", "store_event", "use_receipt",
     "waiting_events", "wake_refund",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ it at the end: `suspense:stripe:USD`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from kameng.lib import clock
-from shared_apps.receipts.types import ReceiptInfo
+from shared_apps.receipts.types import ReceiptInfo, RefundInfo
 
 Leg = tuple[str, int]
 
@@ -71,6 +72,36 @@ def refund_from_suspense(receipt: ReceiptInfo, *, refund_public_id: str, amount_
     """A case's money went back to its payer."""
     legs = [(suspense(receipt), amount_minor), (clearing(receipt), -amount_minor)]
     return _post(key=f"refund:{refund_public_id}", receipt=receipt, event_at=now, legs=legs)
+
+
+def refund_sale(refund: RefundInfo, *, now: datetime) -> str:
+    """A whole order went back: every party gives up its leg of the sale, and the channel has the money again.
+
+    Answers trf_… Safe to repeat: the key is the refund's. Raises: the ledger's own refusals, as database errors.
+    """
+    receipt = refund.receipt
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT transfer_id FROM receipts_networkorder WHERE substation_id = %s AND order_number = %s",
+            [receipt.substation_id, receipt.order_number],
+        )
+        sale = cursor.fetchone()[0]
+        cursor.execute(
+            "SELECT public_id FROM public.ledger_reverse(%s, %s, 'refund', %s, %s::jsonb, 'REFUNDS')",
+            [f"refund:{refund.public_id}", sale, now, json.dumps({"refund": refund.public_id})],
+        )
+        transfer = str(cursor.fetchone()[0])
+        # A sale out of a case was paid from suspense, and its reversal fills that again: send it on to the channel.
+        cursor.execute(
+            "SELECT coalesce(sum(e.amount_minor), 0)::bigint FROM ledger_entry e "
+            "JOIN ledger_account a ON a.id = e.account_id WHERE e.transfer_id = %s AND a.code = %s",
+            [sale, suspense(receipt)],
+        )
+        taken = cursor.fetchone()[0]
+    if taken:
+        legs = [(suspense(receipt), taken), (clearing(receipt), -taken)]
+        _post(key=f"refund:{refund.public_id}:channel", receipt=receipt, event_at=now, legs=legs)
+    return transfer
 
 
 def clearing(receipt: ReceiptInfo) -> str:

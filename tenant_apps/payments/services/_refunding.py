@@ -16,7 +16,6 @@ from shared_apps.receipts.types import RefundInfo
 from tenant_apps.orders import services as orders
 from tenant_apps.payments import providers
 from tenant_apps.payments.providers.base import ChannelRefused, RefundState, RefundStatus
-from tenant_apps.payments.services import _ledger
 from tenant_apps.payments.services._errors import OrderNotRefundable
 from tenant_apps.payments.services._starting import to_merchant
 from tenant_apps.payments.services._transitions import move_payment
@@ -95,7 +94,7 @@ def _succeeded(refund: RefundInfo, state: RefundState, *, now: datetime) -> Refu
         if locked.state in _ENDED:
             return locked
         if locked.case_id is None:
-            transfer = _ledger.refund_sale(locked, now=now)
+            transfer = receipts.refund_sale(locked, now=now)
             by = Actor(SYSTEM.kind, locked.by)
             with pointed_at(SchemaScope(locked.receipt.schema_name)):
                 orders.mark_refunded(number=locked.receipt.order_number, by=by, now=now, note=locked.reason)

@@ -54,14 +54,11 @@ BEGIN
             RAISE EXCEPTION 'The key % was used for another transfer.', odd USING ERRCODE = 'KG107', DETAIL = odd;
         END IF;
     END IF;
-    odd := public.ledger_missing(p_codes);
-    IF odd IS NOT NULL THEN
-        RAISE EXCEPTION 'There is no account %.', odd USING ERRCODE = 'KG103', DETAIL = odd;
-    END IF;
     INSERT INTO public.ledger_entry (transfer_id, leg, account_id, amount_minor, currency, xid)
-    SELECT ids[l.of], row_number() OVER (PARTITION BY l.of ORDER BY l.position), a.id, l.amount, p_currency, stamp
+    SELECT ids[l.of], row_number() OVER (PARTITION BY l.of ORDER BY l.position), coalesce(a.id, public.ledger_no_account(l.code)),
+           l.amount, p_currency, stamp
     FROM unnest(p_of, p_codes, p_amounts) WITH ORDINALITY AS l(of, code, amount, position)
-    JOIN public.ledger_account a ON a.code = l.code
+    LEFT JOIN public.ledger_account a ON a.code = l.code
     WHERE ids[l.of] IS NOT NULL;
     RETURN QUERY SELECT k.n::integer, coalesce(ids[k.n], t.id), coalesce(names[k.n], t.public_id::text), ids[k.n] IS NOT NULL
         FROM unnest(p_keys) WITH ORDINALITY AS k(key, n)

@@ -1,0 +1,172 @@
+"""Everything that writes the ledger, each a call of one function of the database, in the main station's scope.
+
+The rules are the database's (sql/definitions); what is here gives them names and turns their refusals into errors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.db import DatabaseError, connection, transaction
+from django.utils.translation import gettext_lazy as _
+
+from kameng.lib.errors import Refused
+from shared_apps.ledger.types import Leg, Posted
+
+
+class LedgerRefused(Refused):
+    """The family of the ledger's refusals; nothing is posted. `details["sqlstate"]` is the rule's own code."""
+
+    code = "ledger_refused"
+
+
+class Unbalanced(LedgerRefused):
+    code = "unbalanced"
+
+
+class AccountRefused(LedgerRefused):
+    """No such account, a closed one, or one of another currency or of other attributes."""
+
+    code = "account_refused"
+
+
+class InsufficientBalance(LedgerRefused):
+    """A guarded account would fall below its floor."""
+
+    code = "insufficient_balance"
+
+
+class IdempotencyConflict(LedgerRefused):
+    """The same key with another payload."""
+
+    code = "idempotency_conflict"
+
+
+class RelationRefused(LedgerRefused):
+    """The earlier transfer is reversed, resolved, or has not that much left."""
+
+    code = "relation_refused"
+
+
+class BehindItself(LedgerRefused):
+    """A restored server's transaction ids run behind the ledger's: `kameng ledger rebase` first."""
+
+    code = "rebase_needed"
+
+
+_KINDS: dict[str, tuple[type[LedgerRefused], Any]] = {
+    "KG101": (Unbalanced, _("The legs of the transfer do not sum to zero.")),
+    "KG102": (Unbalanced, _("A transfer has two legs or more, none of them zero.")),
+    "KG103": (AccountRefused, _("There is no such ledger account.")),
+    "KG104": (AccountRefused, _("The ledger account is closed.")),
+    "KG105": (AccountRefused, _("The ledger account has another currency.")),
+    "KG106": (InsufficientBalance, _("There is not enough on the account. Nothing was moved.")),
+    "KG107": (IdempotencyConflict, _("This was posted before with other amounts. Nothing was moved.")),
+    "KG109": (BehindItself, _("The ledger is ahead of this server: run “kameng ledger rebase”.")),
+    "KG110": (AccountRefused, _("The ledger account exists with other attributes.")),
+    "KG111": (RelationRefused, _("The earlier transfer does not allow it.")),
+    "KG113": (AccountRefused, _("The ledger account is not empty.")),
+    "KG115": (LedgerRefused, _("There is nothing to rebase.")),
+}
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn the database's refusals within into ours; anything else passes as it is."""
+    try:
+        with transaction.atomic():
+            yield
+    except DatabaseError as error:
+        sqlstate = str(getattr(error.__cause__, "pgcode", ""))
+        if sqlstate not in _KINDS:
+            raise
+        kind, message = _KINDS[sqlstate]
+        raise kind(message, details={"sqlstate": sqlstate, "said": str(error).splitlines()[0]}) from error
+
+
+def open_account(
+    *, code: str, account_class: str, currency: str, now: datetime, floor_minor: int | None = None,
+    substation_id: int | None = None,
+) -> int:  # fmt: skip
+    """Open an account, or find it open with the same attributes; answers its id. Raises AccountRefused."""
+    with refusals(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT public.ledger_open_account(%s, %s, %s, %s, %s, %s)",
+            [code, account_class, currency, floor_minor, substation_id, now],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def post_transfer(
+    *, key: str, kind: str, legs: Sequence[Leg], currency: str, event_at: datetime, reference_type: str = "",
+    reference: str = "", substation_id: int | None = None, rule_version: int | None = None,
+    memo: dict[str, Any] | None = None, relation: str | None = None, related_id: int | None = None,
+) -> Posted:  # fmt: skip
+    """Post one transfer, inside the caller's transaction or its own.
+
+    The same key with the same payload answers the first result. Raises: Unbalanced, AccountRefused,
+    InsufficientBalance, IdempotencyConflict, RelationRefused, BehindItself; nothing is posted then.
+    """
+    with refusals(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT transfer_id, public_id, created FROM public.ledger_post(%s, %s, %s, %s, %s, %s, %s::text[], "
+            "%s::bigint[], %s::text[], %s, %s::jsonb, %s, %s)",
+            [key, kind, reference_type, reference, substation_id, event_at, [leg.code for leg in legs],
+             [leg.amount_minor for leg in legs], [currency], rule_version, json.dumps(memo or {}), relation, related_id],
+        )  # fmt: skip
+        return Posted(*cursor.fetchone())
+
+
+def reverse_transfer(*, key: str, transfer_id: int, event_at: datetime, why: str) -> Posted:
+    """Undo a transfer whole by a new one. Raises RelationRefused when it was reversed or built upon."""
+    with refusals(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT transfer_id, public_id, created FROM public.ledger_reverse(%s, %s, 'reversal', %s, %s::jsonb)",
+            [key, transfer_id, event_at, json.dumps({"why": why})],
+        )
+        return Posted(*cursor.fetchone())
+
+
+def void_hold(*, key: str, hold_id: int, event_at: datetime) -> Posted:
+    """Give a hold back. Exclusive with `post_hold` by a unique key. Raises RelationRefused."""
+    with refusals(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT transfer_id, public_id, created FROM public.ledger_reverse(%s, %s, 'hold.void', %s, '{}'::jsonb, "
+            "'RESOLVES')",
+            [key, hold_id, event_at],
+        )
+        return Posted(*cursor.fetchone())
+
+
+def post_hold(*, key: str, hold_id: int, legs: Sequence[Leg], currency: str, event_at: datetime) -> Posted:
+    """Let a hold's money go where it was meant to. Exclusive with `void_hold`. Raises RelationRefused."""
+    return post_transfer(
+        key=key, kind="hold.post", legs=legs, currency=currency, event_at=event_at, relation="RESOLVES",
+        related_id=hold_id,
+    )  # fmt: skip
+
+
+def roll_up(*, now: datetime) -> int:
+    """Bring balances and days up to the horizon; answers how many entries were added. Safe to run twice at once."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT public.ledger_roll_up(%s)", [now])
+        return int(cursor.fetchone()[0])
+
+
+def seal(*, now: datetime, size: int = 2000) -> int | None:
+    """Seal one block; answers its height, or None when nothing waits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT public.ledger_seal(%s, %s)", [now, size])
+        height = cursor.fetchone()[0]
+        return int(height) if height is not None else None
+
+
+def rebase() -> int:
+    """After a restore: continue the ledger's own count. Answers by how much. Run as the owner."""
+    with refusals(), connection.cursor() as cursor:
+        cursor.execute("SELECT public.ledger_rebase()")
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,96 @@
+"""`kameng ledger`: prove it, roll it up, seal it."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from kameng.cli import setup_django
+
+
+@click.group()
+def ledger() -> None:
+    """The double-entry ledger."""
+    setup_django()
+
+
+@ledger.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify(as_json: bool) -> None:
+    """Recompute every block, sum and balance; exit status 1 when something does not hold."""
+    from kameng.db.context import MAIN, pointed_at
+    from shared_apps.ledger.verification import verify as run
+
+    with pointed_at(MAIN):
+        verdict = run()
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "sound": verdict.sound, "transfers": verdict.transfers, "entries": verdict.entries,
+                    "blocks": verdict.blocks, "unsealed": verdict.unsealed, "head": verdict.head,
+                    "broken": [str(item) for item in verdict.broken],
+                }
+            )
+        )
+    else:
+        click.echo(
+            f"{verdict.transfers} transfers, {verdict.entries} entries, {verdict.blocks} blocks sealed, "
+            f"{verdict.unsealed} transfers not sealed yet\nhead {verdict.head}"
+        )
+        for item in verdict.broken:
+            click.secho(f"BROKEN  {item}", fg="red")
+        if verdict.sound:
+            click.secho("The ledger holds.", fg="green")
+    if not verdict.sound:
+        raise SystemExit(1)
+
+
+@ledger.command()
+def seal() -> None:
+    """Seal everything that is committed."""
+    from shared_apps.ledger.tasks import seal_all
+
+    click.echo(f"{seal_all()} blocks sealed")
+
+
+@ledger.command()
+def rollup() -> None:
+    """Bring balances and days up to now."""
+    from kameng.db.context import in_main
+    from kameng.lib import clock
+    from shared_apps.ledger import services
+
+    with in_main():
+        count = services.roll_up(now=clock.utc_now())
+    click.echo(f"{count} entries rolled up")
+
+
+@ledger.command()
+@click.argument("words", nargs=-1)
+def accounts(words: tuple[str, ...]) -> None:
+    """Accounts and their balances, debit positive; words narrow the codes."""
+    from django.db import connection
+
+    from kameng.db.context import in_main
+
+    with in_main(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT code, class, currency, public.ledger_balance_minor(id) FROM ledger_account "
+            "WHERE code ILIKE ALL (%s::text[]) ORDER BY code",
+            [[f"%{word}%" for word in words] or ["%"]],
+        )
+        for code, account_class, currency, balance in cursor.fetchall():
+            click.echo(f"{code:50} {account_class:10} {currency} {balance:>16}")
+
+
+@ledger.command()
+def rebase() -> None:
+    """After a restore onto another server: let the ledger's count go on from where it stood."""
+    from django.conf import settings
+    from django.db import connections, transaction
+
+    with transaction.atomic(using=settings.OWNER_ALIAS), connections[settings.OWNER_ALIAS].cursor() as cursor:
+        cursor.execute("SELECT public.ledger_rebase()")
+        click.echo(f"rebased by {cursor.fetchone()[0]}")
