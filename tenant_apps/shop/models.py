@@ -28,7 +28,7 @@ class ShopSettings(models.Model):
     seo_title = models.CharField(max_length=120, blank=True, default="")
     seo_description = models.CharField(max_length=240, blank=True, default="")
     # The first-steps list: {"priced": true, "settings": true, ...}; each ticks itself off when the deed is done.
-    first_steps = models.JSONField(default=dict)
+    first_steps = models.JSONField(default=dict, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -74,7 +74,7 @@ def add_codes(goods: Goods, count: int) -> None:
         positions = [row[0] for row in cursor.fetchall()]
     rows = []
     for text, position in zip(texts, positions, strict=True):
-        sealed = ring.encrypt(text, keys.bound_to(goods.sku_id))
+        sealed = ring.encrypt(text, keys.aad(goods.sku_id))
         rows.append(Code(batch_id=1, sku_id=goods.sku_id, position=position, blob=sealed.blob,
                          key_version=sealed.key_version, blind_index=ring.blind_index(text)))  # fmt: skip
     Code.objects.bulk_create(rows)

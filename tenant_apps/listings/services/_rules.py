@@ -1,4 +1,4 @@
-"""Markup rules: previewed for every SKU that they govern, refused as a whole when one of them would be sold at a loss."""
+"""Markup rules: previewed for every SKU that they govern, refused as a whole when one would be sold at a loss."""
 
 from __future__ import annotations
 
@@ -294,9 +294,9 @@ def _break_even(line: PricingLine, terms: Terms) -> int | None:
     def covers(steps: int) -> bool:
         return earnings_u4(steps * step, line.supply, line.currency, quantity, terms).net_minor >= 0
 
-    low, high = line.supply // step, line.supply // step + 1
+    low, high = line.supply // step - 1, line.supply // step
     while not covers(high):
-        low, high = high, high * 2
+        low, high = high, high * 2 + 1
         if high * step > int(MAX_AMOUNT) * 10_000:
             return None
     while high - low > 1:

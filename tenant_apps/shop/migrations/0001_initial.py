@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('open', models.BooleanField(default=True)),
                 ('seo_title', models.CharField(blank=True, default='', max_length=120)),
                 ('seo_description', models.CharField(blank=True, default='', max_length=240)),
-                ('first_steps', models.JSONField(default=dict)),
+                ('first_steps', models.JSONField(blank=True, default=dict)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
             ],
             options={

@@ -88,6 +88,14 @@ BEGIN
 END
 $$;
 
+-- trf_ and 24 hexadecimal digits: the millisecond, so that ids grow with time for their index's sake, and 48 bits of the
+-- payload's digest, which nobody knows who does not know the transfer.
+CREATE OR REPLACE FUNCTION public.ledger_public_id(p_digest bytea) RETURNS text
+LANGUAGE sql VOLATILE AS $$
+    SELECT 'trf_' || upper(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
+        || encode(substring(p_digest FOR 6), 'hex'))
+$$;
+
 -- Post one transfer, or answer the one that was posted under this key. Amounts: minor units, debit positive, none zero.
 -- `p_currencies`: one for all legs, or one for each. `p_event_at` is the fact's own time and belongs to the payload, as
 -- everything else here does: the same key with anything else is KG107.
@@ -114,17 +122,15 @@ BEGIN
     IF stamp < highest THEN
         RAISE EXCEPTION 'The ledger is ahead of this server: run `kameng ledger rebase` first.' USING ERRCODE = 'KG109';
     END IF;
-    payload := sha256(convert_to(ROW(p_kind, p_reference_type, p_reference, p_substation, extract(epoch FROM p_event_at),
+    payload := sha256(convert_to(ROW(p_key, p_kind, p_reference_type, p_reference, p_substation, extract(epoch FROM p_event_at),
         p_codes, p_amounts, p_currencies, p_rule, p_memo, p_relation, p_related)::text, 'UTF8'));
     IF p_relation IS NOT NULL THEN
         PERFORM public.ledger_check_relation(p_key, p_relation, p_related, p_codes, p_amounts);
     END IF;
     INSERT INTO public.ledger_transfer AS t (public_id, idempotency_key, digest, kind, reference_type, reference,
         substation_id, relation, related_id, split_rule_version, event_at, recorded_at, xid, memo)
-    -- Ids grow with time, for the index's sake; 48 random bits a millisecond keep them from being guessed.
-    VALUES ('trf_' || upper(overlay(replace(uuidv7()::text, '-', '') PLACING '' FROM 13 FOR 8)), p_key, payload, p_kind,
-        p_reference_type, p_reference, p_substation, p_relation, p_related, p_rule, p_event_at, clock_timestamp(), stamp,
-        p_memo)
+    VALUES (public.ledger_public_id(payload), p_key, payload, p_kind, p_reference_type, p_reference, p_substation,
+        p_relation, p_related, p_rule, p_event_at, clock_timestamp(), stamp, p_memo)
     ON CONFLICT (idempotency_key) DO NOTHING
     RETURNING t.id, t.public_id INTO transfer_id, public_id;
     IF transfer_id IS NULL THEN

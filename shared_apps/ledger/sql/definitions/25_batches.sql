@@ -23,7 +23,7 @@ BEGIN
             AND cardinality(p_codes) = ALL (ARRAY[cardinality(p_of), cardinality(p_amounts)]), false) THEN
         RAISE EXCEPTION 'The lists differ in length.' USING ERRCODE = 'KG102';
     END IF;
-    SELECT array_agg(sha256(convert_to(ROW(p_kinds[t.n], p_reference_types[t.n], p_references[t.n], p_substations[t.n],
+    SELECT array_agg(sha256(convert_to(ROW(p_keys[t.n], p_kinds[t.n], p_reference_types[t.n], p_references[t.n], p_substations[t.n],
                extract(epoch FROM p_events[t.n]), t.codes, t.amounts, ARRAY[p_currency], p_rules[t.n], p_memos[t.n],
                NULL::text, NULL::bigint)::text, 'UTF8')) ORDER BY t.n)
     INTO digests
@@ -38,7 +38,7 @@ BEGIN
     WITH added AS (
         INSERT INTO public.ledger_transfer AS t (public_id, idempotency_key, digest, kind, reference_type, reference,
             substation_id, split_rule_version, event_at, recorded_at, xid, memo)
-        SELECT 'trf_' || upper(overlay(replace(uuidv7()::text, '-', '') PLACING '' FROM 13 FOR 8)), k.key, digests[k.n],
+        SELECT public.ledger_public_id(digests[k.n]), k.key, digests[k.n],
             p_kinds[k.n], p_reference_types[k.n], p_references[k.n], p_substations[k.n], p_rules[k.n], p_events[k.n],
             clock_timestamp(), stamp, p_memos[k.n]
         FROM unnest(p_keys) WITH ORDINALITY AS k(key, n) ORDER BY k.key

@@ -1,0 +1,61 @@
+"""`kameng demo`: the demonstration network."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import click
+
+from kameng.cli import data_folder, setup_django
+
+
+@click.group()
+def demo() -> None:
+    """The demonstration network."""
+
+
+@demo.command()
+def load() -> None:
+    """Load it, once: a library, 20,000 codes, three shops with a fortnight of orders. Safe to repeat."""
+    setup_django()
+    from django.conf import settings
+
+    from kameng.accounts.types import SYSTEM
+    from kameng.demo import catalogue, network, orders
+    from kameng.lib import clock
+    from shared_apps.ledger.tasks import roll_up, seal_all
+
+    marker = data_folder() / "demo.json"
+    if marker.exists():
+        click.echo("The demonstration network is there.")
+        return
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        click.echo(f"{time.monotonic() - began:6.1f} s  {line}")
+
+    now = clock.utc_now()
+    network.load_plans()
+    network.load_operator()
+    catalogue.load(by=SYSTEM, now=now, say=say)
+    network.load_stock(by=SYSTEM, now=now, say=say)
+    shops = network.load_shops(now=now, say=say)
+    account = orders.open_account(now)
+    buyers = json.loads((catalogue.DATA / "shops.json").read_text(encoding="utf-8"))["buyers"]
+    for number, substation in enumerate(shops):
+        count = orders.load(substation, buyers, account, now=now, seed=number)
+        say(f"{count} orders in {substation.slug}")
+    roll_up()
+    seal_all()
+    main = f"{settings.SCHEME}://{settings.BASE_DOMAIN}{settings.AUTHORITY}"
+    logins = [{"what": "billing console", "url": f"{main}/console/", "user": network.OPERATOR, "password": network.PASSWORD}]
+    logins += [
+        {"what": f"panel of {shop.name}", "url": f"{shop.url}/panel/", "user": shop.owner_email,
+         "password": network.PASSWORD}
+        for shop in shops
+    ]  # fmt: skip
+    marker.write_text(
+        json.dumps({"logins": logins, "shops": [shop.url for shop in shops]}, ensure_ascii=False, indent=2) + "\n"
+    )
+    say("ready")

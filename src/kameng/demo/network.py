@@ -1,0 +1,150 @@
+"""The demonstration network: plans, codes, three shops with their prices, a fortnight of orders; by real services."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth.hashers import make_password
+
+from kameng.accounts.models import Role, User
+from kameng.accounts.types import Actor, ActorKind
+from kameng.db.context import in_main, in_substation
+from kameng.demo.catalogue import DATA, Say
+from kameng.lib import ids
+from shared_apps.library.models import Sku
+from shared_apps.stock import services as stock
+from shared_apps.stock.models import CodeBatch
+from tenant_apps.listings import services as listings
+from tenant_apps.listings import sync
+from tenant_apps.listings.models import ListedCategory, ListedProduct, Listing
+from tenant_apps.shop import services as shop
+from tenants import provisioning
+from tenants.models import Plan, Substation
+
+PASSWORD = "kameng-demo-2026"
+OPERATOR = "operator@kameng.example"
+CODES = 20_000
+# Free to open until plans are billed; what a better plan costs is its own trade: it is for shops that sell more.
+PLANS = (
+    ("basic", "基础版", "Basic", "一个人开店，先试试", "One person, to try it out", "BASIC", 1000),
+    ("pro", "专业版", "Professional", "供货价更低，适合每天有单的店", "Lower supply prices, for a shop that sells daily", "PRO", 600),
+    ("flagship", "旗舰版", "Flagship", "最低供货价和平台费", "The lowest supply prices and platform fee", "FLAGSHIP", 300),
+)  # fmt: skip
+
+
+def load_plans() -> None:
+    with in_main():
+        for sort, (code, name_zh, name_en, pitch_zh, pitch_en, level, bps) in enumerate(PLANS):
+            Plan.objects.get_or_create(
+                code=code,
+                defaults={
+                    "name_zh": name_zh, "name_en": name_en, "pitch_zh": pitch_zh, "pitch_en": pitch_en,
+                    "supply_level": level, "platform_fee_bps": bps, "sort": sort,
+                },
+            )  # fmt: skip
+
+
+def load_operator() -> None:
+    with in_main():
+        if not User.objects.filter(email=OPERATOR).exists():
+            User.objects.create_user(OPERATOR, PASSWORD, name="运营 Mia", role=Role.OPERATOR)
+
+
+def load_stock(*, by: Actor, now: datetime, say: Say) -> None:
+    """20,000 codes over the SKUs that are sold by codes, and counts for the counted ones. Each code is unlike the rest."""
+    with in_main():
+        coded = list(Sku.objects.filter(stock_policy="CODES").order_by("id"))
+        counted = list(Sku.objects.filter(stock_policy="COUNTED").order_by("id"))
+        stocked = set(CodeBatch.objects.values_list("sku_id", flat=True))
+    dice = random.Random(7)  # The same network every time; codes themselves come from the system's randomness.
+    weights = [dice.uniform(0.2, 1.8) for _ in coded]
+    each = [max(3, int(CODES * weight / sum(weights))) for weight in weights]
+    each[0] += max(0, CODES - sum(each))
+    for number, (sku, count) in enumerate(zip(coded, each, strict=True)):
+        if sku.pk in stocked:
+            continue
+        if number % 37 == 5:
+            count = 2  # Some are low, so that the warnings have something to say.
+        text = "\n".join("-".join(ids.random_token(4) for _ in range(4)) for _ in range(count))
+        stock.import_codes(sku=sku, stream=text, filename="", by=by, now=now, note="demonstration")
+    for sku in counted:
+        with in_main():
+            stock.set_count(sku=sku, available=dice.randint(5, 80), by=by, now=now, reason="demonstration")
+    with in_main():
+        stock.roll_up(now=now)
+    say("codes and counts")
+
+
+def load_shops(*, now: datetime, say: Say) -> list[Substation]:
+    """The three shops, live, with their faces and prices."""
+    made = []
+    for wanted in json.loads((DATA / "shops.json").read_text(encoding="utf-8"))["shops"]:
+        substation = _shop(wanted, now)
+        made.append(substation)
+        say(f"shop {substation.slug}")
+    return made
+
+
+def _shop(wanted: dict[str, Any], now: datetime) -> Substation:
+    with in_main():
+        substation = Substation.objects.select_related("plan").filter(slug=wanted["slug"]).first()
+        if substation is None:
+            substation = Substation(
+                slug=wanted["slug"], name=wanted["name"], plan=Plan.objects.get(code=wanted["plan"]),
+                preset=wanted["preset"], language=wanted["language"], owner_email=wanted["owner"]["email"],
+                owner_name=wanted["owner"]["name"],
+            )  # fmt: skip
+            substation.schema_name = provisioning.schema_placeholder(substation.public_id)
+            substation.save()
+    provisioning.run(substation, None, now)
+    sync.sync_substation(substation)
+    by = Actor(ActorKind.USER, wanted["owner"]["name"])
+    with in_substation(substation):
+        User.objects.filter(email=wanted["owner"]["email"]).update(password=make_password(PASSWORD))
+        contact = wanted["contact"]
+        shop.update_settings(
+            name=wanted["name"], tagline=wanted["tagline_zh"], accent=wanted["accent"], notice=wanted["notice_zh"],
+            about=wanted["about_zh"], contact_qq=contact["qq"], contact_wechat=contact["wechat"],
+            contact_email=contact["email"], service_hours=contact["hours_zh"], by=by, now=now,
+        )  # fmt: skip
+        for rule in wanted["markup"]:
+            listings.set_rule(
+                scope=rule["scope"], target_id=_target(rule), kind=rule["kind"], value=Decimal(rule["value"]),
+                rounding=rule["rounding"], by=by, now=now,
+            )  # fmt: skip
+        _take_off_shelf(wanted["off_shelf_categories"], by, now)
+    return substation
+
+
+def _target(rule: dict[str, str]) -> int:
+    if rule["scope"] == "CATEGORY":
+        return int(ListedCategory.objects.get(slug=rule["target"]).pk)
+    if rule["scope"] == "PRODUCT":
+        return int(ListedProduct.objects.get(slug=rule["target"]).pk)
+    if rule["scope"] == "SKU":
+        return int(Listing.objects.get(code=rule["target"]).pk)
+    return 0
+
+
+def _take_off_shelf(slugs: list[str], by: Actor, now: datetime) -> None:
+    categories = ListedCategory.objects.filter(slug__in=slugs).values_list("pk", flat=True)
+    products = ListedProduct.objects.filter(category_id__in=list(categories)).values_list("pk", flat=True)
+    chosen = list(Listing.objects.filter(product_id__in=list(products)).values_list("pk", flat=True))
+    if chosen:
+        listings.set_on_shelf(listing_ids=chosen, on=False, by=by, now=now)
+
+
+def moments(now: datetime, days: int, a_day: int, dice: random.Random) -> list[datetime]:
+    """When the orders of a fortnight were placed: more in the evening, none in the future."""
+    found = []
+    for day in range(days, -1, -1):
+        for _ in range(max(1, int(dice.gauss(a_day, a_day / 3)))):
+            hour = min(23.9, max(0.0, dice.gauss(17, 4)))
+            at = (now - timedelta(days=day)).replace(hour=0, minute=0, second=0) + timedelta(hours=hour)
+            if at < now - timedelta(minutes=30):
+                found.append(at)
+    return sorted(found)
