@@ -66,7 +66,7 @@ def _one(
     paid_at = at + timedelta(seconds=dice.randint(20, 240))
     amount = placed.total_minor - (dice.randint(1, 50) if luck > 0.985 and placed.total_minor > 100 else 0)
     _pay(account, attempt.public_id, amount, placed.currency, paid_at)
-    if luck > 0.975:
+    if luck > 0.955:
         _pay(account, attempt.public_id, amount, placed.currency, paid_at + timedelta(seconds=40))
     if at < now - SHOWN_LATEST_QUEUED:
         _deliver(substation, placed.number, paid_at + timedelta(minutes=dice.randint(3, 90)))

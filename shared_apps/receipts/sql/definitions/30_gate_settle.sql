@@ -11,7 +11,7 @@ DROP FUNCTION IF EXISTS gate.settle_sale(text, text, jsonb, text, text, timestam
 CREATE OR REPLACE FUNCTION public.receipts_terms(
     p_substation bigint, p_at timestamptz, OUT rule integer, OUT platform_bps integer, OUT terms jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT r.version, coalesce((r.plan_fees ->> pl.code)::integer, r.platform_fee_bps, pl.platform_fee_bps),
+    SELECT r.version, coalesce((r.plan_fees ->> pl.code)::integer, pl.platform_fee_bps),
            to_jsonb(r)
     FROM public.tenants_substation s
     JOIN public.tenants_plan pl ON pl.id = s.plan_id
@@ -115,7 +115,7 @@ BEGIN
     INTO sums FROM unnest(p_codes, p_amounts) AS l(code, amount);
     IF sums.foreign_leg OR sums.source <> take OR sums.supply <> -held.cost OR p_rule IS DISTINCT FROM rule.rule
             OR (paid.fee_minor IS NOT NULL AND sums.fee <> -paid.fee_minor)
-            OR -sums.platform < (greatest(take + sums.supply + sums.fee + sums.tax, 0) * rule.platform_bps) / 10000 THEN
+            OR -sums.platform < div(greatest(take + sums.supply + sums.fee + sums.tax, 0) * rule.platform_bps, 10000) THEN
         RAISE EXCEPTION 'not the legs of this sale' USING ERRCODE = 'KG027', DETAIL = p_number;
     END IF;
     SELECT l.transfer_id AS id, l.public_id INTO posted
