@@ -26,7 +26,9 @@ class SignupForm(forms.Form):
         label=_("Shop name"), max_length=40, min_length=2, help_text=_("What your buyers see; you can change it later.")
     )
     slug = forms.CharField(
-        label=_("Address"), max_length=63, help_text=_("3 to 30 small letters, digits and hyphens."),
+        label=_("Address"),
+        max_length=63,
+        help_text=_("3 to 30 small letters, digits and hyphens."),
         widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}),
     )
     plan = forms.ChoiceField(label=_("Plan"), widget=forms.RadioSelect)
@@ -37,7 +39,10 @@ class SignupForm(forms.Form):
     owner_name = forms.CharField(label=_("Your name"), max_length=80, required=False)
     email = forms.EmailField(label=_("Email"), help_text=_("We send a six-digit code to it. It is also your log-in."))
     password = forms.CharField(
-        label=_("Password"), strip=False, max_length=200, help_text=_("At least 10 characters."),
+        label=_("Password"),
+        strip=False,
+        max_length=200,
+        help_text=_("At least 10 characters."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=True),
     )
 
@@ -58,6 +63,8 @@ class SignupForm(forms.Form):
 
 class CodeForm(forms.Form):
     code = forms.CharField(
-        label=_("Code"), max_length=12, help_text=_("Six digits, from the mail."),
+        label=_("Code"),
+        max_length=12,
+        help_text=_("Six digits, from the mail."),
         widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code", "autofocus": True}),
     )

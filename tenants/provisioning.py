@@ -104,6 +104,3 @@ def free_spares() -> int:
 
     with in_main():
         return SpareSchema.objects.filter(state=SpareState.READY, version=schema_version()).count()
-
-
-

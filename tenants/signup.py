@@ -76,10 +76,7 @@ def address_problem(slug: str) -> str:
 
 def is_taken(slug: str) -> bool:
     """By a shop, or by a signup that holds it. Inside a main-station transaction."""
-    return (
-        Substation.objects.filter(slug=slug).exists()
-        or Signup.objects.filter(slug=slug, state__in=HOLDING).exists()
-    )
+    return Substation.objects.filter(slug=slug).exists() or Signup.objects.filter(slug=slug, state__in=HOLDING).exists()
 
 
 def _taken_message(slug: str) -> str:
@@ -87,8 +84,18 @@ def _taken_message(slug: str) -> str:
 
 
 def begin(
-    *, name: str, slug: str, plan_code: str, email: str, password: str, owner_name: str = "", preset: str = "",
-    accent: str = "", language: str = "zh-hans", ip: str = "", now: datetime | None = None,
+    *,
+    name: str,
+    slug: str,
+    plan_code: str,
+    email: str,
+    password: str,
+    owner_name: str = "",
+    preset: str = "",
+    accent: str = "",
+    language: str = "zh-hans",
+    ip: str = "",
+    now: datetime | None = None,
 ) -> Started:
     """Check everything, write the signup, mail a six-digit code.
 
@@ -109,9 +116,18 @@ def begin(
         if is_taken(slug):
             raise AddressTaken(_taken_message(slug), field="slug")
         signup = Signup(
-            name=name, slug=slug, plan=plan, email=email, owner_name=owner_name.strip()[:80], preset=preset[:20],
-            accent=accent[:7], language=language, password=make_password(password), ip=ip,
-            token_digest=_digest(token), code_expires_at=at + CODE_LIFE,
+            name=name,
+            slug=slug,
+            plan=plan,
+            email=email,
+            owner_name=owner_name.strip()[:80],
+            preset=preset[:20],
+            accent=accent[:7],
+            language=language,
+            password=make_password(password),
+            ip=ip,
+            token_digest=_digest(token),
+            code_expires_at=at + CODE_LIFE,
         )
         signup.code_digest = _code_digest(signup, code)
         signup.save()
@@ -268,8 +284,14 @@ def provision(signup_id: int, now: datetime | None = None) -> Substation | None:
 
 def _new_substation(row: Signup) -> Substation:
     substation = Substation(
-        slug=row.slug, name=row.name, plan=row.plan, preset=row.preset, language=row.language,
-        owner_email=row.email, owner_name=row.owner_name, currency=settings.CURRENCY,
+        slug=row.slug,
+        name=row.name,
+        plan=row.plan,
+        preset=row.preset,
+        language=row.language,
+        owner_email=row.email,
+        owner_name=row.owner_name,
+        currency=settings.CURRENCY,
     )
     substation.schema_name = provisioning.schema_placeholder(substation.public_id)
     substation.save()

@@ -63,11 +63,19 @@ def render_script() -> str:
     with transaction.atomic(using=settings.OWNER_ALIAS), wrapper.cursor() as cursor:
         # An empty search_path makes the catalogue's functions print every name with its schema.
         cursor.execute("SET LOCAL search_path = pg_catalog")
-        tables = _rows(cursor, "SELECT oid, relname FROM pg_class WHERE relnamespace = %s::regnamespace AND "
-                               "relkind = 'r' AND relname <> ALL(%s) ORDER BY relname")
-        sequences = [name for _, name in _rows(
-            cursor, "SELECT oid, relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'S' "
-                    "AND relname <> ALL(%s) AND relname NOT LIKE 'django_migrations%%' ORDER BY relname")]
+        tables = _rows(
+            cursor,
+            "SELECT oid, relname FROM pg_class WHERE relnamespace = %s::regnamespace AND "
+            "relkind = 'r' AND relname <> ALL(%s) ORDER BY relname",
+        )
+        sequences = [
+            name
+            for _, name in _rows(
+                cursor,
+                "SELECT oid, relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'S' "
+                "AND relname <> ALL(%s) AND relname NOT LIKE 'django_migrations%%' ORDER BY relname",
+            )
+        ]
         statements = [f'CREATE SCHEMA "{PLACEHOLDER}"']
         for oid, name in tables:
             statements.append(_table_sql(cursor, oid, name))

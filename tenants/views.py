@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core import signing
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import get_language
@@ -14,18 +13,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from kameng.db.context import in_main
-from kameng.lib import clock, pow, slugs
-from kameng.lib.errors import DomainError, Missing, TooMany
+from kameng.lib import clock, slugs
+from kameng.lib.errors import DomainError, Missing
 from kameng.web.actors import client_ip
 from kameng.web.transactions import own_transactions
+from tenants import admission
 from tenants import signup as signups
 from tenants.forms import CodeForm, SignupForm
 from tenants.models import Plan, Signup, SignupStep
 from tenants.provisioning import steps as provisioning_steps
 from tenants.states import SignupState, StepState
 
-POW_PURPOSE = "signup"
-SIGNUPS_PER_HOUR = 20
 ENTER_SALT = "kameng.signup.enter"
 
 
@@ -71,13 +69,23 @@ def begin(request: HttpRequest) -> HttpResponse:
     form = SignupForm(request.POST or None, plans=rows, language=language, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            _check_human(request)
-            _check_rate(request)
+            admission.check_proof(
+                challenge=request.POST.get("pow_challenge", ""), nonce=request.POST.get("pow_nonce", ""),
+                now=clock.utc_now(),
+            )  # fmt: skip
+            admission.count_signup(ip=client_ip(request))
             data = form.cleaned_data
             started = signups.begin(
-                name=data["name"], slug=data["slug"], plan_code=data["plan"], email=data["email"],
-                password=data["password"], owner_name=data["owner_name"], preset=data["preset"],
-                accent=data["accent"], language=language, ip=client_ip(request),
+                name=data["name"],
+                slug=data["slug"],
+                plan_code=data["plan"],
+                email=data["email"],
+                password=data["password"],
+                owner_name=data["owner_name"],
+                preset=data["preset"],
+                accent=data["accent"],
+                language=language,
+                ip=client_ip(request),
             )
         except DomainError as error:
             form.add_error(error.field if error.field in form.fields else None, str(error))
@@ -88,29 +96,10 @@ def begin(request: HttpRequest) -> HttpResponse:
         "form": form,
         "site_nav": site_nav(request),
         "base_domain": settings.BASE_DOMAIN + settings.AUTHORITY,
-        "challenge": pow.issue(settings.SECRET_KEY.encode(), POW_PURPOSE, clock.utc_now(), settings.POW_BITS),
+        "challenge": admission.challenge(now=clock.utc_now()),
         "pow_bits": settings.POW_BITS,
     }
     return render(request, "tenants/signup.html", context, status=422 if form.is_bound else 200)
-
-
-def _check_human(request: HttpRequest) -> None:
-    """The proof of work, good for one sending. Raises a pow.ProofRefused, or TooMany for a used one."""
-    challenge = request.POST.get("pow_challenge", "")
-    now = clock.utc_now()
-    pow.check(settings.SECRET_KEY.encode(), challenge, request.POST.get("pow_nonce", ""), POW_PURPOSE, now)
-    # `add` writes only where nothing is: two requests with one proof can't both pass.
-    if not cache.add(pow.replay_key(challenge), 1, pow.LIFETIME_S):
-        raise pow.ChallengeExpired(_("This check of your browser was used already; please send once more."))
-
-
-def _check_rate(request: HttpRequest) -> None:
-    key = f"signup:{client_ip(request)}"
-    cache.add(key, 0, 3600)
-    if cache.incr(key) > SIGNUPS_PER_HOUR:
-        raise TooMany(
-            _("Many shops were opened from here in the last hour. Try again later."), details={"retry_after_s": 3600}
-        )
 
 
 @require_GET
@@ -122,7 +111,10 @@ def address(request: HttpRequest) -> HttpResponse:
     problem = signups.address_problem(raw)
     offers = slugs.suggest(raw, lambda names: [n for n in names if signups.is_taken(n)], 3) if problem else []
     context = {
-        "problem": problem, "slug": raw.lower(), "offers": offers, "base_domain": settings.BASE_DOMAIN,
+        "problem": problem,
+        "slug": raw.lower(),
+        "offers": offers,
+        "base_domain": settings.BASE_DOMAIN,
     }
     return render(request, "tenants/_address.html", context)
 
@@ -173,8 +165,12 @@ def progress(request: HttpRequest, public_id: str) -> HttpResponse:
         return redirect("tenants:verify", public_id)
     done = signup.state == SignupState.LIVE
     context = {
-        "signup": signup, "site_nav": site_nav(request), "steps": _step_views(signup), "done": done,
-        "failed": signup.state == SignupState.FAILED, "shop": None,
+        "signup": signup,
+        "site_nav": site_nav(request),
+        "steps": _step_views(signup),
+        "done": done,
+        "failed": signup.state == SignupState.FAILED,
+        "shop": None,
     }
     template = "tenants/_progress.html" if getattr(request, "htmx", False) else "tenants/progress.html"
     # 286 tells htmx to stop asking.
@@ -210,8 +206,10 @@ def _step_views(signup: Signup) -> list[dict[str, Any]]:
             took = f"{max(1, round((row.finished_at - row.started_at).total_seconds() * 1000))} ms"
         views.append(
             {
-                "state": (row.state if row else StepState.PENDING).lower(), "title": _(title),
-                "text": _(text) if text else "", "aside": took,
+                "state": (row.state if row else StepState.PENDING).lower(),
+                "title": _(title),
+                "text": _(text) if text else "",
+                "aside": took,
             }
         )
     return views

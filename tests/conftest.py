@@ -109,7 +109,11 @@ def prepared() -> None:
             Plan.objects.get_or_create(
                 code=code,
                 defaults={
-                    "name_zh": code, "name_en": code, "supply_level": level, "platform_fee_bps": fee, "sort": sort,
+                    "name_zh": code,
+                    "name_en": code,
+                    "supply_level": level,
+                    "platform_fee_bps": fee,
+                    "sort": sort,
                 },
             )
     template.owner().close()
@@ -139,7 +143,10 @@ def make_shop(prepared: None) -> Callable[..., Any]:
         slug = slug or f"shop-{next(_serial)}-{os.getpid()}"
         with in_main():
             substation = Substation(
-                slug=slug, name=slug.title(), plan=Plan.objects.get(code=plan), owner_email=f"{slug}@example.com",
+                slug=slug,
+                name=slug.title(),
+                plan=Plan.objects.get(code=plan),
+                owner_email=f"{slug}@example.com",
                 owner_name=slug.title(),
             )
             substation.schema_name = provisioning.schema_placeholder(substation.public_id)

@@ -6,7 +6,8 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from kameng.lib.words import Sentence
+from kameng.lib import money
+from kameng.lib.words import Sentence, worded
 
 # The states of a substation's order, as the network's copy holds them; their transitions are the shop's own business.
 ORDER_STATES: dict[str, Sentence] = {
@@ -112,3 +113,55 @@ def address_of(action: str, target: str) -> str:
     if kind == "tenants.plan":
         return reverse("console:plan", args=[target])
     return ""
+
+
+_OWN_PARTS: dict[str, Sentence] = {
+    "pending": _("The shop, pending"),
+    "available": _("The shop, available"),
+    "withdrawing": _("The shop, being paid out"),
+    "prepaid": _("The shop, prepaid"),
+    "deposit": _("The shop, deposit"),
+    "receivable": _("The shop's debt"),
+}
+_ACCOUNTS: dict[str, Sentence] = {
+    "main:revenue": _("Main station, supply"),
+    "main:platform_fee": _("Main station, platform fee"),
+    "main:subsidy": _("Main station, subsidy"),
+}
+
+
+def account_words(code: str) -> Sentence:
+    """What a ledger account is, in words; its code where it has none."""
+    if code in _ACCOUNTS:
+        return _ACCOUNTS[code]
+    parts = code.split(":")
+    if parts[0] == "substation" and len(parts) > 2:
+        return _OWN_PARTS.get(parts[2], code)
+    if parts[0] == "channel" and len(parts) > 2:
+        name = _("Channel fee, %(channel)s") if parts[2] == "fee" else _("Owed by the channel, %(channel)s")
+        return worded(name, channel=parts[1])
+    if parts[0] == "suspense":
+        return worded(_("Undecided money, %(channel)s"), channel=parts[1])
+    if parts[0] == "tax":
+        return _("Tax")
+    if parts[0] == "partner":
+        return _("Partner")
+    return code
+
+
+def money_words(amount_minor: int, currency: str) -> str:
+    """An amount as pages show it; with the currency's code where it is one that we don't sell in."""
+    if currency in money.EXPONENTS:
+        return money.format_minor(amount_minor, currency)
+    return f"{amount_minor} {currency}"
+
+
+SCOPES: dict[str, Sentence] = {
+    "library:read": _("Read the library"),
+    "library:write": _("Change the library"),
+    "stock:read": _("Read stock levels"),
+    "stock:write": _("Import codes and set counts"),
+    "substations:read": _("Read substations"),
+    "sync:read": _("Read the sync's state"),
+    "sync:write": _("Have shops synced again"),
+}

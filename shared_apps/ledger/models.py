@@ -31,11 +31,15 @@ class Account(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("code",), name="ledger_account_code_once"),
-            models.CheckConstraint(name="ledger_account_class_known", condition=Q(account_class__in=AccountClass.values)),
+            models.CheckConstraint(
+                name="ledger_account_class_known", condition=Q(account_class__in=AccountClass.values)
+            ),
             models.CheckConstraint(name="ledger_account_state_known", condition=Q(state__in=AccountState.values)),
         )
         indexes = (
-            models.Index(fields=("substation_id",), condition=Q(substation_id__isnull=False), name="ledger_account_owner"),
+            models.Index(
+                fields=("substation_id",), condition=Q(substation_id__isnull=False), name="ledger_account_owner"
+            ),
         )
 
     def __str__(self) -> str:

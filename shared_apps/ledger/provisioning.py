@@ -40,5 +40,6 @@ def open_main_accounts() -> None:
     with in_main(), connection.cursor() as cursor:
         for code, account_class in MAIN_ACCOUNTS:
             cursor.execute(
-                "SELECT public.ledger_open_account(%s, %s, %s, NULL, NULL, now())", [code, account_class, settings.CURRENCY]
+                "SELECT public.ledger_open_account(%s, %s, %s, NULL, NULL, now())",
+                [code, account_class, settings.CURRENCY],
             )

@@ -81,9 +81,7 @@ def _name_changed(cursor: object, broken: list[Broken], height: int, first: int,
 def _changed_legs(kept: bytes, now: bytes) -> tuple[int, ...]:
     """Numbers of the legs whose eight-byte marks differ."""
     count = max(len(kept), len(now)) // 8
-    return tuple(
-        leg + 1 for leg in range(count) if kept[leg * 8 : leg * 8 + 8] != now[leg * 8 : leg * 8 + 8]
-    )
+    return tuple(leg + 1 for leg in range(count) if kept[leg * 8 : leg * 8 + 8] != now[leg * 8 : leg * 8 + 8])
 
 
 def _check_sums(cursor: object, broken: list[Broken]) -> None:
@@ -113,4 +111,6 @@ def _check_balances(cursor: object, broken: list[Broken]) -> None:
         [NAMED],
     )
     for code, rolled, true, day in cursor.fetchall():  # type: ignore[attr-defined]
-        broken.append(Broken(f"account {code} was rolled up to {rolled}, its last day closes at {day}, its entries give {true}"))
+        broken.append(
+            Broken(f"account {code} was rolled up to {rolled}, its last day closes at {day}, its entries give {true}")
+        )

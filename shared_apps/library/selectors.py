@@ -113,7 +113,7 @@ def category_tree() -> list[CategoryNode]:
             place(row.pk, depth + 1)
 
     place(None, 0)
-    out += [CategoryNode(row, 0, row.product_count) for row in rows if row.pk not in placed]  # type: ignore[attr-defined]
+    out += [CategoryNode(row, 0, row.product_count) for row in rows if row.pk not in placed]
     return out
 
 

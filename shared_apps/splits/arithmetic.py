@@ -67,9 +67,7 @@ def split_sale(
     subsidy = 0
     if left < 0:
         if not subsidized:
-            raise NegativeMargin(
-                _("The price does not cover supply cost and fees."), details={"missing_minor": -left}
-            )
+            raise NegativeMargin(_("The price does not cover supply cost and fees."), details={"missing_minor": -left})
         subsidy, left = -left, 0
     parts = by_largest_remainder(left, shares.parts())
     rest = left - sum(parts.values())

@@ -22,7 +22,9 @@ class Env(BaseSettings):
     port: int = Field(default=8000, alias="PORT")
     base_domain: str = Field(default="localhost", alias="KAMENG_BASE_DOMAIN")
     scheme: str = Field(default="http", alias="KAMENG_SCHEME")
-    public_port: str = Field(default="", alias="KAMENG_PUBLIC_PORT", description="In addresses; empty: PORT; '-': none.")
+    public_port: str = Field(
+        default="", alias="KAMENG_PUBLIC_PORT", description="In addresses; empty: PORT; '-': none."
+    )
     secret_key: str = Field(default="", alias="KAMENG_SECRET_KEY")
     code_keys: str = Field(default="", alias="KAMENG_CODE_KEYS", description="JSON key ring for codes and secrets.")
     debug: bool = Field(default=False, alias="KAMENG_DEBUG")

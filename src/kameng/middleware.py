@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
 from django.shortcuts import render
+from django.template.response import TemplateResponse
 from django.urls import Resolver404, resolve
 from django.utils import translation
 
@@ -134,7 +135,7 @@ class RequestTransaction:
             wrapper.begin_read_only()
         with transaction.atomic():
             response = self.get_response(request)
-            if hasattr(response, "render") and callable(response.render) and not response.is_rendered:
+            if isinstance(response, TemplateResponse) and not response.is_rendered:
                 response = response.render()
             # A failed response's writes are undone; what a view refused has rolled itself back already.
             if response.status_code >= 500 or getattr(request, "undo_writes", False):

@@ -272,8 +272,9 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "kameng.web.api.CursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_THROTTLE_CLASSES": ["kameng.web.api.TenantAnonThrottle", "kameng.web.api.TenantTokenThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"anon": "240/min", "token": "1200/min", "signup": "30/hour"},
+    "DEFAULT_THROTTLE_RATES": {"anon": "240/min", "token": "1200/min", "signup": "30/hour", "signup_code": "60/hour"},
     "EXCEPTION_HANDLER": "kameng.web.api.exception_handler",
+    "NUM_PROXIES": 0,  # REMOTE_ADDR holds the reader's address already; what a header says is anybody's word.
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "PAGE_SIZE": 50,
 }

@@ -12,6 +12,7 @@ urlpatterns = [
     path("login/", accounts.log_in, name="login"),
     path("logout/", accounts.log_out, name="logout"),
     path("mailbox/", web.mails, name="mailbox"),
+    path("hooks/", include("tenant_apps.payments.urls")),
     path("files/<slug:folder>/<str:name>", web.public_file, name="public_file"),
     path("", include("kameng.ui.urls")),
     path("", include("tenants.urls")),

@@ -14,6 +14,7 @@ urlpatterns = [
     path("logout/", accounts.log_out, name="logout"),
     path("enter/", enter, name="enter"),
     path("i18n/", include("django.conf.urls.i18n")),
+    path("hooks/", include("tenant_apps.payments.urls")),
     path("files/<slug:folder>/<str:name>", web.public_file, name="public_file"),
     path("", include("tenant_apps.storefront.urls")),
 ]

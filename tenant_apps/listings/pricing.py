@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from kameng.lib import money
 from kameng.lib.words import Sentence, worded
+from shared_apps.splits import arithmetic
 from tenant_apps.listings.states import Rounding, RuleKind, RuleScope
 
 U4 = 10_000  # Unit prices have four places.
@@ -130,16 +131,18 @@ class Price:
         return {"unit": str(self.unit), "currency": self.currency, "stages": shown}
 
 
+NO_SHARES = arithmetic.Shares(platform_bps=0)
+
+
 @dataclass(frozen=True)
 class Terms:
     """What a sale pays besides its cost: the part of the split rule in force that touches the shop's earnings.
 
     `channel_fees`: {"stripe": {"bps": 290, "fixed_minor": 200}, …} of the gross amount, for the channels that the shop
-    offers. `shares_bps`: partner, outlet and agent together.
+    offers.
     """
 
-    platform_bps: int = 0
-    shares_bps: int = 0
+    shares: arithmetic.Shares = NO_SHARES
     tax_bps: int = 0
     channel_fees: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
@@ -169,21 +172,19 @@ def earnings(price: Price, quantity: int, terms: Terms, channel: str = "") -> Ea
 
 
 def earnings_u4(unit: int, supply: int, currency: str, quantity: int, terms: Terms, channel: str = "") -> Earnings:
-    """`earnings` for amounts in ten-thousandths. Follows shared_apps.splits: shares are of what cost, tax and channel
-    leave, and of nothing when they leave nothing."""
+    """`earnings` for amounts in ten-thousandths; the split itself is shared_apps.splits'."""
     gross = money.line_total_minor(from_u4(unit), quantity, currency)
-    cost = money.line_cost_minor(from_u4(supply), quantity, currency)
     named = [terms.channel_fees.get(channel, {})] if channel else terms.channel_fees.values()
-    channel_fee = max((_fee_of(gross, fee) for fee in named), default=0)
-    tax = money.share_bps_minor(gross, terms.tax_bps)
-    left = gross - cost - channel_fee - tax
-    platform = money.share_bps_minor(max(left, 0), terms.platform_bps)
-    others = money.share_bps_minor(max(left, 0), terms.shares_bps)
-    return Earnings(gross, cost, platform, channel_fee, left - platform - others, tax + others)
-
-
-def _fee_of(gross_minor: int, fee: Mapping[str, int]) -> int:
-    return money.share_bps_minor(gross_minor, fee.get("bps", 0)) + fee.get("fixed_minor", 0)
+    split = arithmetic.split_sale(
+        gross_minor=gross,
+        supply_minor=money.line_cost_minor(from_u4(supply), quantity, currency),
+        tax_minor=money.share_bps_minor(gross, terms.tax_bps),
+        channel_fee_minor=max((arithmetic.channel_fee_minor(gross, fee) for fee in named), default=0),
+        shares=terms.shares,
+        subsidized=True,  # Not granted: asked for, so that a loss is a number instead of a refusal.
+    )
+    others = split.tax + split.partner + split.outlet + split.agent
+    return Earnings(gross, split.supply, split.platform_fee, split.channel_fee, split.rest - split.subsidy, others)
 
 
 class PriceU4(NamedTuple):
@@ -239,7 +240,7 @@ def price_u4(rule: Rule, currency: str, supply: int, suggested: int, floor: int 
 
 
 def _rounded_up(amount: int, rounding: str, currency: str) -> int:
-    minor = U4 // 10 ** money.exponent(currency)
+    minor: int = U4 // 10 ** money.exponent(currency)
     if rounding == Rounding.NONE:
         return amount if amount < FINE_BELOW_U4 else -(-amount // minor) * minor
     if rounding == Rounding.TENTH:

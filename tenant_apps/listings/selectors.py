@@ -163,7 +163,7 @@ def _cards(rows: list[Any], listings: list[Any], book: RuleBook) -> Iterator[She
         prices = [book.unit_u4(sku, card[0], card[2], *amounts) for _product, sku, *amounts, _state in offers]
         best = max((offer[-1] for offer in offers), key=_STOCK_RANK.__getitem__)
         cursor = f"{own_sort}.{sort}.{card[0]}"
-        yield ShelfProduct(*card, cursor, min(prices), max(prices), offers[0][2], len(offers), best)
+        yield ShelfProduct(*card, cursor, min(prices), max(prices), offers[0][2], len(offers), best)  # type: ignore[call-arg]  # mypy counts the star as one.
 
 
 # -- One product, some SKUs.

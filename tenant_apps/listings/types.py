@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import get_language
 
 from kameng.lib import money
 from kameng.lib.words import Sentence
-from tenant_apps.listings.pricing import Price, from_u4
+
+if TYPE_CHECKING:
+    from tenant_apps.listings.pricing import Price
 
 
 def in_english() -> bool:
@@ -114,11 +116,11 @@ class ShelfProduct:
 
     @property
     def from_price(self) -> Decimal:
-        return from_u4(self.from_u4)
+        return Decimal(self.from_u4).scaleb(-4)
 
     @property
     def to_price(self) -> Decimal:
-        return from_u4(self.to_u4)
+        return Decimal(self.to_u4).scaleb(-4)
 
     @property
     def from_price_text(self) -> str:

@@ -21,7 +21,7 @@ from tenants.models import Substation
 
 def order_path(number: str, token: str) -> str:
     """The buyer's page of one order, within the shop's address."""
-    return f"/orders/{number}/?key={token}"
+    return f"/o/{number}/{token}/"
 
 
 def mail_buyer(number: str) -> bool:

@@ -69,23 +69,6 @@ class RevealedCode:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRow:
-    """An order in a list."""
-
-    id: int
-    number: str
-    state: str
-    contact: str
-    total_minor: int
-    earned_minor: int | None
-    currency: str
-    source: str
-    placed_at: datetime
-    paid_at: datetime | None
-    lines: Sequence[Mapping[str, Any]]  # [{"sku_code", "name_zh", "name_en", "quantity", "delivery_state"}]
-
-
-@dataclass(frozen=True, slots=True)
 class DayFigures:
     """One day of the shop, in its own time zone. Money in minor units of the shop's currency.
 

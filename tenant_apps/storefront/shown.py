@@ -29,7 +29,8 @@ class Card:
     initial: str
     picture: str
     price: str
-    ranges: bool  # SKUs of several prices: "from".
+    before: str  # "from" stands before the price in one language and after it in another.
+    after: str
     instant: bool
     stock: str  # OUT, LOW, IN_STOCK.
 
@@ -37,8 +38,10 @@ class Card:
 def cards(products: Sequence[ShelfProduct]) -> list[Card]:
     """Cards in the reader's language."""
     english = in_english()
+    before, after = (part.strip() for part in _("from %(price)s").split("%(price)s"))
     made = []
     for row in products:
+        ranges = row.from_u4 != row.to_u4  # SKUs of several prices.
         name = row.own_name or (english and row.name_en) or row.name_zh
         made.append(
             Card(
@@ -48,7 +51,8 @@ def cards(products: Sequence[ShelfProduct]) -> list[Card]:
                 initial=name[:1],
                 picture=picture_url(row.picture),
                 price=money.format_unit(row.from_price, row.currency),
-                ranges=row.from_u4 != row.to_u4,
+                before=before if ranges else "",
+                after=after if ranges else "",
                 instant=row.delivery == CODES,
                 stock=row.stock_state,
             )

@@ -93,9 +93,7 @@ class TestRawSql:
 
     def test_calls_no_shared_function_but_the_gates(self, alice: Any) -> None:
         with connections["owner"].cursor() as cursor:
-            cursor.execute(
-                "SELECT p.proname, p.pronargs FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace"
-            )
+            cursor.execute("SELECT p.proname, p.pronargs FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace")
             names = cursor.fetchall()
         assert len(names) > 3
         for name, count in names:
@@ -110,7 +108,10 @@ class TestRawSql:
         """What slips past the backend, on a connection of the app's own, fails in the database."""
         default = settings.DATABASES["default"]
         raw = psycopg2.connect(
-            dbname=default["NAME"], user=default["USER"], password=default["PASSWORD"], host=default["HOST"],
+            dbname=default["NAME"],
+            user=default["USER"],
+            password=default["PASSWORD"],
+            host=default["HOST"],
             port=default["PORT"],
         )
         try:
@@ -139,9 +140,7 @@ class TestHost:
         with in_substation(one):
             User.objects.create_user("staff@example.com", "staff password 93", role=Role.OWNER)
         client = Client()
-        client.post(
-            "/login/", {"email": "staff@example.com", "password": "staff password 93"}, HTTP_HOST=one.host
-        )
+        client.post("/login/", {"email": "staff@example.com", "password": "staff password 93"}, HTTP_HOST=one.host)
         cookie = client.cookies["kameng_session"].value
 
         mine = Client()

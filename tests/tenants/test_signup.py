@@ -35,8 +35,13 @@ def unused_slug() -> str:
 
 def begin(**changes: Any) -> signup.Started:
     fields = {
-        "name": "Night Market", "slug": unused_slug(), "plan_code": "basic", "email": "nina@example.com",
-        "password": PASSWORD, "owner_name": "Nina", "language": "en",
+        "name": "Night Market",
+        "slug": unused_slug(),
+        "plan_code": "basic",
+        "email": "nina@example.com",
+        "password": PASSWORD,
+        "owner_name": "Nina",
+        "language": "en",
     }
     return signup.begin(**{**fields, **changes})
 
@@ -278,8 +283,13 @@ class TestPages:
         posted = client.post(
             "/signup/",
             {
-                "name": "Night Market", "slug": slug, "plan": "basic", "email": "nina@example.com",
-                "password": PASSWORD, "pow_challenge": challenge, "pow_nonce": pow.solve(challenge),
+                "name": "Night Market",
+                "slug": slug,
+                "plan": "basic",
+                "email": "nina@example.com",
+                "password": PASSWORD,
+                "pow_challenge": challenge,
+                "pow_nonce": pow.solve(challenge),
             },
             HTTP_HOST="localhost",
         )
@@ -307,8 +317,13 @@ class TestPages:
         page = client.post(
             "/signup/",
             {
-                "name": "Night Market", "slug": "www", "plan": "basic", "email": "nina@example.com",
-                "password": PASSWORD, "pow_challenge": challenge, "pow_nonce": pow.solve(challenge),
+                "name": "Night Market",
+                "slug": "www",
+                "plan": "basic",
+                "email": "nina@example.com",
+                "password": PASSWORD,
+                "pow_challenge": challenge,
+                "pow_nonce": pow.solve(challenge),
             },
             HTTP_HOST="localhost",
         )
@@ -323,8 +338,13 @@ class TestPages:
 
         page = Client().post(
             "/signup/",
-            {"name": "Night Market", "slug": unused_slug(), "plan": "basic", "email": "a@example.com",
-             "password": PASSWORD},
+            {
+                "name": "Night Market",
+                "slug": unused_slug(),
+                "plan": "basic",
+                "email": "a@example.com",
+                "password": PASSWORD,
+            },
             HTTP_HOST="localhost",
         )
 
@@ -335,8 +355,12 @@ class TestPages:
         client = Client()
         challenge = client.get("/signup/", HTTP_HOST="localhost").context["challenge"]
         fields = {
-            "name": "Night Market", "plan": "basic", "email": "nina@example.com", "password": PASSWORD,
-            "pow_challenge": challenge, "pow_nonce": pow.solve(challenge),
+            "name": "Night Market",
+            "plan": "basic",
+            "email": "nina@example.com",
+            "password": PASSWORD,
+            "pow_challenge": challenge,
+            "pow_nonce": pow.solve(challenge),
         }
         first = client.post("/signup/", {**fields, "slug": unused_slug()}, HTTP_HOST="localhost")
         before = counts()

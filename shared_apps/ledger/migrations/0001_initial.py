@@ -5,130 +5,213 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Balance',
+            name="Balance",
             fields=[
-                ('account_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('watermark', models.BigIntegerField()),
-                ('balance_minor', models.BigIntegerField()),
+                ("account_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("watermark", models.BigIntegerField()),
+                ("balance_minor", models.BigIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name='Block',
+            name="Block",
             fields=[
-                ('height', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('first_xid', models.BigIntegerField()),
-                ('cut_xid', models.BigIntegerField(unique=True)),
-                ('previous_hash', models.BinaryField(max_length=32)),
-                ('block_hash', models.BinaryField(max_length=32)),
-                ('leaf_count', models.IntegerField()),
-                ('sealed_at', models.DateTimeField()),
+                ("height", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("first_xid", models.BigIntegerField()),
+                ("cut_xid", models.BigIntegerField(unique=True)),
+                ("previous_hash", models.BinaryField(max_length=32)),
+                ("block_hash", models.BinaryField(max_length=32)),
+                ("leaf_count", models.IntegerField()),
+                ("sealed_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='Account',
+            name="Account",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=80)),
-                ('account_class', models.CharField(choices=[('ASSET', 'Asset'), ('LIABILITY', 'Liability'), ('INCOME', 'Income'), ('EXPENSE', 'Expense'), ('EQUITY', 'Equity')], db_column='class', max_length=9)),
-                ('currency', models.CharField(max_length=3)),
-                ('floor_minor', models.BigIntegerField(null=True)),
-                ('state', models.CharField(choices=[('OPEN', 'Open'), ('CLOSED', 'Closed')], default='OPEN', max_length=6)),
-                ('substation_id', models.BigIntegerField(null=True)),
-                ('created_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("code", models.CharField(max_length=80)),
+                (
+                    "account_class",
+                    models.CharField(
+                        choices=[
+                            ("ASSET", "Asset"),
+                            ("LIABILITY", "Liability"),
+                            ("INCOME", "Income"),
+                            ("EXPENSE", "Expense"),
+                            ("EQUITY", "Equity"),
+                        ],
+                        db_column="class",
+                        max_length=9,
+                    ),
+                ),
+                ("currency", models.CharField(max_length=3)),
+                ("floor_minor", models.BigIntegerField(null=True)),
+                (
+                    "state",
+                    models.CharField(choices=[("OPEN", "Open"), ("CLOSED", "Closed")], default="OPEN", max_length=6),
+                ),
+                ("substation_id", models.BigIntegerField(null=True)),
+                ("created_at", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('substation_id__isnull', False)), fields=['substation_id'], name='ledger_account_owner')],
-                'constraints': [models.UniqueConstraint(fields=('code',), name='ledger_account_code_once'), models.CheckConstraint(condition=models.Q(('account_class__in', ['ASSET', 'LIABILITY', 'INCOME', 'EXPENSE', 'EQUITY'])), name='ledger_account_class_known'), models.CheckConstraint(condition=models.Q(('state__in', ['OPEN', 'CLOSED'])), name='ledger_account_state_known')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("substation_id__isnull", False)),
+                        fields=["substation_id"],
+                        name="ledger_account_owner",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("code",), name="ledger_account_code_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("account_class__in", ["ASSET", "LIABILITY", "INCOME", "EXPENSE", "EQUITY"])
+                        ),
+                        name="ledger_account_class_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["OPEN", "CLOSED"])), name="ledger_account_state_known"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Control',
+            name="Control",
             fields=[
-                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('xid_offset', models.BigIntegerField(default=0)),
-                ('rolled_to', models.BigIntegerField(default=0)),
-                ('sealed_to', models.BigIntegerField(default=0)),
-                ('highest_cut', models.BigIntegerField(default=0)),
-                ('zone', models.CharField(max_length=40)),
-                ('rolled_at', models.DateTimeField(null=True)),
-                ('sealed_at', models.DateTimeField(null=True)),
+                ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("xid_offset", models.BigIntegerField(default=0)),
+                ("rolled_to", models.BigIntegerField(default=0)),
+                ("sealed_to", models.BigIntegerField(default=0)),
+                ("highest_cut", models.BigIntegerField(default=0)),
+                ("zone", models.CharField(max_length=40)),
+                ("rolled_at", models.DateTimeField(null=True)),
+                ("sealed_at", models.DateTimeField(null=True)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='ledger_control_one_row')],
+                "constraints": [models.CheckConstraint(condition=models.Q(("id", 1)), name="ledger_control_one_row")],
             },
         ),
         migrations.CreateModel(
-            name='DailyBalance',
+            name="DailyBalance",
             fields=[
-                ('pk', models.CompositePrimaryKey('account_id', 'day', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('account_id', models.BigIntegerField()),
-                ('day', models.DateField()),
-                ('opening_minor', models.BigIntegerField()),
-                ('debits_minor', models.BigIntegerField(default=0)),
-                ('credits_minor', models.BigIntegerField(default=0)),
-                ('closing_minor', models.BigIntegerField()),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "account_id", "day", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("account_id", models.BigIntegerField()),
+                ("day", models.DateField()),
+                ("opening_minor", models.BigIntegerField()),
+                ("debits_minor", models.BigIntegerField(default=0)),
+                ("credits_minor", models.BigIntegerField(default=0)),
+                ("closing_minor", models.BigIntegerField()),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('closing_minor', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('opening_minor'), '+', models.F('debits_minor')), '-', models.F('credits_minor')))), name='ledger_daily_adds_up')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "closing_minor",
+                                django.db.models.expressions.CombinedExpression(
+                                    django.db.models.expressions.CombinedExpression(
+                                        models.F("opening_minor"), "+", models.F("debits_minor")
+                                    ),
+                                    "-",
+                                    models.F("credits_minor"),
+                                ),
+                            )
+                        ),
+                        name="ledger_daily_adds_up",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Entry',
+            name="Entry",
             fields=[
-                ('pk', models.CompositePrimaryKey('transfer_id', 'leg', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('transfer_id', models.BigIntegerField()),
-                ('account_id', models.BigIntegerField()),
-                ('amount_minor', models.BigIntegerField()),
-                ('xid', models.BigIntegerField()),
-                ('leg', models.SmallIntegerField()),
-                ('currency', models.CharField(max_length=3)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "transfer_id", "leg", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("transfer_id", models.BigIntegerField()),
+                ("account_id", models.BigIntegerField()),
+                ("amount_minor", models.BigIntegerField()),
+                ("xid", models.BigIntegerField()),
+                ("leg", models.SmallIntegerField()),
+                ("currency", models.CharField(max_length=3)),
             ],
             options={
-                'indexes': [models.Index(fields=['account_id', 'xid'], name='ledger_entry_tail')],
+                "indexes": [models.Index(fields=["account_id", "xid"], name="ledger_entry_tail")],
             },
         ),
         migrations.CreateModel(
-            name='Leaf',
+            name="Leaf",
             fields=[
-                ('transfer_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('height', models.BigIntegerField()),
-                ('leaf_hash', models.BinaryField(max_length=32)),
-                ('marks', models.BinaryField()),
+                ("transfer_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("height", models.BigIntegerField()),
+                ("leaf_hash", models.BinaryField(max_length=32)),
+                ("marks", models.BinaryField()),
             ],
             options={
-                'indexes': [models.Index(fields=['height', 'transfer_id'], name='ledger_leaf_of_block')],
+                "indexes": [models.Index(fields=["height", "transfer_id"], name="ledger_leaf_of_block")],
             },
         ),
         migrations.CreateModel(
-            name='Transfer',
+            name="Transfer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(max_length=30)),
-                ('idempotency_key', models.CharField(max_length=120)),
-                ('digest', models.BinaryField(max_length=32)),
-                ('kind', models.CharField(max_length=30)),
-                ('reference_type', models.CharField(max_length=20)),
-                ('reference', models.CharField(max_length=40)),
-                ('substation_id', models.BigIntegerField(null=True)),
-                ('relation', models.CharField(choices=[('REVERSES', 'Reverses'), ('RESOLVES', 'Resolves'), ('REFUNDS', 'Refunds')], max_length=8, null=True)),
-                ('related_id', models.BigIntegerField(null=True)),
-                ('split_rule_version', models.IntegerField(null=True)),
-                ('event_at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField()),
-                ('xid', models.BigIntegerField()),
-                ('memo', models.JSONField(default=dict)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("public_id", models.CharField(max_length=30)),
+                ("idempotency_key", models.CharField(max_length=120)),
+                ("digest", models.BinaryField(max_length=32)),
+                ("kind", models.CharField(max_length=30)),
+                ("reference_type", models.CharField(max_length=20)),
+                ("reference", models.CharField(max_length=40)),
+                ("substation_id", models.BigIntegerField(null=True)),
+                (
+                    "relation",
+                    models.CharField(
+                        choices=[("REVERSES", "Reverses"), ("RESOLVES", "Resolves"), ("REFUNDS", "Refunds")],
+                        max_length=8,
+                        null=True,
+                    ),
+                ),
+                ("related_id", models.BigIntegerField(null=True)),
+                ("split_rule_version", models.IntegerField(null=True)),
+                ("event_at", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField()),
+                ("xid", models.BigIntegerField()),
+                ("memo", models.JSONField(default=dict)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('reference', ''), _negated=True), fields=['reference'], name='ledger_transfer_reference'), models.Index(condition=models.Q(('related_id__isnull', False)), fields=['related_id'], name='ledger_transfer_related')],
-                'constraints': [models.UniqueConstraint(fields=('public_id',), name='ledger_transfer_public_id_once'), models.UniqueConstraint(fields=('idempotency_key',), name='ledger_transfer_key_once'), models.UniqueConstraint(condition=models.Q(('relation__in', ('REVERSES', 'RESOLVES'))), fields=('related_id', 'relation'), name='ledger_transfer_done_once')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("reference", ""), _negated=True),
+                        fields=["reference"],
+                        name="ledger_transfer_reference",
+                    ),
+                    models.Index(
+                        condition=models.Q(("related_id__isnull", False)),
+                        fields=["related_id"],
+                        name="ledger_transfer_related",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("public_id",), name="ledger_transfer_public_id_once"),
+                    models.UniqueConstraint(fields=("idempotency_key",), name="ledger_transfer_key_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("relation__in", ("REVERSES", "RESOLVES"))),
+                        fields=("related_id", "relation"),
+                        name="ledger_transfer_done_once",
+                    ),
+                ],
             },
         ),
     ]

@@ -26,7 +26,9 @@ from shared_apps.library.services._runs import (
     discard,
     executing,
     find_run,
+    follow_up,
     is_kept,
+    sweep_uploads,
 )
 
 __all__ = [
@@ -49,14 +51,16 @@ __all__ = [
     "export_rows",
     "export_xlsx",
     "find_run",
-    "is_kept",
+    "follow_up",
     "import_checked",
     "import_library",
+    "is_kept",
     "nudge",
     "set_picture",
     "set_supply_prices",
     "start_import",
     "store_picture",
+    "sweep_uploads",
     "update_brand",
     "update_category",
     "update_product",

@@ -61,7 +61,7 @@ def _encoded(stream: BinaryIO) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # We have a limit of our own, below.
-            picture = Image.open(io.BytesIO(raw), formats=FORMATS)
+            picture: Image.Image = Image.open(io.BytesIO(raw), formats=FORMATS)
             if picture.width * picture.height > MAX_PIXELS:
                 raise PictureRefused(_("The picture has more than 40 million points."), field="picture")
             picture = ImageOps.exif_transpose(picture)

@@ -1,7 +1,7 @@
 """One import of a file by a worker: the file kept, its progress, its report. Shared by rows of the library and codes.
 
 Uploaded files lie in DATA/imports, readable by the server's user alone, and are removed when the run ends however it
-ends: a file of codes is the stock in the clear. The file of a dry run waits, a day at most, for the import that follows.
+ends: a file of codes is the stock in the clear. The file of a dry run waits, a day at most, for the import itself.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def executing(*, run: str, now: datetime) -> Iterator[Work | None]:
 def follow_up(*, run: str, kind: str, accept_good: bool, by: Actor, now: datetime) -> ImportRun:
     """Do for real what a dry run has checked, with the same file; `kind` is the job that does it.
 
-    In the caller's main transaction. Raises: RunUnknown, UploadLost (it was begun or thrown away already, or is too old).
+    In the caller's main transaction. Raises: RunUnknown, UploadLost (begun or thrown away already, or too old).
     """
     checked = find_run(run)
     row = ImportRun(

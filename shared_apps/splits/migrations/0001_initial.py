@@ -5,32 +5,51 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='SplitRule',
+            name="SplitRule",
             fields=[
-                ('version', models.AutoField(primary_key=True, serialize=False)),
-                ('effective_at', models.DateTimeField()),
-                ('platform_fee_bps', models.PositiveIntegerField()),
-                ('plan_fees', models.JSONField(default=dict)),
-                ('channel_fees', models.JSONField(default=dict)),
-                ('partner_bps', models.PositiveIntegerField(default=0)),
-                ('outlet_bps', models.PositiveIntegerField(default=0)),
-                ('agent_bps', models.PositiveIntegerField(default=0)),
-                ('tax_bps', models.PositiveIntegerField(default=0)),
-                ('note', models.CharField(blank=True, default='', max_length=200)),
-                ('created_at', models.DateTimeField()),
+                ("version", models.AutoField(primary_key=True, serialize=False)),
+                ("effective_at", models.DateTimeField()),
+                ("platform_fee_bps", models.PositiveIntegerField()),
+                ("plan_fees", models.JSONField(default=dict)),
+                ("channel_fees", models.JSONField(default=dict)),
+                ("partner_bps", models.PositiveIntegerField(default=0)),
+                ("outlet_bps", models.PositiveIntegerField(default=0)),
+                ("agent_bps", models.PositiveIntegerField(default=0)),
+                ("tax_bps", models.PositiveIntegerField(default=0)),
+                ("note", models.CharField(blank=True, default="", max_length=200)),
+                ("created_at", models.DateTimeField()),
             ],
             options={
-                'ordering': ('-effective_at', '-version'),
-                'indexes': [models.Index(fields=['-effective_at', '-version'], name='splits_rule_in_force')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('platform_fee_bps__lte', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.Value(10000), '-', models.F('partner_bps')), '-', models.F('outlet_bps')), '-', models.F('agent_bps')))), name='splits_rule_shares_fit'), models.CheckConstraint(condition=models.Q(('tax_bps__lte', 10000)), name='splits_rule_tax_fits')],
+                "ordering": ("-effective_at", "-version"),
+                "indexes": [models.Index(fields=["-effective_at", "-version"], name="splits_rule_in_force")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "platform_fee_bps__lte",
+                                django.db.models.expressions.CombinedExpression(
+                                    django.db.models.expressions.CombinedExpression(
+                                        django.db.models.expressions.CombinedExpression(
+                                            models.Value(10000), "-", models.F("partner_bps")
+                                        ),
+                                        "-",
+                                        models.F("outlet_bps"),
+                                    ),
+                                    "-",
+                                    models.F("agent_bps"),
+                                ),
+                            )
+                        ),
+                        name="splits_rule_shares_fit",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("tax_bps__lte", 10000)), name="splits_rule_tax_fits"),
+                ],
             },
         ),
     ]

@@ -1,6 +1,7 @@
 """Everything that writes the stock of the main station. What a shop may do to it are the functions of schema `gate`."""
 
 from shared_apps.stock.services._counting import count_now, roll_up, set_count
+from shared_apps.stock.services._expiring import release_expired
 from shared_apps.stock.services._importing import ImportRefused, import_codes
 from shared_apps.stock.services._revealing import ReasonMissing, export_codes, reveal_for_staff
 from shared_apps.stock.services._rotating import rotate
@@ -16,6 +17,7 @@ __all__ = [
     "export_codes",
     "import_checked",
     "import_codes",
+    "release_expired",
     "reveal_for_staff",
     "roll_up",
     "rotate",

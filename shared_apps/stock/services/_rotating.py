@@ -9,6 +9,7 @@ from django.db import connection
 from kameng.db.context import in_main
 from kameng.lib.crypto import Sealed
 from shared_apps.stock import keys
+from shared_apps.stock.selectors import codes_under_other_keys
 from shared_apps.stock.services._importing import bytea_array
 from shared_apps.stock.types import Rotation
 
@@ -29,15 +30,13 @@ def rotate(*, progress: Callable[[Rotation], None] | None = None, limit: int | N
             break
         rotated += done
         if progress is not None:
-            progress(Rotation(ring.current, rotated, remaining(ring.current)))
-    return Rotation(ring.current, rotated, remaining(ring.current))
+            progress(Rotation(ring.current, rotated, _remaining(ring.current)))
+    return Rotation(ring.current, rotated, _remaining(ring.current))
 
 
-def remaining(current: str) -> int:
-    """How many codes are under other keys."""
-    with in_main(), connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM stock_code WHERE key_version < %s OR key_version > %s", [current, current])
-        return int(cursor.fetchone()[0])
+def _remaining(current: str) -> int:
+    with in_main():
+        return codes_under_other_keys(current)
 
 
 def _rotate_batch(current: str, size: int) -> int:

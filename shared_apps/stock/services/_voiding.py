@@ -40,9 +40,10 @@ def void_codes(*, batch: str, reason: str, by: Actor, now: datetime) -> VoidedCo
     row = find_batch(batch)
     with transaction.atomic():
         # Race: a buyer holds a code at this moment. The update waits for the row, sees its new state, and passes by.
-        voided = Code.objects.filter(batch_id=row.pk, sku_id=row.sku_id, state=CodeState.AVAILABLE).update(
-            state=CodeState.VOID
-        )
+        # In the order in which buyers take them, so that neither waits for the other crosswise.
+        mine = Code.objects.filter(batch_id=row.pk, sku_id=row.sku_id, state=CodeState.AVAILABLE)
+        ids = list(mine.order_by("position").select_for_update().values_list("pk", flat=True))
+        voided = Code.objects.filter(pk__in=ids, state=CodeState.AVAILABLE).update(state=CodeState.VOID)
         left = dict(
             Code.objects.filter(batch_id=row.pk, sku_id=row.sku_id).values_list("state").annotate(count=Count("id"))
         )

@@ -17,7 +17,13 @@ from kameng.lib.errors import Invalid, Missing
 # What a token may be given; each host offers its own part.
 SHOP_SCOPES = ("listings:read", "listings:write", "orders:read", "orders:write", "statement:read")
 MAIN_SCOPES = (
-    "library:read", "library:write", "stock:read", "stock:write", "substations:read", "sync:read", "sync:write",
+    "library:read",
+    "library:write",
+    "stock:read",
+    "stock:write",
+    "substations:read",
+    "sync:read",
+    "sync:write",
 )
 USED_EVERY = timedelta(minutes=1)  # How finely `used_at` is kept, so that reading does not write each time.
 
@@ -33,7 +39,11 @@ def create(
         raise Invalid(_("Name the token, so that you know it again."), field="name")
     secret = f"kmg_{secrets.token_urlsafe(32)}"
     token = ApiToken.objects.create(
-        name=name.strip()[:80], prefix=secret[:10], digest=digest(secret), scopes=sorted(scopes), user=user,
+        name=name.strip()[:80],
+        prefix=secret[:10],
+        digest=digest(secret),
+        scopes=sorted(scopes),
+        user=user,
         expires_at=expires_at,
     )
     audit.record(action="accounts.token.created", by=by, target=token.prefix, at=now, scopes=sorted(scopes))

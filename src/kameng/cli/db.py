@@ -15,7 +15,9 @@ def db() -> None:
 
 
 @db.command()
-@click.option("--spares", type=int, default=None, help="How many ready schemas to keep (default: KAMENG_SPARE_SCHEMAS).")
+@click.option(
+    "--spares", type=int, default=None, help="How many ready schemas to keep (default: KAMENG_SPARE_SCHEMAS)."
+)
 def prepare(spares: int | None) -> None:
     """Roles, shared tables, functions, template, schema script, spare schemas. Safe to repeat."""
     setup_django()

@@ -49,7 +49,9 @@ def load() -> None:
     roll_up()
     seal_all()
     main = f"{settings.SCHEME}://{settings.BASE_DOMAIN}{settings.AUTHORITY}"
-    logins = [{"what": "billing console", "url": f"{main}/console/", "user": network.OPERATOR, "password": network.PASSWORD}]
+    logins = [
+        {"what": "billing console", "url": f"{main}/console/", "user": network.OPERATOR, "password": network.PASSWORD}
+    ]
     logins += [
         {"what": f"panel of {shop.name}", "url": f"{shop.url}/panel/", "user": shop.owner_email,
          "password": network.PASSWORD}

@@ -28,8 +28,12 @@ def verify(as_json: bool) -> None:
         click.echo(
             json.dumps(
                 {
-                    "sound": verdict.sound, "transfers": verdict.transfers, "entries": verdict.entries,
-                    "blocks": verdict.blocks, "unsealed": verdict.unsealed, "head": verdict.head,
+                    "sound": verdict.sound,
+                    "transfers": verdict.transfers,
+                    "entries": verdict.entries,
+                    "blocks": verdict.blocks,
+                    "unsealed": verdict.unsealed,
+                    "head": verdict.head,
                     "broken": [str(item) for item in verdict.broken],
                 }
             )

@@ -25,7 +25,9 @@ OWNER = Actor(ActorKind.USER, "Owner")
 SHOWN_LATEST_QUEUED = timedelta(hours=20)  # Orders by hand of the last hours still wait for the owner.
 
 
-def load(substation: Substation, buyers: list[dict[str, str]], account: AccountInfo, *, now: datetime, seed: int) -> int:
+def load(
+    substation: Substation, buyers: list[dict[str, str]], account: AccountInfo, *, now: datetime, seed: int
+) -> int:
     """Orders until the shop has some; answers how many were placed. Through the services that real buyers go through."""
     with in_substation(substation):
         if Order.objects.exists():
@@ -113,5 +115,3 @@ def open_account(now: datetime) -> AccountInfo:
     """The main station's account at the test channel."""
     with in_main():
         return receipts.ensure_testpay_account()
-
-

@@ -22,7 +22,9 @@ class DomainError(Exception):
     status: ClassVar[int] = 400
     code: str = "domain_error"
 
-    def __init__(self, message: object, *, code: str = "", field: str = "", details: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, message: object, *, code: str = "", field: str = "", details: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message  # Lazy translation: rendered in the reader's language, not the raiser's.
         self.code = code or type(self).code

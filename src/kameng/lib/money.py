@@ -11,7 +11,9 @@ UNIT_PLACES = Decimal("0.0001")  # Cheap units (a QQ coin, a megabyte) cost less
 BPS = 10_000
 # ISO 4217 minor-unit exponents of the currencies that the product sells in.
 EXPONENTS: dict[str, int] = {"CNY": 2, "USD": 2, "EUR": 2, "HKD": 2, "TWD": 2, "JPY": 0, "MYR": 2, "SGD": 2}
-SYMBOLS: dict[str, str] = {"CNY": "¥", "USD": "$", "EUR": "€", "HKD": "HK$", "TWD": "NT$", "JPY": "JP¥", "MYR": "RM", "SGD": "S$"}
+SYMBOLS: dict[str, str] = {
+    "CNY": "¥", "USD": "$", "EUR": "€", "HKD": "HK$", "TWD": "NT$", "JPY": "JP¥", "MYR": "RM", "SGD": "S$",
+}
 MINUS = "\u2212"
 
 

@@ -50,9 +50,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def _page(status: int, code: str, title: str, hint: str) -> Any:
     def view(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
         if wants_json(request):
-            return JsonResponse(
-                {"error": {"code": code, "message": str(_(title)), "field": None}}, status=status
-            )
+            return JsonResponse({"error": {"code": code, "message": str(_(title)), "field": None}}, status=status)
         return render(request, "web/error.html", {"status": status, "title": _(title), "hint": _(hint)}, status=status)
 
     return view
@@ -71,8 +69,13 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """A surprise: the page needs no database and no context."""
     if wants_json(request):
         return JsonResponse(
-            {"error": {"code": "server_error", "message": _("Something broke on our side. Nothing was changed."),
-                       "field": None}},
+            {
+                "error": {
+                    "code": "server_error",
+                    "message": _("Something broke on our side. Nothing was changed."),
+                    "field": None,
+                }
+            },
             status=500,
         )
     return render(None, "500.html", status=500)

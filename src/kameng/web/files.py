@@ -14,13 +14,13 @@ class TenantStorage(FileSystemStorage):
     """FileSystemStorage below MEDIA_ROOT/<schema>; the folder is chosen at each call, not at start."""
 
     @property
-    def base_location(self) -> str:  # type: ignore[override]
+    def base_location(self) -> str:
         return str(Path(settings.MEDIA_ROOT) / current_schema())
 
     @property
-    def location(self) -> str:  # type: ignore[override]
+    def location(self) -> str:
         return str(Path(self.base_location).resolve())
 
     @property
-    def base_url(self) -> str:  # type: ignore[override]
+    def base_url(self) -> str:
         return "/files/"

@@ -48,5 +48,3 @@ def public_file(request: HttpRequest, folder: str, name: str) -> HttpResponseBas
     response["Cache-Control"] = "public, max-age=31536000, immutable"
     response["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
     return response
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
@@ -162,10 +163,12 @@ def _check_target(scope: str, target_id: int) -> None:
         if target_id != 0:
             raise RuleInvalid(_("A rule for the whole shop has no target."), field="target_id")
         return
-    model = {RuleScope.CATEGORY: ListedCategory, RuleScope.PRODUCT: ListedProduct, RuleScope.SKU: Listing}[
-        RuleScope(scope)
-    ]
-    if not model.objects.filter(pk=target_id).exists():
+    rows: dict[str, Any] = {
+        RuleScope.CATEGORY: ListedCategory.objects,
+        RuleScope.PRODUCT: ListedProduct.objects,
+        RuleScope.SKU: Listing.objects,
+    }
+    if not rows[scope].filter(pk=target_id).exists():
         raise TargetUnknown(_("What this rule should price is not in this shop."), field="target_id")
 
 

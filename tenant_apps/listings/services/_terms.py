@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from shared_apps.splits.arithmetic import Shares
 from tenant_apps.listings.pricing import Terms
 
 
@@ -22,8 +23,10 @@ def current_terms(*, now: datetime) -> Terms:
     rule = (json.loads(raw) if isinstance(raw, str) else raw) or {}
     fees = rule.get("channel_fees") or {}
     return Terms(
-        platform_bps=platform_bps or 0,
-        shares_bps=sum(rule.get(name) or 0 for name in ("partner_bps", "outlet_bps", "agent_bps")),
+        shares=Shares(
+            platform_bps=platform_bps or 0,
+            **{name: rule.get(name) or 0 for name in ("partner_bps", "outlet_bps", "agent_bps")},
+        ),
         tax_bps=rule.get("tax_bps") or 0,
         channel_fees={channel: fees.get(channel, {}) for channel in channels or ()},
     )

@@ -15,7 +15,7 @@ from tenant_apps.orders.models import Order, OrderLine
 from tenant_apps.orders.services import _sql
 from tenant_apps.orders.services._errors import OrderInvalid, OrderMissing, OrderTransitionRefused, RevealRefused
 from tenant_apps.orders.services._transitions import deliver_if_complete, lock_order, move_lines
-from tenant_apps.orders.states import DeliveryEvent, DeliveryState, OrderState
+from tenant_apps.orders.states import DeliveryEvent, OrderState
 from tenant_apps.orders.types import RevealedCode
 
 MAX_NOTE = 4000
@@ -84,9 +84,3 @@ def reveal_codes(*, number: str, by: Actor, reason: str, ip: str, now: datetime)
                 action="orders.codes.revealed", by=by, target=number, at=now, reason=reason.strip()[:200], codes=len(codes)
             )
     return codes
-
-
-def queued_lines(*, limit: int = 100) -> list[OrderLine]:
-    """Lines that wait for a person, oldest first, with their orders."""
-    lines = OrderLine.objects.filter(delivery_state=DeliveryState.QUEUED).select_related("order").order_by("id")
-    return list(lines[:limit])

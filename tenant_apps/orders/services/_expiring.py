@@ -11,12 +11,14 @@ from django.db import connection, transaction
 from kameng.accounts import audit
 from kameng.accounts.types import SYSTEM, Actor, ActorKind
 from kameng.db.context import SchemaScope, in_main, in_substation
+from kameng.jobs.services import enqueue
 from shared_apps.receipts import selectors as receipts
-from tenant_apps.orders.models import Order
+from tenant_apps.orders.models import Order, OrderStep
 from tenant_apps.orders.services._errors import OrderMissing, OrderTransitionRefused
 from tenant_apps.orders.services._transitions import move_lines, move_order
 from tenant_apps.orders.states import ORDER_TRANSITIONS, DeliveryEvent, OrderEvent, OrderState
 
+ASK_JOB = "payments.ask_soon"
 log = structlog.get_logger("orders")
 
 
@@ -74,6 +76,9 @@ def _end(order: Order, event: OrderEvent, *, by: Actor, now: datetime, note: str
     target = ORDER_TRANSITIONS[event][1]
     with connection.cursor() as cursor:
         cursor.execute("SELECT gate.release_order(%s, %s, %s)", [order.number, str(target), now])
+    if OrderStep.objects.filter(order_id=order.pk, subject="PAYMENT").exists():
+        # Somebody began to pay: ask the channel once more whether they were faster than the clock.
+        enqueue(kind=ASK_JOB, payload={"order_number": order.number}, dedupe=order.number)
 
 
 def _give_back_leftovers(schema_name: str, number: str, state: str, now: datetime) -> None:

@@ -50,14 +50,15 @@ class Payable:
         return self.state in ORDER_TRANSITIONS[OrderEvent.REVIVE][0]
 
 
-def lock_payable(number: str, *, now: datetime) -> Payable | None:
+def lock_payable(number: str, *, paid_at: datetime) -> Payable | None:
     """Lock an order for its payment and read what that takes, in one statement; None when there is no such order.
+    The terms are those in force at `paid_at`, the channel's own time of the payment.
 
     Race: two callbacks, a callback and the expiry, a callback and a person. Whoever locks the row first decides;
     the others wait here and then read the state that was left.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_sql.LOCK_PAYABLE, {"number": number, "now": now})
+        cursor.execute(_sql.LOCK_PAYABLE, {"number": number, "terms_at": paid_at})
         row = cursor.fetchone()
     if row is None:
         return None
@@ -75,8 +76,9 @@ def pay_order(*, receipt: PaidReceipt, by: Actor, now: datetime, payable: Payabl
     Raises: OrderMissing; OrderTransitionRefused (paid already, refunded); SoldOut (late, and the stock is gone);
     NotHeld; SettlementRefused (amount, receipt and legs don't agree; `details["reason"]`). Nothing is written then.
     """
-    with transaction.atomic():
-        order = payable or lock_payable(receipt.order_number, now=now)
+    # No savepoint: whoever calls this inside a transaction and goes on after a refusal opens one around the call.
+    with transaction.atomic(savepoint=False):
+        order = payable or lock_payable(receipt.order_number, paid_at=receipt.occurred_at)
         if order is None:
             raise OrderMissing()
         event = OrderEvent.PAY if order.waits else OrderEvent.REVIVE

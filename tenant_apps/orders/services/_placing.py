@@ -28,6 +28,7 @@ from tenant_apps.orders.services._errors import (
     SkuMissing,
     SoldOut,
 )
+from tenant_apps.orders.services._splitting import expected_margin
 from tenant_apps.orders.states import OrderState
 from tenant_apps.orders.types import PlacedOrder, WantedLine
 
@@ -74,6 +75,13 @@ class _RuleRow(NamedTuple):
     rounding: str
 
 
+class _Terms(NamedTuple):
+    """The split rule in force, and the channels that are open to this shop."""
+
+    rule: Mapping[str, Any]
+    channels: Sequence[str]
+
+
 def place_order(
     *,
     lines: Sequence[tuple[int, int]],
@@ -107,7 +115,7 @@ def place_order(
     except checkout.FieldProblem as problem:
         raise OrderInvalid(problem.message, field=problem.field) from None
     with transaction.atomic():
-        shelves, book = read_shelves(list(wanted))
+        shelves, book, terms = read_shelves(list(wanted), now=now)
         for sku_id in wanted:
             if sku_id not in shelves:
                 raise SkuMissing(sku_id)
@@ -126,28 +134,29 @@ def place_order(
             "gate_lines": json.dumps([line.for_gate() for line in priced]),
             "lines": json.dumps([_as_row(line) for line in priced]),
         }  # fmt: skip
-        order_id = _write(params, shelves, priced)
+        order_id = _write(params, shelves, priced, terms)
     return PlacedOrder(
         id=order_id, number=number, token=token, lookup_secret=secret, total_minor=total, currency=currency,
         pay_by=pay_by,
     )  # fmt: skip
 
 
-def read_shelves(sku_ids: list[int]) -> tuple[dict[int, Shelf], RuleBook]:
-    """The listings of these SKUs and the rules that price them, in one statement. Raises: ShopClosed."""
+def read_shelves(sku_ids: list[int], *, now: datetime) -> tuple[dict[int, Shelf], RuleBook, _Terms]:
+    """The listings of these SKUs, the rules that price them and the shop's terms, in one statement. Raises: ShopClosed."""
     with connection.cursor() as cursor:
-        cursor.execute(_sql.READ_FOR_CHECKOUT, {"skus": sku_ids})
+        cursor.execute(_sql.READ_FOR_CHECKOUT, {"skus": sku_ids, "now": now})
         rows = cursor.fetchall()
     if not rows:
-        return {}, RuleBook(())
-    rules, parents, is_open = rows[0][-3:]
+        return {}, RuleBook(()), _Terms({}, ())
+    rules, parents, is_open, terms, channels = rows[0][-5:]
     if is_open is False:
         raise ShopClosed()
     book = RuleBook(
         [_RuleRow(scope, target, kind, Decimal(value), rounding) for scope, target, kind, value, rounding in rules or ()],
         dict(parents or ()),
     )
-    return {row[0]: Shelf(*row[:-3]) for row in rows}, book
+    loaded = json.loads(terms) if isinstance(terms, str) else terms
+    return {row[0]: Shelf(*row[:-5]) for row in rows}, book, _Terms(loaded or {}, tuple(channels or ()))
 
 
 def _checked_lines(lines: Sequence[tuple[int, int]]) -> dict[int, int]:
@@ -205,7 +214,7 @@ def _buyer_fields(shelves: Any, given: Mapping[str, Any]) -> dict[str, str]:
         raise OrderInvalid(problem.message, field=problem.field) from None
 
 
-def _write(params: Mapping[str, Any], shelves: Mapping[int, Shelf], priced: Sequence[WantedLine]) -> int:
+def _write(params: Mapping[str, Any], shelves: Mapping[int, Shelf], priced: Sequence[WantedLine], terms: _Terms) -> int:
     """The one writing statement; answers the order's id. The gate's refusals get their names here."""
     try:
         with _sql.through_the_gate(), connection.cursor() as cursor:
@@ -223,16 +232,23 @@ def _write(params: Mapping[str, Any], shelves: Mapping[int, Shelf], priced: Sequ
         if refusal.code == "KG002":
             raise ShopClosed() from None
         raise
-    _refuse_loss(rows, shelves, priced)
+    _refuse_loss(rows, shelves, priced, terms)
     return int(rows[0][0])
 
 
-def _refuse_loss(rows: Sequence[Any], shelves: Mapping[int, Shelf], priced: Sequence[WantedLine]) -> None:
-    """The listing's cost may be older than the library's: check each line against the cost of this moment."""
+def _refuse_loss(
+    rows: Sequence[Any], shelves: Mapping[int, Shelf], priced: Sequence[WantedLine], terms: _Terms
+) -> None:
+    """The listing's cost may be older than the library's: check each line, and the order with tax and the fee of its
+    cheapest channel, against the cost of this moment. Raises: PriceOutOfBounds."""
     costs = {sku_id: cost for _order, sku_id, _unit, cost in rows}
-    for line in priced:
-        if line.total_minor < costs[line.sku_id]:
-            raise PriceOutOfBounds(sku_id=line.sku_id, name=shelves[line.sku_id].full_name_zh)
+    worst = min(priced, key=lambda line: line.total_minor - costs[line.sku_id])
+    margin = expected_margin(
+        total_minor=sum(line.total_minor for line in priced), cost_minor=sum(costs.values()), terms=terms.rule,
+        channels=terms.channels,
+    )  # fmt: skip
+    if worst.total_minor < costs[worst.sku_id] or margin < 0:
+        raise PriceOutOfBounds(sku_id=worst.sku_id, name=shelves[worst.sku_id].full_name_zh)
 
 
 def _as_row(line: WantedLine) -> dict[str, Any]:

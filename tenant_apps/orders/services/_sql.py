@@ -23,7 +23,8 @@ SELECT l.id, l.product_id, l.code, l.name_zh, l.name_en, l.currency, l.supply_un
                (SELECT product_id FROM listings_listing WHERE id = ANY (%(skus)s)))),
        (SELECT json_agg(json_build_array(c.id, c.parent_id)) FROM listings_listedcategory c
         WHERE EXISTS (SELECT 1 FROM listings_markuprule r WHERE r.scope = 'CATEGORY')),
-       (SELECT s.open FROM shop_shopsettings s WHERE s.id = 1)
+       (SELECT s.open FROM shop_shopsettings s WHERE s.id = 1),
+       (SELECT t.terms FROM gate.sale_terms(%(now)s) t), (SELECT array_agg(c.channel) FROM gate.channels() c)
 FROM listings_listing l JOIN listings_listedproduct p ON p.id = l.product_id
 WHERE l.id = ANY (%(skus)s)
 """
@@ -67,7 +68,7 @@ SELECT o.id, o.state, o.total_minor, o.currency,
                                           'cost_minor', l.cost_minor) ORDER BY l.id)
         FROM orders_orderline l WHERE l.order_id = o.id),
        t.substation_id, t.rule, t.platform_bps, t.terms
-FROM locked o CROSS JOIN gate.sale_terms(%(now)s) t
+FROM locked o CROSS JOIN gate.sale_terms(%(terms_at)s) t
 """
 
 # The sale through the gate, the order, its lines and every step, in one statement. The gate's answer is joined, so

@@ -48,7 +48,7 @@ def _settle(receipt: ReceiptInfo, *, now: datetime) -> None:
         raise NotSettled("UNKNOWN_ORDER")
     by = Actor(ActorKind.CHANNEL, receipt.channel)
     with pointed_at(SchemaScope(receipt.schema_name)):
-        order = orders.lock_payable(receipt.order_number, now=now)
+        order = orders.lock_payable(receipt.order_number, paid_at=receipt.occurred_at)
         if order is None:
             raise NotSettled("UNKNOWN_ORDER")
         if receipt.currency != order.currency:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import connection, transaction
@@ -12,13 +14,14 @@ from django.utils.translation import gettext as _
 
 from kameng.accounts.types import Actor
 from kameng.db.context import current_tenant, in_main
+from kameng.lib import clock
 from kameng.lib.errors import ProviderError
 from kameng.lib.ids import public_id
 from shared_apps.receipts import services as receipts
 from shared_apps.receipts.types import AccountInfo
-from tenant_apps.orders.models import Order, OrderStep
+from tenant_apps.orders import services as orders
+from tenant_apps.orders.models import Order
 from tenant_apps.orders.services import OrderMissing
-from tenant_apps.orders.services._sql import GateRefused, through_the_gate
 from tenant_apps.orders.states import OrderState
 from tenant_apps.payments import providers
 from tenant_apps.payments.models import Payment
@@ -27,6 +30,35 @@ from tenant_apps.payments.services._errors import ChannelAway, ChannelDeclined, 
 from tenant_apps.payments.services._transitions import move_payment
 from tenant_apps.payments.states import PaymentEvent, PaymentState
 
+_OPEN = (PaymentState.CREATED, PaymentState.UNKNOWN, PaymentState.PENDING)
+# The order's row locked, so that it neither expires nor is paid while an attempt is made; the rest beside it.
+_LOCK = """
+WITH o AS MATERIALIZED (
+    SELECT id, state, expires_at, total_minor, cost_minor, currency FROM orders_order WHERE number = %(number)s
+    FOR NO KEY UPDATE
+)
+SELECT o.id, o.state, o.expires_at, o.total_minor, o.cost_minor, o.currency,
+       (SELECT c.channel FROM gate.channels() c WHERE c.account_id = %(account)s),
+       (SELECT t.terms FROM gate.sale_terms(%(now)s) t),
+       (SELECT p.id FROM payments_payment p WHERE p.order_id = o.id AND p.account_id = %(account)s
+           AND p.state IN ('CREATED', 'UNKNOWN', 'PENDING'))
+FROM o
+"""
+_BEGIN = """
+WITH made AS (
+    INSERT INTO payments_payment (public_id, order_id, channel, account_id, amount_minor, currency, state, channel_ref,
+        redirect_url, qr_text, problem, created_at, updated_at)
+    VALUES (%(public_id)s, %(order_id)s, %(channel)s, %(account)s, %(amount)s, %(currency)s, %(state)s, '', '', '', '',
+        %(now)s, %(now)s)
+    ON CONFLICT (order_id, account_id) WHERE state IN ('CREATED', 'UNKNOWN', 'PENDING') DO NOTHING
+    RETURNING id
+), step AS (
+    INSERT INTO orders_orderstep (order_id, at, subject, event, from_state, to_state, by_kind, by_label, note)
+    SELECT %(order_id)s, %(now)s, 'PAYMENT', 'BEGIN', '', %(state)s, %(by_kind)s, %(by_label)s, %(channel)s FROM made
+)
+SELECT made.id FROM made
+CROSS JOIN LATERAL gate.announce_payment(%(public_id)s, %(number)s, %(account)s, %(amount)s, %(currency)s, %(now)s) told
+"""
 LEAST_TIME = timedelta(minutes=2)  # A channel's page that closes at once helps nobody.
 log = structlog.get_logger("payments")
 
@@ -51,51 +83,69 @@ class Offer:
     name: str
 
 
-def offered_channels() -> list[Offer]:
-    """The ways to pay in the current shop, in their order. Any transaction of the shop's scope."""
+def offered_channels(*, order_number: str = "", now: datetime | None = None) -> list[Offer]:
+    """The ways to pay in the current shop, in their order; with an order, those that can carry it without a loss.
+
+    Any transaction of the shop's scope.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT account_id, public_id, channel, name FROM gate.channels()")
-        return [Offer(*row) for row in cursor.fetchall()]
+        offers = [Offer(*row) for row in cursor.fetchall()]
+        if not order_number:
+            return offers
+        cursor.execute(
+            "SELECT o.total_minor, o.cost_minor, (SELECT t.terms FROM gate.sale_terms(%s) t) "
+            "FROM orders_order o WHERE o.number = %s",
+            [now or clock.utc_now(), order_number],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise OrderMissing()
+    total, cost, terms = row
+    rule = _loaded(terms)
+    return [
+        offer for offer in offers
+        if orders.expected_margin(total_minor=total, cost_minor=cost, terms=rule, channel=offer.channel) >= 0
+    ]  # fmt: skip
 
 
 def begin_payment(*, order_number: str, account_id: int, by: Actor, now: datetime) -> Payment:
-    """Write an attempt down and announce it to the main station; nothing is asked of the channel yet.
+    """Write an attempt down and announce it to the main station; nothing is asked of the channel yet. Two statements.
 
     An open attempt of the same account is used again. May stand in the transaction that places the order.
-    Raises: OrderMissing, OrderNotPayable, ChannelMissing.
+    Raises: OrderMissing, OrderNotPayable, ChannelMissing (unknown, or its fee would eat more than the order brings).
     """
     with transaction.atomic():
-        order = Order.objects.select_for_update().filter(number=order_number).first()
-        if order is None:
+        with connection.cursor() as cursor:
+            cursor.execute(_LOCK, {"number": order_number, "account": account_id, "now": now})
+            row = cursor.fetchone()
+        if row is None:
             raise OrderMissing()
-        if order.state != OrderState.PENDING_PAYMENT or order.expires_at <= now:
-            raise OrderNotPayable(number=order_number, state=order.state)
-        open_one = Payment.objects.filter(
-            order=order, account_id=account_id, state__in=(PaymentState.CREATED, PaymentState.UNKNOWN, PaymentState.PENDING)
-        ).first()
-        if open_one is not None:
-            return open_one
-        channel = next((offer.channel for offer in offered_channels() if offer.account_id == account_id), None)
-        if channel is None:
+        order_id, state, expires_at, total, cost, currency, channel, terms, open_id = row
+        if state != OrderState.PENDING_PAYMENT or expires_at <= now:
+            raise OrderNotPayable(number=order_number, state=state)
+        if open_id is not None:
+            return Payment.objects.get(pk=open_id)
+        if channel is None or 0 > orders.expected_margin(
+            total_minor=total, cost_minor=cost, terms=_loaded(terms), channel=channel
+        ):
             raise ChannelMissing()
-        payment = Payment.objects.create(
-            public_id=public_id("pay"), order=order, channel=channel, account_id=account_id,
-            amount_minor=order.total_minor, currency=order.currency, created_at=now, updated_at=now,
+        payment = Payment(
+            public_id=public_id("pay"), order_id=order_id, channel=channel, account_id=account_id, amount_minor=total,
+            currency=currency, state=PaymentState.CREATED, created_at=now, updated_at=now,
         )  # fmt: skip
-        try:
-            with through_the_gate(), connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT gate.announce_payment(%s, %s, %s, %s, %s, %s)",
-                    [payment.public_id, order.number, account_id, order.total_minor, order.currency, now],
-                )
-        except GateRefused as refusal:
-            if refusal.code == "KG022":
-                raise ChannelMissing() from None
-            raise
-        OrderStep.objects.create(
-            order=order, at=now, subject="PAYMENT", event="BEGIN", to_state=payment.state, by_kind=by.kind,
-            by_label=by.label[:120], note=channel,
-        )  # fmt: skip
+        params = {
+            "public_id": payment.public_id, "order_id": order_id, "number": order_number, "channel": channel,
+            "account": account_id, "amount": total, "currency": currency, "state": str(PaymentState.CREATED), "now": now,
+            "by_kind": str(by.kind), "by_label": by.label[:120],
+        }  # fmt: skip
+        with connection.cursor() as cursor:
+            cursor.execute(_BEGIN, params)
+            made = cursor.fetchone()
+        if made is None:  # Another click opened one between our two statements.
+            return Payment.objects.get(order_id=order_id, account_id=account_id, state__in=_OPEN)
+        payment.pk = made[0]
+        payment._state.adding = False
     return payment
 
 
@@ -131,6 +181,10 @@ def start_payment(
         log.warning("payments.channel.away", channel=account.channel, payment=payment.public_id, unknown=error.unknown)
         raise ChannelAway() from None
     return _record_opened(payment, created, by=by, now=now)
+
+
+def _loaded(value: Any) -> Any:
+    return (json.loads(value) if isinstance(value, str) else value) or {}
 
 
 def to_merchant(account: AccountInfo) -> MerchantAccount:

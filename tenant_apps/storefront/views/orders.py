@@ -112,10 +112,18 @@ def _context(request: HttpRequest, seen: ShownOrder, token: str) -> dict[str, An
         "link": request.build_absolute_uri(path),
         "etag": f'"{seen.version}"',
         "poll_s": 0 if not seen.moves else POLL_PERSON_S if seen.queued else POLL_PAYMENT_S,
-        "offers": payments.offered_channels() if seen.waits_for_money else [],
+        "offers": _other_ways(seen),
         "secret": request.COOKIES.get(SECRET_COOKIE, "")[:40],
         "headline": _headline(seen),
     }
+
+
+def _other_ways(seen: ShownOrder) -> list[payments.Offer]:
+    """The ways to pay but the one that is under way already, which has a button of its own."""
+    if not seen.waits_for_money:
+        return []
+    begun = seen.open_payment.account_id if seen.open_payment is not None else None
+    return [offer for offer in payments.offered_channels() if offer.account_id != begun]
 
 
 def _headline(seen: ShownOrder) -> tuple[str, str]:

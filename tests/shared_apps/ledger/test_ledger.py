@@ -39,8 +39,12 @@ def account(account_class: str = "LIABILITY", floor: int | None = None, currency
 def post(*legs: tuple[str, int], key: str = "", **extra: Any) -> Any:
     with in_main():
         return services.post_transfer(
-            key=key or fresh("key"), kind=extra.pop("kind", "adjustment"), legs=[Leg(*leg) for leg in legs],
-            currency=extra.pop("currency", "CNY"), event_at=extra.pop("event_at", NOON), **extra,
+            key=key or fresh("key"),
+            kind=extra.pop("kind", "adjustment"),
+            legs=[Leg(*leg) for leg in legs],
+            currency=extra.pop("currency", "CNY"),
+            event_at=extra.pop("event_at", NOON),
+            **extra,
         )
 
 
@@ -183,7 +187,10 @@ def raw() -> Any:
     """A second connection of the app's, in the main station's scope."""
     default = settings.DATABASES["default"]
     conn = psycopg2.connect(
-        dbname=default["NAME"], user=default["USER"], password=default["PASSWORD"], host=default["HOST"],
+        dbname=default["NAME"],
+        user=default["USER"],
+        password=default["PASSWORD"],
+        host=default["HOST"],
         port=default["PORT"],
     )
     with conn.cursor() as cursor:
@@ -193,8 +200,7 @@ def raw() -> Any:
 
 
 POST = (
-    "SELECT transfer_id FROM ledger_post(%s, 'adjustment', '', '', NULL, now(), %s::text[], %s::bigint[], "
-    "ARRAY['CNY'])"
+    "SELECT transfer_id FROM ledger_post(%s, 'adjustment', '', '', NULL, now(), %s::text[], %s::bigint[], ARRAY['CNY'])"
 )
 
 
@@ -234,9 +240,7 @@ class TestRaces:
         try:
             for conn in (one, two):
                 with conn.cursor() as cursor:
-                    cursor.execute(
-                        "SELECT -ledger_balance_minor(id) FROM ledger_account WHERE code = %s", [prepaid]
-                    )
+                    cursor.execute("SELECT -ledger_balance_minor(id) FROM ledger_account WHERE code = %s", [prepaid])
                     assert cursor.fetchone()[0] >= 8
                     cursor.execute(POST, [fresh("key"), [prepaid, cash], [8, -8]])
             one.commit()

@@ -41,8 +41,12 @@ class TestSplitSale:
         assert (split.subsidy, split.platform_fee, split.rest) == (54, 0, 0)
 
     @given(
-        gross=st.integers(1, 10**12), cost_bps=st.integers(0, 10_000), fee_bps=st.integers(0, 10_000),
-        platform=st.integers(0, 4000), partner=st.integers(0, 3000), outlet=st.integers(0, 2000),
+        gross=st.integers(1, 10**12),
+        cost_bps=st.integers(0, 10_000),
+        fee_bps=st.integers(0, 10_000),
+        platform=st.integers(0, 4000),
+        partner=st.integers(0, 3000),
+        outlet=st.integers(0, 2000),
         agent=st.integers(0, 1000),
     )
     @settings(max_examples=300, deadline=None)
@@ -72,7 +76,9 @@ class TestRefundParts:
     def test_gives_back_in_proportion(self) -> None:
         assert refund_parts(gross_minor=100, refund_minor=50, remaining=[90, 1, 9]) == [45, 1, 4]
 
-    @given(parts=st.lists(st.integers(0, 10**6), min_size=1, max_size=7), cuts=st.lists(st.integers(1, 10**6), max_size=20))
+    @given(
+        parts=st.lists(st.integers(0, 10**6), min_size=1, max_size=7), cuts=st.lists(st.integers(1, 10**6), max_size=20)
+    )
     @settings(max_examples=500, deadline=None)
     def test_is_exact_and_never_negative_however_often_it_is_refunded(self, parts: list[int], cuts: list[int]) -> None:
         gross = sum(parts)

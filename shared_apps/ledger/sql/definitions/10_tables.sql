@@ -27,10 +27,9 @@ $$;
 GRANT SELECT ON public.ledger_account, public.ledger_transfer, public.ledger_entry, public.ledger_control,
     public.ledger_balance, public.ledger_dailybalance, public.ledger_block, public.ledger_leaf TO kameng_main;
 
--- Entries and transfers are written in the order of their transaction ids, but for the few that overlap: a BRIN index
--- finds a range of them, and costs the posting nothing.
-CREATE INDEX IF NOT EXISTS ledger_entry_by_xid ON public.ledger_entry USING brin (xid)
-    WITH (pages_per_range = 16, autosummarize = on);
+-- Transfers are written in the order of their transaction ids, but for the few that overlap: a BRIN index finds a range of
+-- them, and costs next to nothing. (Entries are reached through their account or their transfer.)
+DROP INDEX IF EXISTS public.ledger_entry_by_xid;
 CREATE INDEX IF NOT EXISTS ledger_transfer_by_xid ON public.ledger_transfer USING brin (xid)
     WITH (pages_per_range = 16, autosummarize = on);
 CREATE INDEX IF NOT EXISTS ledger_transfer_by_event ON public.ledger_transfer USING brin (event_at)

@@ -1,67 +1,76 @@
 -- Many transfers in one statement, for the outbox: the same rules and the same digests as ledger_post.
 
--- Arrays p_keys … p_memos hold one element a transfer; p_of, p_codes, p_amounts one a leg, `p_of` being the position of
--- its transfer (1, 2, …), in the order of the legs. One currency for all. All or none; what was posted before under the
--- same key and payload is answered with created = false.
+-- Arrays p_keys … p_sizes hold one element a transfer; p_sizes its number of legs. p_legs and p_amounts hold one element
+-- a leg, transfer after transfer, p_legs being a position in p_accounts (the codes, each once). One currency for all.
+-- All or none; what was posted before under the same key and payload is answered with created = false.
 CREATE OR REPLACE FUNCTION public.ledger_post_many(
     p_keys text[], p_kinds text[], p_reference_types text[], p_references text[], p_substations bigint[],
-    p_events timestamptz[], p_rules integer[], p_memos jsonb[], p_currency text,
-    p_of integer[], p_codes text[], p_amounts bigint[])
+    p_events timestamptz[], p_rules integer[], p_memos jsonb[], p_sizes integer[],
+    p_currency text, p_accounts text[], p_legs integer[], p_amounts bigint[])
 RETURNS TABLE (n integer, transfer_id bigint, public_id text, created boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     stamp bigint := public.ledger_xid();
     size integer := cardinality(p_keys);
+    accounts bigint[];
     digests bytea[];
     ids bigint[];
     names text[];
     fresh integer;
-    odd text;
+    clash text;
 BEGIN
     IF NOT coalesce(size = ALL (ARRAY[cardinality(p_kinds), cardinality(p_reference_types), cardinality(p_references),
-            cardinality(p_substations), cardinality(p_events), cardinality(p_rules), cardinality(p_memos)])
-            AND cardinality(p_codes) = ALL (ARRAY[cardinality(p_of), cardinality(p_amounts)]), false) THEN
-        RAISE EXCEPTION 'The lists differ in length.' USING ERRCODE = 'KG102';
+            cardinality(p_substations), cardinality(p_events), cardinality(p_rules), cardinality(p_memos),
+            cardinality(p_sizes)])
+        AND (SELECT sum(s) = cardinality(p_legs) AND min(s) > 0 FROM unnest(p_sizes) s)
+        AND cardinality(p_legs) = cardinality(p_amounts)
+        AND (SELECT count(DISTINCT u) FROM unnest(p_keys) u WHERE u <> '') = size, false) THEN
+        RAISE EXCEPTION 'The lists do not fit each other, or a key stands twice.' USING ERRCODE = 'KG102';
     END IF;
-    SELECT array_agg(sha256(convert_to(ROW(p_keys[t.n], p_kinds[t.n], p_reference_types[t.n], p_references[t.n], p_substations[t.n],
-               extract(epoch FROM p_events[t.n]), t.codes, t.amounts, ARRAY[p_currency], p_rules[t.n], p_memos[t.n],
-               NULL::text, NULL::bigint)::text, 'UTF8')) ORDER BY t.n)
+    SELECT array_agg(coalesce(a.id, public.ledger_no_account(u.code)) ORDER BY u.n) INTO accounts
+    FROM unnest(p_accounts) WITH ORDINALITY AS u(code, n) LEFT JOIN public.ledger_account a ON a.code = u.code;
+    SELECT array_agg(sha256(convert_to(ROW(t.key, t.kind, t.reference_type, t.reference, t.substation,
+               extract(epoch FROM t.event_at),
+               ARRAY(SELECT p_accounts[p_legs[i]] FROM generate_series(t.last - t.size + 1, t.last) i),
+               p_amounts[t.last - t.size + 1 : t.last], ARRAY[p_currency], t.rule, t.memo, NULL::text, NULL::bigint)::text,
+               'UTF8')) ORDER BY t.n)
     INTO digests
-    FROM (SELECT l.of AS n, array_agg(l.code ORDER BY l.position) AS codes, array_agg(l.amount ORDER BY l.position) AS amounts
-          FROM unnest(p_of, p_codes, p_amounts) WITH ORDINALITY AS l(of, code, amount, position)
-          WHERE l.of BETWEEN 1 AND size GROUP BY l.of) t;
-    IF cardinality(digests) IS DISTINCT FROM size OR EXISTS (SELECT FROM unnest(p_of) u WHERE u NOT BETWEEN 1 AND size)
-        OR (SELECT count(DISTINCT u) FROM unnest(p_keys) u WHERE u <> '') <> size THEN
-        RAISE EXCEPTION 'A transfer has a key of its own and two legs or more.' USING ERRCODE = 'KG102';
-    END IF;
+    FROM (SELECT u.*, sum(u.size) OVER (ORDER BY u.n)::integer AS last
+          FROM unnest(p_keys, p_kinds, p_reference_types, p_references, p_substations, p_events, p_rules, p_memos, p_sizes)
+              WITH ORDINALITY AS u(key, kind, reference_type, reference, substation, event_at, rule, memo, size, n)) t;
     -- In the order of the keys, so that two batches with the same ones never wait for each other crosswise.
     WITH added AS (
         INSERT INTO public.ledger_transfer AS t (public_id, idempotency_key, digest, kind, reference_type, reference,
             substation_id, split_rule_version, event_at, recorded_at, xid, memo)
-        SELECT public.ledger_public_id(digests[k.n]), k.key, digests[k.n],
-            p_kinds[k.n], p_reference_types[k.n], p_references[k.n], p_substations[k.n], p_rules[k.n], p_events[k.n],
-            clock_timestamp(), stamp, p_memos[k.n]
-        FROM unnest(p_keys) WITH ORDINALITY AS k(key, n) ORDER BY k.key
+        SELECT public.ledger_public_id(u.digest), u.key, u.digest, u.kind, u.reference_type, u.reference, u.substation, u.rule,
+            u.event_at, clock_timestamp(), stamp, u.memo
+        FROM unnest(p_keys, digests, p_kinds, p_reference_types, p_references, p_substations, p_rules, p_events, p_memos)
+            AS u(key, digest, kind, reference_type, reference, substation, rule, event_at, memo) ORDER BY u.key
         ON CONFLICT (idempotency_key) DO NOTHING
         RETURNING t.id, t.public_id, t.idempotency_key)
     SELECT array_agg(a.id ORDER BY k.n), array_agg(a.public_id ORDER BY k.n), count(a.id) INTO ids, names, fresh
     FROM unnest(p_keys) WITH ORDINALITY AS k(key, n) LEFT JOIN added a ON a.idempotency_key = k.key;
     IF fresh < size THEN
-        SELECT min(t.idempotency_key) INTO odd
+        SELECT min(t.idempotency_key) INTO clash
         FROM unnest(p_keys) WITH ORDINALITY AS k(key, n) JOIN public.ledger_transfer t ON t.idempotency_key = k.key
         WHERE ids[k.n] IS NULL AND t.digest <> digests[k.n];
-        IF odd IS NOT NULL THEN
-            RAISE EXCEPTION 'The key % was used for another transfer.', odd USING ERRCODE = 'KG107', DETAIL = odd;
+        IF clash IS NOT NULL THEN
+            RAISE EXCEPTION 'The key % was used for another transfer.', clash USING ERRCODE = 'KG107', DETAIL = clash;
         END IF;
     END IF;
     INSERT INTO public.ledger_entry (transfer_id, leg, account_id, amount_minor, currency, xid)
-    SELECT ids[l.of], row_number() OVER (PARTITION BY l.of ORDER BY l.position), coalesce(a.id, public.ledger_no_account(l.code)),
-           l.amount, p_currency, stamp
-    FROM unnest(p_of, p_codes, p_amounts) WITH ORDINALITY AS l(of, code, amount, position)
-    LEFT JOIN public.ledger_account a ON a.code = l.code
-    WHERE ids[l.of] IS NOT NULL;
-    RETURN QUERY SELECT k.n::integer, coalesce(ids[k.n], t.id), coalesce(names[k.n], t.public_id::text), ids[k.n] IS NOT NULL
-        FROM unnest(p_keys) WITH ORDINALITY AS k(key, n)
-        LEFT JOIN public.ledger_transfer t ON ids[k.n] IS NULL AND t.idempotency_key = k.key ORDER BY k.n;
+    SELECT t.id, leg, coalesce(accounts[p_legs[t.last - t.size + leg]], public.ledger_no_account(NULL)),
+           p_amounts[t.last - t.size + leg], p_currency, stamp
+    FROM (SELECT u.id, u.size, sum(u.size) OVER (ORDER BY u.n)::integer AS last
+          FROM unnest(ids, p_sizes) WITH ORDINALITY AS u(id, size, n)) t
+    CROSS JOIN LATERAL generate_series(1, t.size) leg
+    WHERE t.id IS NOT NULL;
+    IF fresh = size THEN
+        RETURN QUERY SELECT u.n::integer, u.id, u.name, true FROM unnest(ids, names) WITH ORDINALITY AS u(id, name, n) ORDER BY u.n;
+    ELSE
+        RETURN QUERY SELECT k.n::integer, t.id, t.public_id::text, ids[k.n] IS NOT NULL
+            FROM unnest(p_keys) WITH ORDINALITY AS k(key, n)
+            JOIN public.ledger_transfer t ON t.idempotency_key = k.key ORDER BY k.n;
+    END IF;
 END
 $$;

@@ -7,7 +7,8 @@
 -- not held (any more); KG027 a leg that this sale may not have.
 DROP FUNCTION IF EXISTS gate.settle_sale(text, text, jsonb, text, text, timestamptz);
 
--- The terms of one substation at one moment: the rule in force, and the platform's share for its plan.
+-- The terms of one substation at one moment: the rule in force, and the platform's share: the rule's for the plan where
+-- it names the plan, else the plan's own, which is the one that its owner was shown.
 CREATE OR REPLACE FUNCTION public.receipts_terms(
     p_substation bigint, p_at timestamptz, OUT rule integer, OUT platform_bps integer, OUT terms jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -120,7 +121,8 @@ BEGIN
     END IF;
     SELECT l.transfer_id AS id, l.public_id INTO posted
     FROM public.ledger_post('sale:' || p_receipt, 'sale', 'order', p_number, caller, paid.occurred_at, p_codes, p_amounts,
-                            ARRAY[ordered.currency]::text[], p_rule) l;
+                            ARRAY[ordered.currency]::text[], p_rule,
+                            jsonb_build_object('platform_bps', rule.platform_bps)) l;
     UPDATE public.receipts_networkorder SET state = p_state, paid_at = p_at, updated_at = p_at, transfer_id = posted.id
     WHERE id = ordered.id;
     transfer_id := posted.id;

@@ -33,3 +33,24 @@ CREATE INDEX IF NOT EXISTS stock_stocklevel_changed ON public.stock_stocklevel (
 CREATE OR REPLACE TRIGGER stamp_change BEFORE UPDATE ON public.stock_stocklevel FOR EACH ROW
 WHEN (OLD.state IS DISTINCT FROM NEW.state OR OLD.available IS DISTINCT FROM NEW.available)
 EXECUTE FUNCTION public.stamp_change();
+
+-- A new SKU, and one whose stock policy or low-stock mark changed, is counted anew by the roll-up.
+CREATE OR REPLACE FUNCTION public.note_new_skus() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO public.stock_stockmove (sku_id) SELECT id FROM made;
+    RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER note_new_skus AFTER INSERT ON public.library_sku
+    REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION public.note_new_skus();
+
+CREATE OR REPLACE FUNCTION public.note_changed_skus() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO public.stock_stockmove (sku_id)
+    SELECT n.id FROM now_is n JOIN was o ON o.id = n.id
+    WHERE (n.stock_policy, n.low_stock_at) IS DISTINCT FROM (o.stock_policy, o.low_stock_at);
+    RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER note_changed_skus AFTER UPDATE ON public.library_sku
+    REFERENCING OLD TABLE AS was NEW TABLE AS now_is FOR EACH STATEMENT EXECUTE FUNCTION public.note_changed_skus();

@@ -2,31 +2,29 @@
 
 -- Claim p_quantity codes of one SKU for one hold, or raise KG010.
 -- SKIP LOCKED lets buyers pass each other; ordering by `position`, which only the partial index of available codes
--- has, keeps the claim from walking over sold ones. Nobody is told "sold out" because of codes that another buyer
--- has locked and may still give back: then the claim is made again, and waits for them. Both ways are all or none.
+-- has, keeps the claim from walking over sold ones. Nobody is told "sold out" while others merely have codes locked
+-- and may still give them back: then the claim waits for them, in the order of the codes, so that two who wait can
+-- never wait for each other. (Waiting FOR SHARE would let two hold the same code and skip it for each other's sake.)
 CREATE OR REPLACE FUNCTION public.stock_claim_codes(p_hold bigint, p_sku bigint, p_quantity integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     claimed integer;
 BEGIN
-    FOR attempt IN 0..50 LOOP
+    IF p_quantity = 1 THEN  -- Nothing to give back when it is short: no subtransaction is needed.
+        UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold
+        FROM (SELECT n.id FROM public.stock_code n WHERE n.sku_id = p_sku AND n.state = 'AVAILABLE'
+              ORDER BY n.position LIMIT 1 FOR UPDATE SKIP LOCKED) next
+        WHERE c.id = next.id;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+    ELSE
         BEGIN
-            IF attempt = 0 THEN
-                WITH next AS (
-                    SELECT c.id FROM public.stock_code c
-                    WHERE c.sku_id = p_sku AND c.state = 'AVAILABLE'
-                    ORDER BY c.position LIMIT p_quantity FOR NO KEY UPDATE SKIP LOCKED
-                )
-                UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold FROM next WHERE c.id = next.id;
-            ELSE
-                -- A row that was sold while we waited for it is passed over; the limit counts what we got.
-                WITH next AS (
-                    SELECT c.id FROM public.stock_code c
-                    WHERE c.sku_id = p_sku AND c.state = 'AVAILABLE'
-                    ORDER BY c.position LIMIT p_quantity FOR NO KEY UPDATE
-                )
-                UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold FROM next WHERE c.id = next.id;
-            END IF;
+            WITH next AS (
+                SELECT n.id FROM public.stock_code n WHERE n.sku_id = p_sku AND n.state = 'AVAILABLE'
+                ORDER BY n.position LIMIT p_quantity FOR UPDATE SKIP LOCKED
+            )
+            UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold FROM next WHERE c.id = next.id;
             GET DIAGNOSTICS claimed = ROW_COUNT;
             IF claimed = p_quantity THEN
                 RETURN;
@@ -36,12 +34,29 @@ BEGIN
         EXCEPTION WHEN SQLSTATE 'KG019' THEN
             NULL;
         END;
-        IF (SELECT count(*) FROM (SELECT 1 FROM public.stock_code c WHERE c.sku_id = p_sku AND c.state = 'AVAILABLE'
-                                  ORDER BY c.position LIMIT p_quantity) seen) < p_quantity THEN
-            EXIT;  -- Not enough even with what the others hold locked.
+    END IF;
+    -- Short of unlocked ones. Each round ends in success, in "sold out", or because somebody else took a code that
+    -- this one saw: there is always one who gets on, and the rounds are at most as many as the codes.
+    LOOP
+        IF (SELECT count(*) FROM (SELECT 1 FROM public.stock_code n WHERE n.sku_id = p_sku AND n.state = 'AVAILABLE'
+                                  ORDER BY n.position LIMIT p_quantity) seen) < p_quantity THEN
+            RAISE EXCEPTION 'sold out' USING ERRCODE = 'KG010', DETAIL = p_sku::text;
         END IF;
+        BEGIN
+            WITH next AS (
+                SELECT n.id FROM public.stock_code n WHERE n.sku_id = p_sku AND n.state = 'AVAILABLE'
+                ORDER BY n.position LIMIT p_quantity FOR UPDATE
+            )
+            UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold FROM next WHERE c.id = next.id;
+            GET DIAGNOSTICS claimed = ROW_COUNT;
+            IF claimed = p_quantity THEN
+                RETURN;
+            END IF;
+            RAISE EXCEPTION 'short' USING ERRCODE = 'KG019';
+        EXCEPTION WHEN SQLSTATE 'KG019' THEN
+            NULL;
+        END;
     END LOOP;
-    RAISE EXCEPTION 'sold out' USING ERRCODE = 'KG010', DETAIL = p_sku::text;
 END
 $$;
 
@@ -82,6 +97,7 @@ DECLARE
     caller record;
     line record;
     new_hold bigint;
+    lines_total numeric := 0;
 BEGIN
     SELECT s.id, s.state, pl.supply_level INTO caller
     FROM public.tenants_substation s JOIN public.tenants_plan pl ON pl.id = s.plan_id
@@ -104,14 +120,17 @@ BEGIN
         IF line.active IS NOT TRUE OR line.supply IS NULL OR line.currency <> p_currency THEN
             RAISE EXCEPTION 'not for sale' USING ERRCODE = 'KG011', DETAIL = line.sku_id::text;
         END IF;
-        IF line.unit < coalesce(line.floor, 0) OR line.unit > coalesce(line.ceiling, line.unit) THEN
+        IF line.unit IS NULL OR line.unit < coalesce(line.floor, 0) OR line.unit > coalesce(line.ceiling, line.unit)
+        THEN
             RAISE EXCEPTION 'out of bounds' USING ERRCODE = 'KG013', DETAIL = line.sku_id::text;
         END IF;
+        lines_total := lines_total
+            + round(line.unit * line.quantity * 10::numeric ^ public.money_exponent(p_currency));
         sku_id := line.sku_id;
         policy := line.stock_policy;
         supply_unit := line.supply;
         -- Rounded up: the supplier is never short of a fraction (kameng.lib.money.line_cost_minor).
-        cost_minor := ceil(line.supply * line.quantity * 10 ^ public.money_exponent(p_currency));
+        cost_minor := ceil(line.supply * line.quantity * 10::numeric ^ public.money_exponent(p_currency));
         INSERT INTO public.stock_hold (substation_id, order_number, sku_id, quantity, state, cost_minor, supply_unit,
                                        policy, expires_at, created_at, updated_at)
         VALUES (caller.id, p_number, line.sku_id, line.quantity, 'HELD', cost_minor, line.supply,
@@ -120,6 +139,10 @@ BEGIN
         PERFORM public.stock_fill_hold(new_hold, line.sku_id, line.stock_policy, line.quantity);
         RETURN NEXT;
     END LOOP;
+    -- The bounds hold for what is paid, not only for what is said of one unit.
+    IF p_total IS DISTINCT FROM lines_total::bigint THEN
+        RAISE EXCEPTION 'The total is not that of the lines.' USING ERRCODE = 'KG015';
+    END IF;
     INSERT INTO public.receipts_networkorder (substation_id, order_number, state, total_minor, currency, lines,
                                               contact_hint, placed_at, updated_at)
     VALUES (caller.id, p_number, 'PENDING_PAYMENT', p_total, p_currency, p_lines, p_contact_hint, p_placed_at,
@@ -136,11 +159,13 @@ DECLARE
     released record;
     done integer := 0;
 BEGIN
+    -- In the order in which place_order takes them: counts are rows that both lock.
     FOR released IN
-        UPDATE public.stock_hold h SET state = 'RELEASED', updated_at = p_at
+        SELECT h.id, h.sku_id, h.quantity, h.policy FROM public.stock_hold h
         WHERE h.substation_id = caller AND h.order_number = p_number AND h.state = 'HELD'
-        RETURNING h.id, h.sku_id, h.quantity, h.policy
+        ORDER BY h.sku_id FOR UPDATE
     LOOP
+        UPDATE public.stock_hold SET state = 'RELEASED', updated_at = p_at WHERE id = released.id;
         IF released.policy = 'CODES' THEN
             UPDATE public.stock_code SET state = 'AVAILABLE', hold_id = NULL
             WHERE hold_id = released.id AND state = 'HELD';

@@ -4,34 +4,53 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=80)),
-                ('schema_name', models.CharField(blank=True, default='', max_length=63)),
-                ('payload', models.JSONField(default=dict)),
-                ('state', models.CharField(choices=[('PENDING', 'Pending'), ('RUNNING', 'Running'), ('DONE', 'Done'), ('FAILED', 'Failed')], default='PENDING', max_length=8)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('max_attempts', models.PositiveSmallIntegerField(default=12)),
-                ('run_at', models.DateTimeField()),
-                ('locked_until', models.DateTimeField(null=True)),
-                ('dedupe_key', models.CharField(blank=True, default='', max_length=120)),
-                ('last_error', models.TextField(blank=True, default='')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('done_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=80)),
+                ("schema_name", models.CharField(blank=True, default="", max_length=63)),
+                ("payload", models.JSONField(default=dict)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("PENDING", "Pending"),
+                            ("RUNNING", "Running"),
+                            ("DONE", "Done"),
+                            ("FAILED", "Failed"),
+                        ],
+                        default="PENDING",
+                        max_length=8,
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("max_attempts", models.PositiveSmallIntegerField(default=12)),
+                ("run_at", models.DateTimeField()),
+                ("locked_until", models.DateTimeField(null=True)),
+                ("dedupe_key", models.CharField(blank=True, default="", max_length=120)),
+                ("last_error", models.TextField(blank=True, default="")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("done_at", models.DateTimeField(null=True)),
             ],
             options={
-                'ordering': ('-id',),
-                'indexes': [models.Index(condition=models.Q(('state', 'PENDING')), fields=['run_at'], name='job_due'), models.Index(condition=models.Q(('state', 'RUNNING')), fields=['locked_until'], name='job_running')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'PENDING'), models.Q(('dedupe_key', ''), _negated=True)), fields=('kind', 'schema_name', 'dedupe_key'), name='job_waits_once')],
+                "ordering": ("-id",),
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "PENDING")), fields=["run_at"], name="job_due"),
+                    models.Index(condition=models.Q(("state", "RUNNING")), fields=["locked_until"], name="job_running"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "PENDING"), models.Q(("dedupe_key", ""), _negated=True)),
+                        fields=("kind", "schema_name", "dedupe_key"),
+                        name="job_waits_once",
+                    )
+                ],
             },
         ),
     ]

@@ -1,0 +1,214 @@
+"""Payment cases and the inbox of callbacks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_POST
+
+from kameng.accounts import audit
+from kameng.accounts.access import owner_required, staff_required
+from kameng.lib import clock
+from kameng.lib.errors import DomainError
+from kameng.lib.money import minor_to_decimal
+from kameng.ui.fields import CardLabel
+from kameng.web.actors import actor
+from shared_apps.console import lists
+from shared_apps.console.forms.money import CaseFilters, InboxFilters, NoteForm, SettleForm
+from shared_apps.console.page import page, refuse
+from shared_apps.console.selectors import books, trade
+from shared_apps.receipts import selectors as receipts
+from shared_apps.receipts import services
+from shared_apps.receipts.models import PaymentCase, Resolution
+from tenants import selectors as tenants
+
+CASE_SORTS = {"opened": "opened_at", "amount": "amount_minor", "kind": "kind", "state": "state"}
+EVENT_SORTS = {"received": "received_at", "attempts": "attempts", "state": "state"}
+# What each resolution does, said before it is chosen.
+DEEDS: dict[str, Any] = {
+    Resolution.DELIVER: gettext_lazy("The order counts as paid; its goods are held again and delivered."),
+    Resolution.CREDIT: gettext_lazy("The money becomes the shop's income, less the channel's fee. Nothing is delivered."),
+    Resolution.REFUND: gettext_lazy("The channel is asked to give the money back to its payer."),
+    Resolution.CHARGE: gettext_lazy("The money that the channel took back is taken from the shop's pending balance."),
+    Resolution.RETURNED: gettext_lazy("The channel gave it back; nobody is charged."),
+}
+EVENT_EXPORT: list[lists.Column] = [
+    (gettext_lazy("Event"), lambda row: row.event_id),
+    (gettext_lazy("Kind"), lambda row: row.kind),
+    (gettext_lazy("Channel"), lambda row: row.channel),
+    (gettext_lazy("Payment"), lambda row: row.payment_id),
+    (gettext_lazy("State"), lambda row: row.get_state_display()),
+    (gettext_lazy("Attempts"), lambda row: row.attempts),
+    (gettext_lazy("Problem"), lambda row: row.problem),
+    (gettext_lazy("Received"), lambda row: row.received_at),
+    (gettext_lazy("Handled"), lambda row: row.handled_at),
+]
+
+
+@require_GET
+@staff_required
+def cases(request: HttpRequest) -> HttpResponseBase:
+    filters = CaseFilters(request.GET)
+    rows = receipts.cases(
+        state=filters.value("state"), kind=filters.value("kind"), substation_id=filters.substation_id, text=filters.q
+    )
+    rows = lists.ordered(request, rows, CASE_SORTS, "-opened")
+    shops = tenants.shop_names()
+    if lists.wants_export(request):
+        return lists.export(request, "payment-cases", _case_columns(shops), rows)
+    shown = lists.paged(request, rows)
+    for row in shown:
+        row.shop = shops.get(row.substation_id)
+    return page(
+        request, "console/cases.html", here="cases", heading=_("Payment cases"), filters=filters, rows=shown,
+        chips=filters.chips(trade.case_counts()),
+    )  # fmt: skip
+
+
+def _case_columns(shops: dict[int, tenants.ShopName]) -> list[lists.Column]:
+    return [
+        (gettext_lazy("Case"), lambda row: row.public_id),
+        (gettext_lazy("Kind"), lambda row: row.get_kind_display()),
+        (gettext_lazy("State"), lambda row: row.get_state_display()),
+        (gettext_lazy("Shop"), lambda row: shops[row.substation_id].name if row.substation_id in shops else ""),
+        (gettext_lazy("Order"), lambda row: row.order_number),
+        (gettext_lazy("Amount"), lambda row: minor_to_decimal(row.amount_minor, row.currency)),
+        (gettext_lazy("Expected"), lambda row: _expected(row)),
+        (gettext_lazy("Currency"), lambda row: row.currency),
+        (gettext_lazy("Opened"), lambda row: row.opened_at),
+        (gettext_lazy("Resolution"), lambda row: row.get_resolution_display()),
+        (gettext_lazy("By"), lambda row: row.settled_by),
+        (gettext_lazy("Settled at"), lambda row: row.settled_at),
+    ]
+
+
+def _expected(row: PaymentCase) -> object:
+    return "" if row.expected_minor is None else minor_to_decimal(row.expected_minor, row.currency)
+
+
+def _case(public_id: str) -> PaymentCase:
+    row = receipts.case(public_id)
+    if row is None:
+        raise Http404(public_id)
+    return row
+
+
+@require_GET
+@staff_required
+def case(request: HttpRequest, public_id: str) -> HttpResponse:
+    return _case_page(request, _case(public_id))
+
+
+def _case_page(request: HttpRequest, row: Any, status: int = 200, **forms: Any) -> HttpResponse:
+    names = tenants.shop_names([row.substation_id]) if row.substation_id else {}
+    moved: list[Any] = list(
+        books.transfers().filter(reference__in=[one for one in (row.order_number, row.receipt.public_id) if one])
+        .filter(kind="case").order_by("pk")
+    )  # fmt: skip
+    notes = list(row.notes.all())
+    events = [{"at": note.at, "by": note.by, "title": note.text, "text": "", "tone": "", "icon": "", "url": ""} for note in notes]
+    return page(
+        request, "console/case.html", here="cases", heading=row.get_kind_display(), row=row, status=status,
+        substation=names.get(row.substation_id), refunds=list(row.refunds.all()), transfers=moved, events=events,
+        settle_form=forms.get("settle_form") or SettleForm(choices=_choices(row)),
+        note_form=forms.get("note_form") or NoteForm(),
+        crumbs=((_("Payment cases"), reverse("console:cases")),),
+    )  # fmt: skip
+
+
+def _choices(row: PaymentCase) -> list[tuple[str, Any]]:
+    allowed = services.allowed_resolutions(row.kind)
+    needs_shop = (Resolution.CREDIT, Resolution.CHARGE)
+    return [
+        (one.value, CardLabel(one.label, DEEDS[one]))
+        for one in Resolution
+        if one in allowed and (row.substation_id or one not in needs_shop)
+    ]
+
+
+@require_POST
+@owner_required
+def case_settle(request: HttpRequest, public_id: str) -> HttpResponse:
+    row = _case(public_id)
+    form = SettleForm(request.POST, choices=_choices(row))
+    if form.is_valid():
+        try:
+            with transaction.atomic():
+                services.request_settlement(
+                    case_public_id=public_id, resolution=form.cleaned_data["resolution"],
+                    evidence=form.cleaned_data["evidence"], by=actor(request), now=clock.utc_now(),
+                )  # fmt: skip
+        except DomainError as error:
+            refuse(form, error)
+        else:
+            messages.success(request, _("Decided. It is being carried out; this page shows what comes of it."))
+            return redirect("console:case", public_id)
+    return _case_page(request, row, 422, settle_form=form)
+
+
+@require_POST
+@staff_required
+def case_note(request: HttpRequest, public_id: str) -> HttpResponse:
+    row = _case(public_id)
+    form = NoteForm(request.POST)
+    if not form.is_valid():
+        return _case_page(request, row, 422, note_form=form)
+    by, now = actor(request), clock.utc_now()
+    with transaction.atomic():
+        services.add_note(case_id=row.pk, by=by.label, now=now, text=form.cleaned_data["text"])
+        audit.record(action="receipts.case.noted", by=by, target=public_id, at=now)
+    messages.success(request, _("Noted."))
+    return redirect("console:case", public_id)
+
+
+@require_GET
+@staff_required
+def inbox(request: HttpRequest) -> HttpResponseBase:
+    channels = sorted(set(receipts.merchant_accounts().values_list("channel", flat=True)))
+    filters = InboxFilters(request.GET, channels=channels)
+    rows = trade.events(query=filters.q, state=filters.value("state"), channel=filters.value("channel"))
+    rows = lists.ordered(request, rows, EVENT_SORTS, "-received")
+    if lists.wants_export(request):
+        return lists.export(request, "webhook-inbox", EVENT_EXPORT, rows)
+    return page(
+        request, "console/inbox.html", here="inbox", heading=_("Webhook inbox"), filters=filters,
+        chips=filters.chips(trade.event_counts()), rows=lists.paged(request, rows),
+    )  # fmt: skip
+
+
+@require_GET
+@staff_required
+def event(request: HttpRequest, pk: int) -> HttpResponse:
+    row = trade.event(pk)
+    if row is None:
+        raise Http404(str(pk))
+    return page(
+        request, "console/event.html", here="inbox", heading=row.kind or row.event_id, row=row,
+        body=_pretty(bytes(row.body)), headers=sorted(row.headers.items()),
+        crumbs=((_("Webhook inbox"), reverse("console:inbox")),),
+    )  # fmt: skip
+
+
+def _pretty(body: bytes) -> str:
+    """A body as people read it: JSON indented, anything else as it came."""
+    text = body.decode("utf-8", errors="backslashreplace")
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text
+
+
+@require_POST
+@owner_required
+def event_replay(request: HttpRequest, pk: int) -> HttpResponse:
+    services.replay_event(event_id=pk, by=actor(request), now=clock.utc_now())
+    messages.success(request, _("It is handled again. What it told before is counted once all the same."))
+    return redirect("console:event", pk)

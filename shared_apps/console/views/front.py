@@ -1,0 +1,136 @@
+"""The overview and the search over everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from kameng.accounts.access import staff_required
+from kameng.lib import clock
+from shared_apps.console import words
+from shared_apps.console.page import page
+from shared_apps.console.selectors import books, overview, shelves, system, trade
+from shared_apps.console.views.system import tell_record
+from shared_apps.library import selectors as library
+from shared_apps.receipts import selectors as receipts
+from tenants import selectors as tenants
+
+LATEST = 12
+FOUND = 8
+
+
+@require_GET
+@staff_required
+def home(request: HttpRequest) -> HttpResponse:
+    """How is today beside yesterday, what needs me, what changed."""
+    now = clock.utc_now()
+    changes: list[Any] = list(system.audit()[:LATEST])
+    for row in changes:
+        tell_record(row)
+    return page(
+        request, "console/overview.html", here="overview", heading=_("Overview"),
+        figures=overview.today_beside_yesterday(now), needs=_needs(now), changes=changes,
+    )  # fmt: skip
+
+
+def _needs(now: Any) -> list[dict[str, Any]]:
+    """What waits for a person, the gravest first; nothing that is zero."""
+    waiting = overview.waiting()
+    levels = shelves.level_counts()
+    behind = {feed.substation_id for feed in overview.feed_states(now) if feed.state in ("BEHIND", "FAILED")}
+    asked = [
+        (waiting["cases"], _("Payment cases to settle"), "scale", "danger", reverse("console:cases") + "?state=OPEN"),
+        (waiting["events"], _("Callbacks that failed"), "webhook", "danger", reverse("console:inbox") + "?state=FAILED"),
+        (waiting["jobs"], _("Background jobs that gave up"), "clock", "danger", reverse("console:jobs") + "?state=FAILED"),
+        (levels.get("OUT", 0), _("SKUs sold out"), "box", "danger", reverse("console:levels") + "?state=OUT"),
+        (levels.get("LOW", 0), _("SKUs low on stock"), "box", "warning", reverse("console:levels") + "?state=LOW"),
+        (len(behind), _("Shops behind with their sync"), "sync", "warning", reverse("console:sync") + "?state=BEHIND"),
+    ]
+    return [
+        {"count": count, "label": label, "icon": icon, "tone": tone, "url": url}
+        for count, label, icon, tone, url in asked
+        if count
+    ]
+
+
+@require_GET
+@staff_required
+def search(request: HttpRequest) -> HttpResponseBase:
+    """One field for everything. What names exactly one thing by its id leads there at once."""
+    text = request.GET.get("q", "").strip()
+    direct = _direct(text)
+    if direct:
+        return redirect(direct)
+    groups = [group for group in _groups(text) if group["rows"]] if text else []
+    return page(request, "console/search.html", here="", heading=_("Search"), text=text, groups=groups)
+
+
+def _direct(text: str) -> str:
+    if text.startswith("trf_") and books.transfer_id_of(text):
+        return reverse("console:transfer", args=[text])
+    if text.startswith("case_") and receipts.case(text):
+        return reverse("console:case", args=[text])
+    if text.startswith("sub_") and tenants.substations().filter(public_id=text).exists():
+        return reverse("console:substation", args=[text])
+    if text.startswith("bat_") and shelves.batches().filter(public_id=text).exists():
+        return reverse("console:batch", args=[text])
+    return ""
+
+
+def _groups(text: str) -> list[dict[str, Any]]:
+    shops = tenants.shop_names()
+    found_orders = [row for row in trade.orders(number=text).order_by("-pk")[:FOUND] if row.substation_id in shops]
+    return [
+        _group(
+            _("Orders"), reverse("console:orders"), text,
+            [
+                (row.order_number, shops[row.substation_id].name, words.ORDER_STATES.get(row.state, row.state),
+                 reverse("console:order", args=[shops[row.substation_id].slug, row.order_number]))
+                for row in found_orders
+            ],
+        ),
+        _group(
+            _("Substations"), reverse("console:substations"), text,
+            [
+                (row.name, row.host, row.get_state_display(), reverse("console:substation", args=[row.public_id]))
+                for row in tenants.substations(query=text)[:FOUND]
+            ],
+        ),
+        _group(
+            _("Products"), reverse("console:products"), text,
+            [
+                (row.name, row.slug, row.category.name, reverse("console:product", args=[row.slug]))
+                for row in library.products(query=text)[:FOUND]
+            ],
+        ),
+        _group(
+            _("SKUs"), reverse("console:levels"), text,
+            [
+                (row.name, row.code, row.get_stock_policy_display(), reverse("console:sku", args=[row.code]))
+                for row in library.skus(query=text)[:FOUND]
+            ],
+        ),
+        _group(
+            _("Transfers"), reverse("console:transfers"), text,
+            [
+                (row.public_id, row.reference, row.kind, reverse("console:transfer", args=[row.public_id]))
+                for row in books.transfers(query=text).order_by("-pk")[:FOUND]
+            ],
+        ),
+        _group(
+            _("Ledger accounts"), reverse("console:accounts"), text,
+            [
+                (row.code, words.account_words(row.code), row.currency, reverse("console:account", args=[row.code]))
+                for row in books.accounts(query=text)[:FOUND]
+            ],
+        ),
+    ]  # fmt: skip
+
+
+def _group(label: str, list_url: str, text: str, rows: list[tuple[Any, Any, Any, str]]) -> dict[str, Any]:
+    return {"label": label, "url": list_url, "text": text, "rows": rows, "full": len(rows) == FOUND}

@@ -1,0 +1,211 @@
+"""The ledger explorer: from an account or a sale down to its legs and its block."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET
+
+from kameng.accounts.access import staff_required
+from kameng.lib.money import minor_to_decimal
+from shared_apps.console import lists, words
+from shared_apps.console.forms.money import AccountFilters, StatementFilters, TransferFilters
+from shared_apps.console.page import page
+from shared_apps.console.selectors import books
+from shared_apps.console.views.orders import kind_words, waterfall
+from shared_apps.console.views.stock import day_start
+from shared_apps.ledger import selectors as ledger
+from shared_apps.ledger import verification
+from shared_apps.ledger.states import Kind
+from tenants import selectors as tenants
+
+PERIOD = timedelta(days=29)
+ACCOUNT_SORTS = {"code": "code", "class": "account_class", "balance": "own_minor", "opened": "created_at"}
+ACCOUNT_EXPORT: list[lists.Column] = [
+    (gettext_lazy("Account"), lambda row: row.code),
+    (gettext_lazy("What it is"), lambda row: words.account_words(row.code)),
+    (gettext_lazy("Class"), lambda row: row.get_account_class_display()),
+    (gettext_lazy("Currency"), lambda row: row.currency),
+    (gettext_lazy("Balance"), lambda row: minor_to_decimal(row.own_minor, row.currency)),
+]
+TRANSFER_SORTS = {"event": "event_at", "recorded": "pk", "kind": "kind"}
+TRANSFER_EXPORT: list[lists.Column] = [
+    (gettext_lazy("Transfer"), lambda row: row.public_id),
+    (gettext_lazy("Kind"), lambda row: kind_words(row.kind)),
+    (gettext_lazy("Reference"), lambda row: row.reference),
+    (gettext_lazy("Happened"), lambda row: row.event_at),
+    (gettext_lazy("Recorded"), lambda row: row.recorded_at),
+    (gettext_lazy("Split rule"), lambda row: row.split_rule_version),
+]
+LINE_EXPORT: list[lists.Column] = [
+    (gettext_lazy("Happened"), lambda line: line.event_at),
+    (gettext_lazy("Kind"), lambda line: kind_words(line.kind)),
+    (gettext_lazy("Reference"), lambda line: line.reference),
+    (gettext_lazy("Transfer"), lambda line: line.transfer),
+]
+
+
+def _tabs(here: str) -> list[dict[str, Any]]:
+    pages = (
+        ("accounts", _("Accounts")), ("transfers", _("Transfers")), ("trial_balance", _("Trial balance")),
+        ("chain", _("Proof")),
+    )  # fmt: skip
+    return [{"label": label, "url": reverse(f"console:{name}"), "active": name == here} for name, label in pages]
+
+
+@require_GET
+@staff_required
+def accounts(request: HttpRequest) -> HttpResponseBase:
+    """Accounts with their balances; a transfer's, order's or receipt's id in the search leads to what it names."""
+    filters = AccountFilters(request.GET)
+    if filters.q.startswith("trf_") and books.transfer_id_of(filters.q):
+        return redirect("console:transfer", filters.q)
+    if filters.q and books.transfers(query=filters.q).exists():
+        return redirect(f"{reverse('console:transfers')}?q={filters.q}")
+    rows = books.accounts(query=filters.q, account_class=filters.value("kind"))
+    rows = lists.ordered(request, rows, ACCOUNT_SORTS, "code")
+    if lists.wants_export(request):
+        return lists.export(request, "ledger-accounts", ACCOUNT_EXPORT, rows)
+    shown = lists.paged(request, rows)
+    for row in shown:
+        row.words = words.account_words(row.code)
+    return page(
+        request, "console/accounts.html", here="accounts", heading=_("Ledger"), tabs=_tabs("accounts"), filters=filters,
+        chips=filters.chips(), rows=shown,
+    )  # fmt: skip
+
+
+@require_GET
+@staff_required
+def account(request: HttpRequest, code: str) -> HttpResponseBase:
+    """An account's statement over a period, with opening and closing balance; a month when none is given."""
+    row = books.account(code)
+    filters = StatementFilters(request.GET)
+    last = filters.value("until") or timezone.localdate()
+    first = filters.value("since") or last - PERIOD
+    first, last = min(first, last), max(first, last)
+    if lists.wants_export(request):
+        return _statement_file(request, row, first, last)
+    wished = request.GET.get("page", "1")
+    number = int(wished) if wished.isdecimal() and 0 < int(wished) < 10**6 else 1
+    offset = (number - 1) * lists.PER_PAGE
+    shown = books.statement(row, first_day=first, last_day=last, offset=offset, limit=lists.PER_PAGE)
+    pages = Paginator(range(shown.count), lists.PER_PAGE).get_page(number)
+    lines = [(line, kind_words(line.kind)) for line in shown.lines]
+    days = list(books.days(row, first_day=first, last_day=last))
+    way = books.sign(row.account_class)
+    return page(
+        request, "console/account.html", here="accounts", heading=row.code, row=row, words=words.account_words(row.code),
+        statement=shown, lines=lines, pages=pages, first=first, last=last,
+        spark=[day.closing_minor * way for day in days], filters=filters,
+        shop=None, substation=tenants.shop_names([row.substation_id]).get(row.substation_id) if row.substation_id else None,
+        crumbs=((_("Ledger"), reverse("console:accounts")),),
+    )  # fmt: skip
+
+
+def _statement_file(request: HttpRequest, row: Any, first: date, last: date) -> HttpResponseBase:
+    shown = books.statement(row, first_day=first, last_day=last, limit=lists.EXPORT_ROWS + 1)
+    columns: list[lists.Column] = [
+        *LINE_EXPORT,
+        (gettext_lazy("Amount"), lambda line: minor_to_decimal(line.own_minor, row.currency)),
+        (gettext_lazy("Balance after"), lambda line: minor_to_decimal(line.after_minor, row.currency)),
+    ]
+    name = f"statement-{row.code.replace(':', '-')}-{first}-{last}"
+    return lists.export(request, name, columns, list(shown.lines))
+
+
+@require_GET
+@staff_required
+def transfers(request: HttpRequest) -> HttpResponseBase:
+    filters = TransferFilters(request.GET)
+    rows = books.transfers(
+        query=filters.q, kind=filters.value("kind"), substation_id=filters.substation_id,
+        since=day_start(filters.value("since")), until=day_start(filters.value("until"), 1),
+    )  # fmt: skip
+    rows = lists.ordered(request, rows, TRANSFER_SORTS, "-recorded")
+    if lists.wants_export(request):
+        return lists.export(request, "transfers", TRANSFER_EXPORT, rows)
+    shown = lists.paged(request, rows)
+    legs = books.legs([row.pk for row in shown])
+    shops = tenants.shop_names({row.substation_id for row in shown if row.substation_id})
+    for row in shown:
+        row.kind_words = kind_words(row.kind)
+        row.gross_minor = sum(leg.amount_minor for leg in legs[row.pk] if leg.amount_minor > 0)
+        row.leg_count = len(legs[row.pk])
+        row.currency = legs[row.pk][0].currency
+        row.shop = shops.get(row.substation_id)
+    return page(
+        request, "console/transfers.html", here="accounts", heading=_("Ledger"), tabs=_tabs("transfers"),
+        filters=filters, chips=filters.chips(), rows=shown,
+    )  # fmt: skip
+
+
+@require_GET
+@staff_required
+def transfer(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The legs, their sum, where the money went, what it belongs to, and its proof."""
+    row: Any = books.transfer(public_id)
+    legs = books.legs([row.pk])[row.pk]
+    earlier, later = books.related_transfers(row)
+    substation = tenants.shop_names([row.substation_id]).get(row.substation_id) if row.substation_id else None
+    sums: dict[str, dict[str, int]] = {}
+    for leg in legs:
+        of = sums.setdefault(leg.currency, {"debit": 0, "credit": 0})
+        of["debit"] += leg.debit_minor or 0
+        of["credit"] += leg.credit_minor or 0
+    return page(
+        request, "console/transfer.html", here="accounts", heading=row.public_id, row=row, kind_words=kind_words(row.kind),
+        legs=[(leg, words.account_words(leg.code)) for leg in legs], sums=sums, substation=substation, shop=None,
+        order_url=reverse("console:order", args=[substation.slug, row.reference])
+        if substation and row.reference_type == "order" else "",
+        earlier=earlier, later=[(one, kind_words(one.kind)) for one in later], proof=books.proof(row),
+        parts=waterfall(legs) if row.kind == Kind.SALE else [],
+        total_minor=sum(leg.debit_minor or 0 for leg in legs), currency=legs[0].currency,
+        crumbs=((_("Ledger"), reverse("console:accounts")), (_("Transfers"), reverse("console:transfers"))),
+    )  # fmt: skip
+
+
+@require_GET
+@staff_required
+def trial_balance(request: HttpRequest) -> HttpResponseBase:
+    lines: list[Any] = books.trial_balance()
+    if lists.wants_export(request):
+        return lists.export(
+            request, "trial-balance",
+            [
+                (gettext_lazy("Class"), lambda line: line.account_class),
+                (gettext_lazy("Currency"), lambda line: line.currency),
+                (gettext_lazy("Accounts"), lambda line: line.accounts),
+                (gettext_lazy("Debit"), lambda line: minor_to_decimal(line.debit_minor, line.currency)),
+                (gettext_lazy("Credit"), lambda line: minor_to_decimal(line.credit_minor, line.currency)),
+            ],
+            lines,
+        )  # fmt: skip
+    currencies = []
+    for currency in dict.fromkeys(line.currency for line in lines):
+        own = [line for line in lines if line.currency == currency]
+        debit, credit = sum(line.debit_minor for line in own), sum(line.credit_minor for line in own)
+        currencies.append({"currency": currency, "lines": own, "debit": debit, "credit": credit, "even": debit == credit})
+    return page(
+        request, "console/trial_balance.html", here="accounts", heading=_("Ledger"), tabs=_tabs("trial_balance"),
+        currencies=currencies, filters=None,
+    )  # fmt: skip
+
+
+@require_GET
+@staff_required
+def chain(request: HttpRequest) -> HttpResponse:
+    """The sealed blocks; ?check=1 recomputes them all from the tables. Reading only."""
+    verdict = verification.verify() if request.GET.get("check") else None
+    return page(
+        request, "console/chain.html", here="accounts", heading=_("Ledger"), tabs=_tabs("chain"), verdict=verdict,
+        rows=lists.paged(request, books.blocks()), control=books.control(), lag=ledger.horizon_lag(),
+    )  # fmt: skip

@@ -1,0 +1,41 @@
+"""Who may open a screen of the panel, and in whose time zone it is drawn."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
+
+from kameng.accounts.access import owner_required, staff_required
+from kameng.accounts.models import Role
+from tenant_apps.shop import selectors as shops
+
+View = Callable[..., HttpResponseBase]
+
+
+def screen(view: View) -> View:
+    """Everybody with a log-in to this shop; a viewer may look and not change."""
+    return staff_required(_in_shop_zone(view))  # type: ignore[arg-type, return-value]
+
+
+def owner_screen(view: View) -> View:
+    """Money, staff and tokens: the owner's alone."""
+    return owner_required(_in_shop_zone(view))  # type: ignore[arg-type, return-value]
+
+
+def is_owner(request: HttpRequest) -> bool:
+    """Whether the reader may see what the shop earns."""
+    return getattr(request.user, "role", "") == Role.OWNER
+
+
+def _in_shop_zone(view: View) -> View:
+    @wraps(view)
+    def zoned(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with timezone.override(zoneinfo.ZoneInfo(shops.shop_settings().time_zone)):
+            return view(request, *args, **kwargs)
+
+    return zoned

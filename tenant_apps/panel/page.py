@@ -1,0 +1,108 @@
+"""The frame of every screen: menu, crumbs, and how a refusal comes back into a form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from kameng.lib.errors import DomainError
+from kameng.lib.words import Sentence
+from tenant_apps.panel.access import is_owner
+from tenant_apps.panel.selectors import orders
+from tenant_apps.shop import selectors as shops
+
+Crumb = tuple[Sentence, str]
+Item = dict[str, Any]
+
+
+def page(
+    request: HttpRequest,
+    template: str,
+    *,
+    here: str,
+    heading: Sentence,
+    crumbs: tuple[Crumb, ...] = (),
+    status: int = 200,
+    **context: Any,
+) -> HttpResponse:
+    """Render a screen. `here` names the menu's entry that it belongs to; crumbs are (label, address) pairs."""
+    owner = is_owner(request)
+    trail = [{"label": label, "url": url} for label, url in crumbs]
+    shown = {
+        "nav": _nav(here, owner=owner),
+        "nav_home": reverse("panel:overview"),
+        "search_url": reverse("panel:search"),
+        "brand_sub": _("Shop panel"),
+        "shop": shops.shop_settings(),
+        "crumbs": [*trail, {"label": heading, "url": ""}] if trail else [],
+        "heading": heading,
+        "is_owner": owner,
+        "may_change": getattr(request.user, "may_change", False),
+        **context,
+    }
+    return render(request, template, shown, status=status)
+
+
+def refuse(form: forms.BaseForm, error: DomainError, **renamed: str) -> None:
+    """Put a service's refusal at the field that it names. `renamed`: the service's name of a field → the form's."""
+    field = renamed.get(error.field, error.field)
+    form.add_error(field if field in form.fields else None, str(error))
+
+
+def say(request: HttpRequest, words: Sentence) -> None:
+    """A toast on the next page."""
+    messages.success(request, str(words))
+
+
+def back_to(request: HttpRequest, fallback: str) -> str:
+    """Where the form that was sent wants to return to (`next`), when it is an address of this shop."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    return wanted if safe else fallback
+
+
+def _nav(here: str, *, owner: bool) -> list[dict[str, Any]]:
+    waiting = orders.waiting_count()
+
+    def item(name: str, label: str, icon: str, *, bar: bool = False, badge: int = 0) -> Item:
+        return {
+            "label": label, "url": reverse(f"panel:{name}"), "icon": icon, "active": name == here, "bar": bar,
+            "badge": str(badge) if badge else "",
+        }  # fmt: skip
+
+    groups = [
+        {"label": "", "items": [item("overview", _("Overview"), "home", bar=True)]},
+        {
+            "label": pgettext("menu", "Goods"),
+            "items": [
+                item("listings", pgettext("menu", "Listings"), "package", bar=True),
+                item("pricing", _("Category pricing"), "percent"),
+                item("customise", _("My own touch"), "edit"),
+            ],
+        },
+        {
+            "label": _("Orders"),
+            "items": [
+                item("orders", _("All orders"), "receipt", bar=True),
+                item("queue", _("To do"), "inbox", badge=waiting, bar=not owner),
+            ],
+        },
+    ]
+    if owner:
+        groups.append(
+            {"label": _("Money"), "items": [item("statement", _("Statement"), "wallet", bar=True)]}
+        )
+    shop = [item("settings", _("Shop settings"), "shop")]
+    if owner:
+        shop += [item("staff", _("Staff"), "users"), item("tokens", _("API tokens"), "key")]
+    groups.append({"label": pgettext("menu", "Shop"), "items": shop})
+    groups.append({"label": "", "items": [item("audit", _("Activity"), "history")]})
+    return groups

@@ -1,0 +1,1 @@
+"""What the panel's screens read beside the other apps' own selectors."""

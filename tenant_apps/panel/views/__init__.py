@@ -1,0 +1,1 @@
+"""Screens, by subject. Each authorises, loads, parses, calls one service and draws."""

@@ -1,0 +1,235 @@
+"""The main station's public endpoints: plans, and a shop of one's own from the challenge to its address."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.urls import path
+from django.utils.translation import get_language
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+
+from kameng.db.context import in_main
+from kameng.lib import clock, pow
+from kameng.web.actors import client_ip
+from kameng.web.api import ApiView, TenantScopedThrottle, idempotent, with_etag
+from kameng.web.openapi import described, in_header, in_path
+from kameng.web.transactions import own_transactions
+from tenants import admission, provisioning
+from tenants import signup as signups
+from tenants.forms import PRESETS
+from tenants.models import Plan, Signup
+from tenants.states import SignupState, StepState
+
+TAG = "Signup"
+OPEN: dict[str, str | None] = {"GET": None, "POST": None}
+THROTTLES = (*api_settings.DEFAULT_THROTTLE_CLASSES, TenantScopedThrottle)
+SIGNUP_ID = in_path("public_id", "The signup's id.")
+SIGNUP_TOKEN = in_header("X-Signup-Token", "The signup's secret, from the answer that began it.")
+
+
+class PlanShape(serializers.Serializer[Plan]):
+    code = serializers.CharField()
+    name_zh = serializers.CharField()
+    name_en = serializers.CharField()
+    pitch_zh = serializers.CharField()
+    pitch_en = serializers.CharField()
+    opening_fee_minor = serializers.IntegerField(help_text="Once, in minor units.")
+    monthly_fee_minor = serializers.IntegerField()
+    platform_fee_bps = serializers.IntegerField(help_text="Of what a sale leaves, in ten-thousandths.")
+    currency = serializers.SerializerMethodField()
+
+    def get_currency(self, row: Plan) -> str:
+        return str(settings.CURRENCY)
+
+
+class ChallengeShape(serializers.Serializer[Any]):
+    challenge = serializers.CharField(
+        help_text="Find a nonce so that sha256(challenge + ':' + nonce) begins with `bits` zero bits."
+    )
+    bits = serializers.IntegerField()
+    expires_at = serializers.DateTimeField()
+
+
+class SignupBody(serializers.Serializer[Any]):
+    name = serializers.CharField(min_length=2, max_length=40, help_text="What buyers see.")
+    address = serializers.CharField(max_length=63, help_text="3 to 30 small letters, digits and hyphens.")
+    plan = serializers.CharField(max_length=20)
+    email = serializers.CharField(max_length=254)
+    password = serializers.CharField(max_length=200, trim_whitespace=False)
+    owner_name = serializers.CharField(max_length=80, required=False, allow_blank=True, default="")
+    preset = serializers.ChoiceField(choices=PRESETS, required=False)
+    accent = serializers.RegexField(r"^#[0-9a-fA-F]{6}$", required=False, help_text="A colour: #1A2B3C.")
+    challenge = serializers.CharField(max_length=200)
+    nonce = serializers.CharField(max_length=64)
+
+
+class StepShape(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    state = serializers.ChoiceField(choices=StepState.choices)
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class SignupShape(serializers.Serializer[Signup]):
+    id = serializers.CharField(source="public_id")
+    state = serializers.ChoiceField(choices=SignupState.choices)
+    name = serializers.CharField()
+    address = serializers.CharField(source="slug")
+    plan = serializers.CharField(source="plan.code")
+    email = serializers.CharField()
+    code_expires_at = serializers.DateTimeField(help_text="Until when the mailed code is good.")
+    steps = serializers.SerializerMethodField(help_text="The making of the shop, in its order.")
+    shop_url = serializers.SerializerMethodField(help_text="Where the shop is, once it is live.")
+    panel_url = serializers.SerializerMethodField(help_text="Where its owner logs in, once it is live.")
+
+    def get_steps(self, row: Signup) -> StepShape(many=True):  # type: ignore[valid-type]
+        done = {step.name: step for step in row.steps.all()}
+        waiting = {"state": StepState.PENDING, "started_at": None, "finished_at": None}
+        steps = [done.get(name) or {"name": name, **waiting} for name, _step in provisioning.steps()]
+        return StepShape(steps, many=True).data
+
+    def get_shop_url(self, row: Signup) -> str | None:
+        live = row.state == SignupState.LIVE and row.substation is not None
+        return f"{row.substation.url}/" if live and row.substation else None
+
+    def get_panel_url(self, row: Signup) -> str | None:
+        address = self.get_shop_url(row)
+        return f"{address}panel/" if address else None
+
+
+class BegunShape(SignupShape):
+    token = serializers.CharField(help_text="The signup's secret, for X-Signup-Token. Shown this once.")
+
+
+class CodeBody(serializers.Serializer[Any]):
+    code = serializers.CharField(max_length=20, help_text="The six digits from the mail.")
+
+
+def _of(request: Request, public_id: str) -> Signup:
+    """The signup that the token opens. Raises: Missing, for a wrong token as for a wrong id."""
+    return signups.find(public_id, request.headers.get("X-Signup-Token", ""))
+
+
+def _shown(public_id: str, token: str) -> Response:
+    """The signup as it is now, read in a transaction of its own where there is none."""
+    with in_main():
+        return Response(SignupShape(signups.find(public_id, token)).data)
+
+
+class Plans(ApiView):
+    scopes = OPEN
+
+    @described("The plans on offer", tag=TAG, name="plans_list", answer=PlanShape(many=True))
+    def get(self, request: Request) -> Response:
+        return Response(PlanShape(Plan.objects.filter(active=True), many=True).data)
+
+
+class Challenge(ApiView):
+    scopes = OPEN
+
+    @described(
+        "A proof of work to do", tag=TAG, name="signups_challenge", answer=ChallengeShape,
+        text="A signup wants one. It is good for one signup and for ten minutes.",
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        challenge = admission.challenge(now=clock.utc_now())
+        shown = {"challenge": challenge, "bits": settings.POW_BITS, "expires_at": pow.expires_at(challenge)}
+        response = Response(ChallengeShape(shown).data)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class Signups(ApiView):
+    scopes = OPEN
+    throttle_classes = THROTTLES
+    throttle_scope = "signup"
+
+    @described(
+        "Begin a signup", tag=TAG, name="signups_create", body=SignupBody, answer=BegunShape, status=201, creates=True,
+        text="Mails a six-digit code to the address. The shop is made when the code has been confirmed.",
+    )  # fmt: skip
+    @idempotent
+    def post(self, request: Request) -> Response:
+        data, now = self.sent(request, SignupBody), clock.utc_now()
+        admission.check_proof(challenge=data["challenge"], nonce=data["nonce"], now=now)
+        admission.count_signup(ip=client_ip(request))
+        started = signups.begin(
+            name=data["name"], slug=data["address"], plan_code=data["plan"], email=data["email"],
+            password=data["password"], owner_name=data["owner_name"], preset=data.get("preset", ""),
+            accent=data.get("accent", ""), language=get_language() or settings.LANGUAGE_CODE, ip=client_ip(request),
+            now=now,
+        )  # fmt: skip
+        shown = {**SignupShape(started.signup).data, "token": started.token}
+        return Response(shown, status=201, headers={"Cache-Control": "no-store"})
+
+
+class OneSignup(ApiView):
+    scopes = OPEN
+
+    @described(
+        "How a signup stands", tag=TAG, name="signups_read", answer=SignupShape, polled=True, errors=(404,),
+        extra=(SIGNUP_ID, SIGNUP_TOKEN),
+        text="Ask about once a second while the shop is being made; `shop_url` is there when it is live.",
+    )  # fmt: skip
+    def get(self, request: Request, public_id: str) -> Response:
+        return with_etag(request, Response(SignupShape(_of(request, public_id)).data))
+
+
+@own_transactions
+class Verify(ApiView):
+    """Its own transactions: a wrong try is counted whatever becomes of the request."""
+
+    scopes = OPEN
+    throttle_classes = THROTTLES
+    throttle_scope = "signup_code"
+
+    @described(
+        "Confirm the mailed code", tag=TAG, name="signups_verify", body=CodeBody, answer=SignupShape,
+        errors=(404, 409), extra=(SIGNUP_ID, SIGNUP_TOKEN),
+        text="Five wrong codes end a code. Repeating it after success changes nothing.",
+    )  # fmt: skip
+    def post(self, request: Request, public_id: str) -> Response:
+        found = _of(request, public_id)
+        signups.verify(found, self.sent(request, CodeBody)["code"], now=clock.utc_now())
+        return _shown(public_id, request.headers.get("X-Signup-Token", ""))
+
+
+class Resend(ApiView):
+    scopes = OPEN
+    throttle_classes = THROTTLES
+    throttle_scope = "signup_code"
+
+    @described(
+        "Mail another code", tag=TAG, name="signups_resend", answer=SignupShape, errors=(403, 404, 409),
+        extra=(SIGNUP_ID, SIGNUP_TOKEN), text="The code before it ends. Four codes are mailed at most.",
+    )  # fmt: skip
+    def post(self, request: Request, public_id: str) -> Response:
+        signups.resend(_of(request, public_id), now=clock.utc_now())
+        return _shown(public_id, request.headers.get("X-Signup-Token", ""))
+
+
+class Retry(ApiView):
+    scopes: ClassVar[dict[str, str | None]] = OPEN
+
+    @described(
+        "Try a failed making again", tag=TAG, name="signups_retry", answer=SignupShape, errors=(403, 404, 409),
+        extra=(SIGNUP_ID, SIGNUP_TOKEN),
+    )  # fmt: skip
+    def post(self, request: Request, public_id: str) -> Response:
+        signups.retry(_of(request, public_id))
+        return _shown(public_id, request.headers.get("X-Signup-Token", ""))
+
+
+urlpatterns = [
+    path("plans/", Plans.as_view()),
+    path("signups/challenge/", Challenge.as_view()),
+    path("signups/", Signups.as_view()),
+    path("signups/<str:public_id>/", OneSignup.as_view()),
+    path("signups/<str:public_id>/verify/", Verify.as_view()),
+    path("signups/<str:public_id>/resend/", Resend.as_view()),
+    path("signups/<str:public_id>/retry/", Retry.as_view()),
+]

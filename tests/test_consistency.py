@@ -1,0 +1,156 @@
+"""Rules of the whole repository that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.template.loader import get_template
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils.module_loading import import_string
+
+from kameng.jobs import registry
+
+ROOT = Path(__file__).resolve().parents[1]
+CODE = ("src", "tenants", "shared_apps", "tenant_apps")
+
+
+def sources(suffix: str = ".py") -> Iterator[Path]:
+    for folder in CODE:
+        for path in sorted((ROOT / folder).rglob(f"*{suffix}")):
+            if not {"node_modules", "__pycache__", "static"} & set(path.parts):
+                yield path
+
+
+class TestBackground:
+    def test_every_scheduled_name_is_somebodys_work(self) -> None:
+        scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} - {"jobs.sweep"}
+
+        assert scheduled == set(registry.periodic_work())
+
+    def test_every_job_that_is_left_has_a_handler(self) -> None:
+        left = set()
+        for path in sources():
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "enqueue":
+                    for keyword in node.keywords:
+                        if keyword.arg == "kind" and isinstance(keyword.value, ast.Constant):
+                            left.add(keyword.value.value)
+
+        assert left
+        assert left <= registry.kinds()
+
+    def test_every_step_of_the_settings_can_be_imported(self) -> None:
+        for path in (*settings.PROVISIONING_STEPS, *settings.PREPARE_STEPS):
+            assert callable(import_string(path))
+
+
+class TestModels:
+    def test_no_foreign_key_of_a_tenant_app_leads_to_a_shared_one(self) -> None:
+        tenant = {name for name in settings.TENANT_APPS}
+        both = tenant & set(settings.SHARED_APPS)
+        for config in apps.get_app_configs():
+            if config.name not in tenant:
+                continue
+            for model in config.get_models():
+                for field in model._meta.get_fields():
+                    target = getattr(field, "related_model", None)
+                    if target is None or not getattr(field, "concrete", False):
+                        continue
+                    home = target._meta.app_config.name
+                    allowed = both if config.name in both else tenant
+                    assert home in allowed, f"{model.__name__}.{field.name} leads to {home}"
+
+    def test_every_key_is_a_bigint(self) -> None:
+        small = []
+        for config in apps.get_app_configs():
+            if not config.name.startswith(("kameng", "tenants", "shared_apps", "tenant_apps")):
+                continue
+            for model in config.get_models():
+                kind = model._meta.pk.get_internal_type()
+                if kind in ("AutoField", "SmallAutoField"):
+                    small.append(model.__name__)
+
+        # A split rule's version is a number that people say aloud.
+        assert small == ["SplitRule"]
+
+
+class TestTemplates:
+    def test_every_template_compiles(self) -> None:
+        for path in sources(".html"):
+            parts = path.parts
+            name = "/".join(parts[len(parts) - parts[::-1].index("templates") :])
+            get_template(name)
+
+    def test_no_template_has_an_inline_handler_or_script_without_nonce(self) -> None:
+        for path in sources(".html"):
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"<[a-z][^>]*\son[a-z]+=", text), path
+            for tag in re.findall(r"<script\b[^>]*>", text):
+                assert "nonce=" in tag or "src=" in tag, f"{path}: {tag}"
+
+
+class TestAddresses:
+    @pytest.mark.parametrize("urlconf", ["kameng.urls_main", "kameng.urls_tenant"])
+    def test_every_view_can_be_reached_and_has_a_name(self, urlconf: str) -> None:
+        def walk(patterns: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+            for pattern in patterns:
+                if isinstance(pattern, URLResolver):
+                    yield from walk(pattern.url_patterns)
+                else:
+                    yield pattern
+
+        unnamed = [str(pattern.pattern) for pattern in walk(get_resolver(urlconf).url_patterns) if not pattern.name]
+
+        assert unnamed == []
+
+
+class TestRepository:
+    def test_no_file_has_become_two_subjects(self) -> None:
+        long = [
+            f"{len(path.read_text(encoding='utf-8').splitlines())} {path.relative_to(ROOT)}"
+            for path in sources()
+            if "migrations" not in path.parts and len(path.read_text(encoding="utf-8").splitlines()) > 450
+        ]
+
+        assert long == []
+
+    def test_names_no_registry_and_no_path_of_a_machine(self) -> None:
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+        forbidden = re.compile(r"--(extra-)?index-url|--find-links|\"resolved\": \"http|(^|[^a-zA-Z0-9_.-])/(work|root)/[a-z]")
+        found = []
+        for name in listed:
+            path = ROOT / name
+            if not name or not path.is_file() or path.suffix in {".png", ".webp", ".mo", ".woff2", ".ico"}:
+                continue
+            if name == "tests/test_consistency.py":
+                continue
+            found += [
+                f"{name}:{number}"
+                for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+                if forbidden.search(line)
+            ]
+
+        assert found == []
+
+    def test_the_lock_has_a_hash_for_every_package(self) -> None:
+        text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+        packages = re.findall(r"^[a-z0-9][^\s=]*==\S+ \\$", text, re.MULTILINE)
+
+        assert len(packages) > 50
+        assert text.count("--hash=sha256:") >= len(packages)
+        assert "http" not in text
+
+    def test_translations_are_whole_and_fresh(self) -> None:
+        checked = subprocess.run(
+            [sys.executable, "-m", "kameng.ui.i18n", "check"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+
+        assert checked.returncode == 0, checked.stdout + checked.stderr
