@@ -56,7 +56,7 @@ class ChallengeShape(serializers.Serializer[Any]):
 
 class SignupBody(serializers.Serializer[Any]):
     name = serializers.CharField(min_length=2, max_length=40, help_text="What buyers see.")
-    address = serializers.CharField(max_length=63, help_text="3 to 30 small letters, digits and hyphens.")
+    slug = serializers.CharField(max_length=63, help_text="3 to 30 small letters, digits and hyphens.")
     plan = serializers.CharField(max_length=20)
     email = serializers.CharField(max_length=254)
     password = serializers.CharField(max_length=200, trim_whitespace=False)
@@ -78,7 +78,7 @@ class SignupShape(serializers.Serializer[Signup]):
     id = serializers.CharField(source="public_id")
     state = serializers.ChoiceField(choices=SignupState.choices)
     name = serializers.CharField()
-    address = serializers.CharField(source="slug")
+    slug = serializers.CharField(help_text="The address's label, as in `slug.example.com`.")
     plan = serializers.CharField(source="plan.code")
     email = serializers.CharField()
     code_expires_at = serializers.DateTimeField(help_text="Until when the mailed code is good.")
@@ -158,7 +158,7 @@ class Signups(ApiView):
         admission.check_proof(challenge=data["challenge"], nonce=data["nonce"], now=now)
         admission.count_signup(ip=client_ip(request))
         started = signups.begin(
-            name=data["name"], slug=data["address"], plan_code=data["plan"], email=data["email"],
+            name=data["name"], slug=data["slug"], plan_code=data["plan"], email=data["email"],
             password=data["password"], owner_name=data["owner_name"], preset=data.get("preset", ""),
             accent=data.get("accent", ""), language=get_language() or settings.LANGUAGE_CODE, ip=client_ip(request),
             now=now,

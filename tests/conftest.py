@@ -87,6 +87,15 @@ class _one_at_a_time:  # noqa: N801  # Used like a function.
         self.file.close()
 
 
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Messages are compared in the language of the sources; a request may choose its own."""
+    from django.utils import translation
+
+    with translation.override("en"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def prepared() -> None:
     """The database as `kameng db prepare` leaves it, with the three plans of the demonstration network."""

@@ -36,6 +36,12 @@ class Filters(forms.Form):
     q_hint: Sentence = ""
     chip_field = ""  # The field that stands as chips above the table instead of in the toolbar.
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="filter_%s", **kwargs)
+        for field in self.fields.values():
+            css = "k-input k-select" if isinstance(field.widget, forms.Select) else "k-input"
+            field.widget.attrs.update({"class": css})
+
     def value(self, name: str) -> Any:
         """The cleaned value, or "" where there is none."""
         if not hasattr(self, "cleaned_data"):

@@ -40,6 +40,15 @@ def seal_all() -> int:
         _export(block)
 
 
+def exported_heads() -> dict[int, str]:
+    """The heads that were exported from this data folder: hashes in hexadecimal by height."""
+    path = Path(settings.DATA_DIR) / HEADS
+    if not path.exists():
+        return {}
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {line["height"]: line["hash"] for line in lines}
+
+
 def _export(block: Block) -> None:
     """Append a head to the file: whoever keeps a copy of it elsewhere can prove a rewritten chain."""
     line = {

@@ -16,6 +16,21 @@ class Leg:
 
 
 @dataclass(frozen=True)
+class Request:
+    """One transfer to be, for a batch. `key` is unique in the batch; `event_at` is the fact's own time."""
+
+    key: str
+    kind: str
+    legs: tuple[Leg, ...]
+    event_at: datetime
+    reference_type: str = ""
+    reference: str = ""
+    substation_id: int | None = None
+    rule_version: int | None = None
+    memo: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Posted:
     """A transfer that stands. `created` is false when this key had posted it before."""
 

@@ -6,7 +6,7 @@ block, the transfer and the legs are named.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from django.db import connection, transaction
 
@@ -16,11 +16,17 @@ NAMED = 50  # How many broken transfers of one block are named.
 Progress = Callable[[int, int], None]
 
 
-def verify(progress: Progress | None = None) -> Verdict:
-    """Read everything in one snapshot and compare. Main station's scope, outermost transaction."""
+def verify(progress: Progress | None = None, heads: Mapping[int, str] | None = None) -> Verdict:
+    """Read everything and compare. Main station's scope.
+
+    Each comparison is one statement, with one snapshot: what is posted, rolled up or sealed meanwhile breaks nothing.
+    `heads`: hashes in hexadecimal by height, as they were exported: a chain that was rewritten whole, and fits itself,
+    does not fit them.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         broken: list[Broken] = []
         head = _check_chain(cursor, broken, progress)
+        _check_heads(cursor, broken, heads)
         _check_sums(cursor, broken)
         _check_balances(cursor, broken)
         cursor.execute(
@@ -55,7 +61,24 @@ def _check_chain(cursor: object, broken: list[Broken], progress: Progress | None
         previous, expected_first = bytes(kept_hash), cut
         if progress is not None:
             progress(height, len(blocks))
+    run("SELECT c.sealed_to <> coalesce((SELECT max(b.cut_xid) FROM ledger_block b), 0) FROM ledger_control c")
+    if fetch()[0][0]:
+        broken.append(Broken("the chain does not end where the sealer stopped: a block was removed or added"))
     return previous.hex()
+
+
+def _check_heads(cursor: object, broken: list[Broken], heads: Mapping[int, str] | None) -> None:
+    """Each exported head is still the hash of its block; the first that is not is where the chain was rewritten."""
+    if not heads:
+        return
+    run = cursor.execute  # type: ignore[attr-defined]
+    run("SELECT height, encode(block_hash, 'hex') FROM ledger_block")
+    kept = dict(cursor.fetchall())  # type: ignore[attr-defined]
+    for height in sorted(heads):
+        if kept.get(height) != heads[height]:
+            what = "is not the block whose head was exported" if height in kept else "was exported and is gone"
+            broken.append(Broken(what, height))
+            return
 
 
 def _name_changed(cursor: object, broken: list[Broken], height: int, first: int, cut: int) -> None:
@@ -94,6 +117,20 @@ def _check_sums(cursor: object, broken: list[Broken]) -> None:
     )
     for name, currency, total in cursor.fetchall():  # type: ignore[attr-defined]
         broken.append(Broken(f"its legs sum to {total} {currency}, not to zero", None, name))
+    run(
+        "SELECT t.public_id, count(e.leg) FROM ledger_transfer t LEFT JOIN ledger_entry e ON e.transfer_id = t.id "
+        "GROUP BY t.public_id HAVING count(e.leg) < 2 LIMIT %s",
+        [NAMED],
+    )
+    for name, legs in cursor.fetchall():  # type: ignore[attr-defined]
+        broken.append(Broken(f"it has {legs} legs", None, name))
+    run(
+        "SELECT 'transfer ' || e.transfer_id FROM ledger_entry e LEFT JOIN ledger_transfer t ON t.id = e.transfer_id "
+        "WHERE t.id IS NULL GROUP BY e.transfer_id LIMIT %s",
+        [NAMED],
+    )
+    for (name,) in cursor.fetchall():  # type: ignore[attr-defined]
+        broken.append(Broken("its legs are there, and it is not", None, name))
 
 
 def _check_balances(cursor: object, broken: list[Broken]) -> None:

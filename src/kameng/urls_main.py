@@ -14,6 +14,7 @@ urlpatterns = [
     path("mailbox/", web.mails, name="mailbox"),
     path("hooks/", include("tenant_apps.payments.urls")),
     path("files/<slug:folder>/<str:name>", web.public_file, name="public_file"),
+    path("console/", include("shared_apps.console.urls")),
     path("", include("kameng.ui.urls")),
     path("", include("tenants.urls")),
 ]

@@ -273,6 +273,10 @@ class RuleBook:
         """A copy in which `row` replaces the rule of the same scope and target: for previews."""
         return self._copy({**self._by_scope[row.scope], row.target_id: as_rule(row)}, row.scope)
 
+    def with_rules(self, scope: str, rows: Iterable[RuleRow]) -> RuleBook:
+        """A copy in which `rows`, all of one scope, replace the rules of their targets."""
+        return self._copy({**self._by_scope[scope], **{row.target_id: as_rule(row) for row in rows}}, scope)
+
     def without_rule(self, scope: str, target_id: int) -> RuleBook:
         """A copy without one rule."""
         rest = {target: rule for target, rule in self._by_scope[scope].items() if target != target_id}

@@ -26,7 +26,8 @@ class ShopInfo:
     seo_title: str
     seo_description: str
     preset: str = ""
-    first_steps: dict[str, bool] = field(default_factory=dict)
+    # Not compared: no page of the shop shows it, and a dictionary has no hash.
+    first_steps: dict[str, bool] = field(default_factory=dict, compare=False)
 
     @property
     def logo_url(self) -> str:

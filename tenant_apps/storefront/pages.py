@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
@@ -14,6 +14,7 @@ from django.utils import timezone
 from kameng.web.errors import wants_json
 from tenant_apps.shop.selectors import ShopAway, open_shop, shop_settings
 from tenant_apps.shop.types import ShopInfo
+from tenant_apps.storefront.memory import remembered
 
 RETRY_AFTER_S = 3600
 P = ParamSpec("P")
@@ -24,10 +25,23 @@ def page(
     request: HttpRequest, template: str, context: Mapping[str, Any], *, shop: ShopInfo | None = None, status: int = 200
 ) -> HttpResponse:
     """Render with the shop's face and times in the shop's zone. `shop` saves the second look into the cache."""
-    shop = shop or shop_settings()
+    return HttpResponse(_html(request, template, context, shop or shop_settings()), status=status)
+
+
+def goods_page(
+    request: HttpRequest, template: str, facts: Hashable, context: Callable[[], Mapping[str, Any]], *, shop: ShopInfo
+) -> HttpResponse:
+    """A page that all visitors see alike, made of `facts` (tenant_apps.storefront.memory); `context` is called only
+    when they were not rendered before."""
+    html = remembered(
+        request, (template, facts, shop), lambda more: _html(request, template, {**context(), **more}, shop)
+    )
+    return HttpResponse(html)
+
+
+def _html(request: HttpRequest, template: str, context: Mapping[str, Any], shop: ShopInfo) -> str:
     with timezone.override(zoneinfo.ZoneInfo(shop.time_zone)):
-        html = render_to_string(template, {"shop": shop, **context}, request)
-    return HttpResponse(html, status=status)
+        return render_to_string(template, {"shop": shop, **context}, request)
 
 
 def closed_page(request: HttpRequest, away: ShopAway) -> HttpResponse:

@@ -16,6 +16,11 @@ from tenant_apps.orders.checkout import MAX_QUANTITY
 
 CODES = "CODES"  # Delivered at once from the code stock; everything else by a person.
 LIMITED = frozenset({"CODES", "COUNTED"})  # Stock policies that can run out.
+# The columns of a product that its page shows, in either language.
+PRODUCT_FACTS = (
+    "own_name", "name_zh", "name_en", "own_description", "summary_zh", "summary_en", "description_zh", "description_en",
+    "usage_zh", "usage_en", "picture", "delivery", "buyer_fields", "seo_title", "seo_description", "brand_zh", "brand_en",
+)  # fmt: skip
 FEW = 20  # From here on a card says how many are left.
 
 

@@ -13,6 +13,7 @@ from django.db.models import BigIntegerField, Case, F, Func, Q, QuerySet, When
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.errors import Missing
+from kameng.lib.words import Sentence
 from shared_apps.ledger.models import Account, Block, Control, DailyBalance, Transfer
 from shared_apps.ledger.states import AccountClass
 from shared_apps.splits.models import SplitRule
@@ -261,6 +262,10 @@ class TrialLine:
     accounts: int
     debit_minor: int
     credit_minor: int
+
+    @property
+    def class_words(self) -> Sentence:
+        return AccountClass(self.account_class).label
 
 
 def trial_balance() -> list[TrialLine]:

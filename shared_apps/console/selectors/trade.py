@@ -41,8 +41,8 @@ def order_sums(rows: QuerySet[NetworkOrder]) -> list[dict[str, Any]]:
     paid = Q(paid_at__isnull=False)
     return list(
         rows.order_by("currency").values("currency").annotate(
-            orders=Count("pk"), total_minor=Sum("total_minor"), paid=Count("pk", filter=paid),
-            paid_minor=Sum("total_minor", filter=paid),
+            orders=Count("pk"), placed_minor=Sum("total_minor"), paid=Count("pk", filter=paid),
+            paid_minor=Sum("total_minor", filter=paid, default=0),
         )
     )  # fmt: skip
 

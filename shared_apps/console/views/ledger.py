@@ -104,7 +104,7 @@ def account(request: HttpRequest, code: str) -> HttpResponseBase:
     way = books.sign(row.account_class)
     return page(
         request, "console/account.html", here="accounts", heading=row.code, row=row, words=words.account_words(row.code),
-        statement=shown, lines=lines, pages=pages, first=first, last=last,
+        statement=shown, change_minor=shown.closing_minor - shown.opening_minor, lines=lines, pages=pages, first=first, last=last,
         spark=[day.closing_minor * way for day in days], filters=filters,
         shop=None, substation=tenants.shop_names([row.substation_id]).get(row.substation_id) if row.substation_id else None,
         crumbs=((_("Ledger"), reverse("console:accounts")),),
@@ -181,7 +181,7 @@ def trial_balance(request: HttpRequest) -> HttpResponseBase:
         return lists.export(
             request, "trial-balance",
             [
-                (gettext_lazy("Class"), lambda line: line.account_class),
+                (gettext_lazy("Class"), lambda line: line.class_words),
                 (gettext_lazy("Currency"), lambda line: line.currency),
                 (gettext_lazy("Accounts"), lambda line: line.accounts),
                 (gettext_lazy("Debit"), lambda line: minor_to_decimal(line.debit_minor, line.currency)),
@@ -205,7 +205,10 @@ def trial_balance(request: HttpRequest) -> HttpResponseBase:
 def chain(request: HttpRequest) -> HttpResponse:
     """The sealed blocks; ?check=1 recomputes them all from the tables. Reading only."""
     verdict = verification.verify() if request.GET.get("check") else None
+    rows = lists.paged(request, books.blocks())
+    for row in rows:
+        row.hash_text = bytes(row.block_hash).hex()
     return page(
         request, "console/chain.html", here="accounts", heading=_("Ledger"), tabs=_tabs("chain"), verdict=verdict,
-        rows=lists.paged(request, books.blocks()), control=books.control(), lag=ledger.horizon_lag(),
+        rows=rows, control=books.control(), lag=ledger.horizon_lag(),
     )  # fmt: skip

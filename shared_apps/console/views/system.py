@@ -127,12 +127,17 @@ def job_retry(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(f"{reverse('console:jobs')}?{request.GET.urlencode()}")
 
 
+def tokens(request: HttpRequest) -> HttpResponseBase:
+    """Tokens of the main station: looking is everybody's, making one is not."""
+    return _token_made(request) if request.method == "POST" else _tokens_page(request, TokenForm())
+
+
 @owner_required
-def tokens(request: HttpRequest) -> HttpResponse:
-    """Tokens of the main station. A new one's secret is shown on this answer and never again."""
-    form = TokenForm(request.POST or None)
+def _token_made(request: HttpRequest) -> HttpResponse:
+    """A new token; its secret is on this answer and never again."""
+    form = TokenForm(request.POST)
     secret = ""
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         data = form.cleaned_data
         user: Any = request.user
         try:
@@ -145,6 +150,11 @@ def tokens(request: HttpRequest) -> HttpResponse:
             refuse(form, error)
         else:
             form = TokenForm()
+    return _tokens_page(request, form, secret)
+
+
+@staff_required
+def _tokens_page(request: HttpRequest, form: TokenForm, secret: str = "") -> HttpResponse:
     now = clock.utc_now()
     rows: list[Any] = list(system.tokens())
     for row in rows:

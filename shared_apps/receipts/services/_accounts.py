@@ -15,6 +15,7 @@ from kameng.lib.crypto import Sealed
 from kameng.lib.errors import Invalid, Missing
 from kameng.lib.ids import public_id
 from kameng.testpay.keys import merchant_secret
+from kameng.testpay import keys as testpay_keys
 from shared_apps.receipts.models import MerchantAccount
 from shared_apps.receipts.services import _books
 from shared_apps.receipts.types import AccountInfo
@@ -71,6 +72,8 @@ def ensure_testpay_account(*, by: Actor = SYSTEM) -> AccountInfo:
     """
     if not settings.TESTPAY_URL or not settings.TESTPAY_SECRET:
         raise AccountInvalid(_("This installation has no test channel."))
+    # The channel derives each account's secret from its own, so the account exists there as soon as it is named.
+    secret = testpay_keys.merchant_secret(settings.TESTPAY_SECRET, TESTPAY_ACCOUNT_REF)
     kept = MerchantAccount.objects.filter(channel=TESTPAY_CHANNEL, account_ref=TESTPAY_ACCOUNT_REF).first()
     if kept is None:
         return create_account(

@@ -1,7 +1,7 @@
 """Everything that writes the stock of the main station. What a shop may do to it are the functions of schema `gate`."""
 
 from shared_apps.stock.services._counting import count_now, roll_up, set_count
-from shared_apps.stock.services._expiring import release_expired
+from shared_apps.stock.services._expiring import EXPIRY_PATIENCE, release_expired
 from shared_apps.stock.services._importing import ImportRefused, import_codes
 from shared_apps.stock.services._revealing import ReasonMissing, export_codes, reveal_for_staff
 from shared_apps.stock.services._rotating import rotate
@@ -9,6 +9,7 @@ from shared_apps.stock.services._runs import execute_run, import_checked, start_
 from shared_apps.stock.services._voiding import BatchUnknown, void_codes
 
 __all__ = [
+    "EXPIRY_PATIENCE",
     "BatchUnknown",
     "ImportRefused",
     "ReasonMissing",

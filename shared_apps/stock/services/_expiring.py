@@ -10,7 +10,7 @@ from kameng.db.context import in_main
 
 # An order's own expiry, which knows its payment, goes first; a hold this late belongs to an order that never committed
 # its end (a shop that was suspended, a schema restored from an older copy).
-PATIENCE = timedelta(minutes=30)
+EXPIRY_PATIENCE = timedelta(minutes=30)
 BATCH = 500
 
 # SKIP LOCKED: a hold that is being delivered at this moment is locked by the sale, and is none of ours.
@@ -38,7 +38,7 @@ def release_expired(*, now: datetime) -> int:
     released = 0
     while True:
         with in_main(), connection.cursor() as cursor:
-            cursor.execute(_RELEASE, {"before": now - PATIENCE, "now": now, "batch": BATCH})
+            cursor.execute(_RELEASE, {"before": now - EXPIRY_PATIENCE, "now": now, "batch": BATCH})
             done = int(cursor.fetchone()[0])
         released += done
         if done < BATCH:

@@ -32,3 +32,26 @@ class LoginForm(forms.Form):
                     _("Email or password is wrong. After five wrong tries log-in pauses for 15 minutes.")
                 )
         return data
+
+
+class ForgotForm(forms.Form):
+    email = forms.EmailField(
+        label=_("Email"), widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True})
+    )
+
+
+def _new_password(label: Any) -> forms.CharField:
+    widget = forms.PasswordInput(attrs={"autocomplete": "new-password", "data-strength": ""})
+    return forms.CharField(label=label, strip=False, max_length=1000, min_length=10, widget=widget)
+
+
+class SetPasswordForm(forms.Form):
+    password = _new_password(_("New password"))
+
+
+class ChangePasswordForm(forms.Form):
+    present = forms.CharField(
+        label=_("Present password"), strip=False, max_length=1000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+    )  # fmt: skip
+    password = _new_password(_("New password"))

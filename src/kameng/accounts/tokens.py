@@ -24,6 +24,7 @@ MAIN_SCOPES = (
     "substations:read",
     "sync:read",
     "sync:write",
+    "cases:read",
 )
 USED_EVERY = timedelta(minutes=1)  # How finely `used_at` is kept, so that reading does not write each time.
 

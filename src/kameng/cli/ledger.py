@@ -20,10 +20,11 @@ def ledger() -> None:
 def verify(as_json: bool) -> None:
     """Recompute every block, sum and balance; exit status 1 when something does not hold."""
     from kameng.db.context import MAIN, pointed_at
+    from shared_apps.ledger.tasks import exported_heads
     from shared_apps.ledger.verification import verify as run
 
     with pointed_at(MAIN):
-        verdict = run()
+        verdict = run(heads=exported_heads())
     if as_json:
         click.echo(
             json.dumps(
@@ -53,10 +54,11 @@ def verify(as_json: bool) -> None:
 
 @ledger.command()
 def seal() -> None:
-    """Seal everything that is committed."""
-    from shared_apps.ledger.tasks import seal_all
+    """Seal everything that is committed; the heads go to ledger-heads.jsonl in the data folder."""
+    from shared_apps.ledger.tasks import exported_heads, seal_all
 
-    click.echo(f"{seal_all()} blocks sealed")
+    made, heads = seal_all(), exported_heads()
+    click.echo(f"{made} blocks sealed" + (f", head {heads[max(heads)]}" if heads else ""))
 
 
 @ledger.command()

@@ -8,6 +8,7 @@ from tenant_apps.listings.services._editing import (
     hide_category,
     set_on_shelf,
 )
+from tenant_apps.listings.services._many import MAX_AT_ONCE, preview_many, set_many
 from tenant_apps.listings.services._rules import (
     RuleInvalid,
     RuleRefused,
@@ -21,6 +22,7 @@ from tenant_apps.listings.services._rules import (
 from tenant_apps.listings.services._terms import current_terms
 
 __all__ = [
+    "MAX_AT_ONCE",
     "ListingUnknown",
     "ProductUnknown",
     "RuleInvalid",
@@ -30,10 +32,12 @@ __all__ = [
     "current_terms",
     "edit_product",
     "hide_category",
+    "preview_many",
     "preview_rule",
     "preview_without_rule",
     "price_category",
     "remove_rule",
+    "set_many",
     "set_on_shelf",
     "set_rule",
 ]

@@ -1,4 +1,4 @@
-"""Orders as the shop's people see them: lists, sums, one order with all that happened to it."""
+"""Orders as the shop's people see them: sums of a list, what waits, one order with all that happened to it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from typing import Any
 
 from django.db.models import Count, Min, Q, QuerySet, Sum
 
-from tenant_apps.finance.models import StatementLine
-from tenant_apps.orders import identity
+from tenant_apps.finance import selectors as finance
+from tenant_apps.finance.types import Line
+from tenant_apps.orders import selectors as orders
 from tenant_apps.orders.models import Order, OrderLine, OrderStep
-from tenant_apps.orders.services import OrderMissing
 from tenant_apps.orders.states import DeliveryState, OrderState
 from tenant_apps.payments.models import Payment
-
-MAX_TYPED = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """The foot of a list of orders. Money in minor units; `paid` leaves out what was given back."""
+    """The foot of a list of orders. Money in minor units, of orders that were paid and not given back."""
 
     count: int
     total_minor: int
@@ -42,9 +40,9 @@ class OrderDetail:
 
     order: Order
     lines: Sequence[OrderLine]
-    steps: Sequence[OrderStep]
-    payments: Sequence[Payment]
-    ledger: Sequence[StatementLine]
+    steps: Sequence[OrderStep]  # Newest first.
+    payments: Sequence[Payment]  # Newest first.
+    ledger: Sequence[Line]  # Oldest first.
 
     @property
     def queued(self) -> list[OrderLine]:
@@ -60,9 +58,9 @@ class OrderDetail:
         return any(line.delivery == "CODES" and line.delivery_state == DeliveryState.DELIVERED for line in self.lines)
 
     @property
-    def parts(self) -> list[dict[str, Any]]:
+    def parts(self) -> Sequence[dict[str, Any]]:
         """The legs of its sale as the shop may see them; empty until the statement has it."""
-        return next((list(line.parts) for line in self.ledger if line.kind == "SALE"), [])
+        return next((line.parts for line in self.ledger if line.kind == "sale"), [])
 
 
 def waiting_count() -> int:
@@ -78,36 +76,12 @@ def queue() -> Queue:
 
 
 def queued_lines() -> QuerySet[OrderLine]:
-    """Lines that wait for a person, oldest first, with their orders."""
-    return OrderLine.objects.filter(delivery_state=DeliveryState.QUEUED).select_related("order").order_by("id")
-
-
-def found(
-    *,
-    query: str = "",
-    state: str = "",
-    since: datetime | None = None,
-    before: datetime | None = None,
-) -> QuerySet[Order]:
-    """Orders by number, contact or SKU code; `since` ≤ placed < `before`."""
-    rows = Order.objects.all()
-    word = query.strip()[:MAX_TYPED].replace("\x00", "")
-    if word:
-        by_sku = OrderLine.objects.filter(sku_code__iexact=word).values("order_id")
-        rows = rows.filter(
-            Q(number__startswith=identity.clean_number(word)) | Q(contact__icontains=word) | Q(pk__in=by_sku)
-        )
-    if state:
-        rows = rows.filter(state=state)
-    if since is not None:
-        rows = rows.filter(placed_at__gte=since)
-    if before is not None:
-        rows = rows.filter(placed_at__lt=before)
-    return rows
+    """Lines that wait for a person, the longest waiting first, with their orders."""
+    return OrderLine.objects.filter(delivery_state=DeliveryState.QUEUED).select_related("order").order_by("pk")
 
 
 def sums(rows: QuerySet[Order]) -> Sums:
-    """Over all that match, in one statement. `total` is of orders that were paid and not given back."""
+    """Over all that match, in one statement."""
     kept = Q(state__in=(OrderState.PAID, OrderState.DELIVERED))
     over = rows.order_by().aggregate(
         count=Count("pk"), total=Sum("total_minor", filter=kept), earned=Sum("earned_minor", filter=kept)
@@ -122,13 +96,11 @@ def counts_by_state(rows: QuerySet[Order]) -> dict[str, int]:
 
 def detail(number: str) -> OrderDetail:
     """One order by its number, five statements. Raises: OrderMissing."""
-    order = Order.objects.filter(number=identity.clean_number(number)).first()
-    if order is None:
-        raise OrderMissing()
+    order = orders.order_for_staff(number)
     return OrderDetail(
         order=order,
-        lines=list(order.lines.order_by("pk")),
-        steps=list(order.steps.order_by("-at", "-pk")),
-        payments=list(order.payments.order_by("-pk")),
-        ledger=list(StatementLine.objects.filter(reference=order.number).order_by("-event_at", "-pk")),
+        lines=list(order.lines.all()),
+        steps=orders.timeline(order.pk)[::-1],
+        payments=list(Payment.objects.filter(order=order).order_by("-pk")),
+        ledger=finance.lines_of_order(order.number),
     )

@@ -11,15 +11,12 @@ from django.utils import timezone
 
 from tenant_apps.listings.models import Listing, MarkupRule
 from tenant_apps.listings.states import StockState
+from tenant_apps.orders import selectors as orders
 from tenant_apps.orders.models import Order
 from tenant_apps.shop.types import ShopInfo
 
 DAYS = 14
 FIRST_RULE_BY = "Kameng"  # Who wrote the markup rule that a new shop starts with.
-_DAYS_SQL = """
-SELECT (paid_at AT TIME ZONE %(zone)s)::date, count(*), sum(total_minor)::bigint, sum(coalesce(earned_minor, 0))::bigint
-FROM orders_order WHERE paid_at >= %(since)s AND paid_at < %(now)s AND state IN ('PAID', 'DELIVERED') GROUP BY 1
-"""
 _UNTIL_SQL = """
 SELECT count(*), coalesce(sum(total_minor), 0)::bigint, coalesce(sum(earned_minor), 0)::bigint
 FROM orders_order WHERE paid_at >= %(since)s AND paid_at < %(until)s AND state IN ('PAID', 'DELIVERED')
@@ -47,7 +44,7 @@ class Today:
     orders: Figure
     gmv: Figure
     earned: Figure
-    day_names: Sequence[dt.date]
+    day_names: Sequence[str]  # ISO dates.
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +56,26 @@ class Step:
 
 
 def today(now: dt.datetime) -> Today:
-    """The last 14 days by the active zone's calendar, in two statements over the index of payment times."""
+    """The last 14 days by the active zone's calendar, and yesterday until this time of day."""
     here = timezone.localtime(now)
-    zone = timezone.get_current_timezone_name()
-    first = here.date() - dt.timedelta(days=DAYS - 1)
-    begin = timezone.make_aware(dt.datetime.combine(first, dt.time.min))
+    days = orders.day_figures(now=now, zone=timezone.get_current_timezone_name(), days=DAYS)
     # The same time of day yesterday by the calendar, so that a change of the clocks does not shift the comparison.
     yesterday = here.date() - dt.timedelta(days=1)
     since = timezone.make_aware(dt.datetime.combine(yesterday, dt.time.min))
-    until = timezone.make_aware(dt.datetime.combine(yesterday, here.time()))
+    until = timezone.make_aware(dt.datetime.combine(yesterday, here.time().replace(tzinfo=None)))
     with connection.cursor() as cursor:
-        cursor.execute(_DAYS_SQL, {"zone": zone, "since": begin, "now": now})
-        by_day = {day: figures for day, *figures in cursor.fetchall()}
         cursor.execute(_UNTIL_SQL, {"since": since, "until": until})
-        before = cursor.fetchone()
-    names = [first + dt.timedelta(days=number) for number in range(DAYS)]
-    series = [[by_day.get(day, (0, 0, 0))[column] for day in names] for column in range(3)]
-    figures = [Figure(days[-1], before[column], days) for column, days in enumerate(series)]
-    return Today(*figures, day_names=names)
+        count, gmv, earned = cursor.fetchone()
+    return Today(
+        orders=_figure([day.orders_paid for day in days], count),
+        gmv=_figure([day.gmv_minor for day in days], gmv),
+        earned=_figure([day.earned_minor for day in days], earned),
+        day_names=[day.day for day in days],
+    )
+
+
+def _figure(days: list[int], yesterday_by_now: int) -> Figure:
+    return Figure(days[-1], yesterday_by_now, days)
 
 
 def sold_out_on_shelf() -> int:

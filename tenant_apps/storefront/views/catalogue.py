@@ -12,7 +12,7 @@ from tenant_apps.listings import selectors as listings
 from tenant_apps.listings.types import CategoryTree, ProductPage
 from tenant_apps.shop.types import ShopInfo
 from tenant_apps.storefront import shown
-from tenant_apps.storefront.pages import page, selling
+from tenant_apps.storefront.pages import goods_page, selling
 
 MAX_QUERY = 100
 
@@ -32,8 +32,7 @@ def category(request: HttpRequest, shop: ShopInfo, slug: str) -> HttpResponse:
     """One category with all below it."""
     tree = listings.categories_for_home()
     goods = listings.products_page(category=slug, after=request.GET.get("after", ""), categories=tree)
-    found = tree.by_slug(slug)
-    context = {"category": found, "sub_chips": shown.sub_chips(tree, slug)}
+    context = {"category": tree.by_slug(slug)}
     return _list(request, shop, "storefront/category.html", tree, goods, context, active=slug)
 
 
@@ -61,13 +60,20 @@ def _list(
     **query: str,
 ) -> HttpResponse:
     """A whole page, or, when the "more" link was followed in place, only the further cards."""
-    more = "?" + urlencode({**query, "after": goods.next_cursor}) if goods.next_cursor else ""
-    shared = {"cards": shown.cards(goods.products), "more": more}
     if request.headers.get("HX-Target") == "more":
-        response = page(request, "storefront/_cards.html", shared, shop=shop)
-    else:
-        chips = shown.category_chips(tree, active)
-        canonical = request.build_absolute_uri(request.path)
-        response = page(request, template, {**shared, "chips": chips, "canonical": canonical, **context}, shop=shop)
+        template = "storefront/_cards.html"
+
+    def made() -> dict[str, Any]:
+        more = "?" + urlencode({**query, "after": goods.next_cursor}) if goods.next_cursor else ""
+        return {
+            "cards": shown.cards(goods.products),
+            "more": more,
+            "chips": shown.category_chips(tree, active),
+            "sub_chips": shown.sub_chips(tree, active),
+            "canonical": request.build_absolute_uri(request.path),
+            **context,
+        }
+
+    response = goods_page(request, template, (tuple(goods.products), goods.next_cursor, tuple(tree.rows)), made, shop=shop)
     response["Vary"] = "HX-Target"
     return response

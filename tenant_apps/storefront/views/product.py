@@ -25,7 +25,7 @@ from tenant_apps.shop.selectors import ShopAway
 from tenant_apps.shop.types import ShopInfo
 from tenant_apps.storefront import shown
 from tenant_apps.storefront.forms import CheckoutForm
-from tenant_apps.storefront.pages import closed_page, page, selling
+from tenant_apps.storefront.pages import closed_page, goods_page, page, selling
 from tenant_apps.storefront.views.payment import begin, keep_secret
 
 # Cheap protection for <script>: json.dumps leaves these as they are.
@@ -116,29 +116,33 @@ def _page(
     live = shown.live(offer, wanted, row.delivery == shown.CODES)
     if request.headers.get("HX-Target") == "price":
         return page(request, "storefront/_live.html", {"live": live, "swap": True}, shop=shop)
-    name = shown.product_name(row)
-    typed = request.POST.get("quantity", "")[:20] if form.is_bound else ""
-    context: dict[str, Any] = {
-        "product": row,
-        "name": name,
-        "summary": shown.text_of(row, "summary"),
-        "description": shown.text_of(row, "description"),
-        "usage": shown.text_of(row, "usage"),
-        "picture": shown.picture_url(row.picture),
-        "instant": row.delivery == shown.CODES,
-        "faces": shown.faces(detail, offer),
-        "live": live,
-        "form": form,
-        "typed_quantity": typed or str(wanted),
-        "problem": problem,
-        "crumbs": [{"label": item.name, "url": f"/c/{item.slug}/"} for item in detail.trail]
-        + [{"label": name, "url": ""}],
-        "canonical": request.build_absolute_uri(request.path),
-        "page_title": row.seo_title or name,
-        "page_description": row.seo_description or shown.text_of(row, "summary") or name,
-        "structured": script_json(shown.structured_data(request, detail, shop.name)),
-    }
-    return page(request, "storefront/product.html", context, shop=shop)
+    def made() -> dict[str, Any]:
+        name = shown.product_name(row)
+        return {
+            "name": name,
+            "summary": shown.text_of(row, "summary"),
+            "description": shown.text_of(row, "description"),
+            "usage": shown.text_of(row, "usage"),
+            "picture": shown.picture_url(row.picture),
+            "instant": row.delivery == shown.CODES,
+            "faces": shown.faces(detail, offer),
+            "live": live,
+            "form": form,
+            "typed_quantity": (request.POST.get("quantity", "")[:20] if form.is_bound else "") or str(wanted),
+            "problem": problem,
+            "crumbs": [{"label": item.name, "url": f"/c/{item.slug}/"} for item in detail.trail]
+            + [{"label": name, "url": ""}],
+            "canonical": request.build_absolute_uri(request.path),
+            "page_title": row.seo_title or name,
+            "page_description": row.seo_description or shown.text_of(row, "summary") or name,
+            "structured": script_json(shown.structured_data(request, detail, shop.name)),
+        }
+
+    if request.method == "POST":  # What somebody typed is nobody else's page.
+        return page(request, "storefront/product.html", made(), shop=shop)
+    texts = tuple(str(getattr(row, name)) for name in shown.PRODUCT_FACTS)
+    facts = (texts, tuple((one.listing, one.price.unit) for one in detail.offers), detail.trail)
+    return goods_page(request, "storefront/product.html", facts, made, shop=shop)
 
 
 def script_json(data: Any) -> SafeString:

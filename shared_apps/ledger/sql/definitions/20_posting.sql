@@ -88,6 +88,17 @@ BEGIN
 END
 $$;
 
+-- Lock one transfer against everybody else who would reverse, resolve or refund it: what is left of it can be counted.
+CREATE OR REPLACE FUNCTION public.ledger_lock_transfer(p_transfer bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM 1 FROM public.ledger_transfer t WHERE t.id = p_transfer FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'There is no transfer %.', p_transfer USING ERRCODE = 'KG111', DETAIL = 'missing';
+    END IF;
+END
+$$;
+
 -- trf_ and 24 hexadecimal digits: the millisecond, so that ids grow with time for their index's sake, and 48 bits of the
 -- payload's digest, which nobody knows who does not know the transfer.
 CREATE OR REPLACE FUNCTION public.ledger_public_id(p_digest bytea) RETURNS text

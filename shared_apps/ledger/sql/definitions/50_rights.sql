@@ -50,6 +50,7 @@ GRANT EXECUTE ON FUNCTION
         text[], integer[], bigint[]),
     public.ledger_reverse(text, bigint, text, timestamptz, jsonb, text),
     public.ledger_lock(text[]),
+    public.ledger_lock_transfer(bigint),
     public.ledger_balance_minor(bigint),
     public.ledger_roll_up(timestamptz),
     public.ledger_seal(timestamptz, integer),

@@ -1,0 +1,18 @@
+"""The main station over the API: its stock, its substations, their syncs, and payment cases to look at."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from shared_apps.console.api.network import Cases, OneSubstation, RepeatSync, Substations, Syncs
+from shared_apps.console.api.stock import Batches, Levels
+
+urlpatterns = [
+    path("stock/levels/", Levels.as_view()),
+    path("stock/batches/", Batches.as_view()),
+    path("substations/", Substations.as_view()),
+    path("substations/<str:public_id>/", OneSubstation.as_view()),
+    path("sync/", Syncs.as_view()),
+    path("sync/<str:public_id>/repeat/", RepeatSync.as_view()),
+    path("cases/", Cases.as_view()),
+]

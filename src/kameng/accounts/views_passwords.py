@@ -1,0 +1,127 @@
+"""Forgotten, first and changed passwords, on every host that has a log-in."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login, update_session_auth_hash
+from django.core.cache import cache
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from kameng.accounts import recovery
+from kameng.accounts.forms import ChangePasswordForm, ForgotForm, SetPasswordForm
+from kameng.accounts.models import User
+from kameng.accounts.views import home_of
+from kameng.lib import clock
+from kameng.lib.errors import DomainError, TooMany
+from kameng.web.actors import actor, client_ip
+from kameng.web.transactions import own_transactions
+
+WINDOW_S = 3600
+PER_MAILBOX = 3
+PER_ADDRESS = 20
+BACKEND = "kameng.accounts.backends.EmailBackend"
+
+
+@require_http_methods(["GET", "POST"])
+@own_transactions
+def forgot(request: HttpRequest) -> HttpResponse:
+    """Ask for a link by mail. The answer is the same for an address that nobody has, and so is the work: that address
+    is told that it has no log-in here, which helps whoever mistook it and tells a stranger nothing.
+    """
+    form = ForgotForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        email = form.cleaned_data["email"].lower()
+        if _may_ask(email, client_ip(request)):
+            with transaction.atomic():
+                user = User.objects.filter(email=email, is_active=True).first()
+                path = recovery.link_path(user) if user else ""
+            _mail(request, email, path)  # Outside of any transaction: a mail server may take its time.
+        return render(request, "accounts/forgot_sent.html", {"email": email})
+    return render(request, "accounts/forgot.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+def set_password(request: HttpRequest, entry: str) -> HttpResponse:
+    """Behind the link: choose a password, and be logged in. A link that is worth nothing says so before the form."""
+    user = recovery.holder_of(entry)
+    form = SetPasswordForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            user = recovery.set_by_pass(
+                entry=entry, password=form.cleaned_data["password"], by=actor(request), now=clock.utc_now()
+            )
+        except recovery.PasswordRefused as error:
+            form.add_error("password", str(error))
+        else:
+            login(request, user, backend=BACKEND)
+            return redirect(home_of(request))
+    context = {"form": form, "email": user.email, "fresh": not user.has_usable_password()}
+    response = render(request, "accounts/set_password.html", context, status=422 if form.is_bound else 200)
+    response["Referrer-Policy"] = "no-referrer"  # The address holds the pass.
+    return response
+
+
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+def change(request: HttpRequest) -> HttpResponseBase:
+    """One's own password, whatever the role; other browsers of the same person are logged out."""
+    user: Any = request.user
+    if not user.is_authenticated:
+        return redirect(f"/login/?next={request.path}")
+    form = ChangePasswordForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            changed = recovery.change(user=user, by=actor(request), now=clock.utc_now(), **form.cleaned_data)
+        except DomainError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            update_session_auth_hash(request, changed)
+            messages.success(request, _("Your password is changed. Other browsers were logged out."))
+            return redirect(home_of(request))
+    context = {"form": form, "home": home_of(request)}
+    return render(request, "accounts/change_password.html", context, status=422 if form.is_bound else 200)
+
+
+def _mail(request: HttpRequest, email: str, path: str) -> None:
+    tenant = getattr(request, "tenant", None)
+    name = tenant.name if tenant else "Kameng"
+    base = tenant.url if tenant else f"{settings.SCHEME}://{settings.BASE_DOMAIN}{settings.AUTHORITY}"
+    subject = _("%(name)s: your password") % {"name": name}
+    if path:
+        first = _("Choose a new password here. The link works once and for 24 hours:")
+        last = _("If it was not you who asked, forget this mail: nothing has changed.")
+        body = f"{first}\n\n{base}{path}\n\n{last}\n"
+    else:
+        body = _("Somebody asked for a new password for this address, but it has no log-in at %(name)s.") % {"name": name}
+    EmailMessage(subject, body, None, [email]).send()
+
+
+def _may_ask(email: str, ip: str) -> bool:
+    """A few mails an hour to one mailbox: beyond that nothing goes out, and the page says nothing of it.
+
+    Raises: TooMany for one address that asks for many.
+    """
+    mailbox = hashlib.sha256(email.encode()).hexdigest()[:24]
+    if _count(f"password:ip:{ip}") > PER_ADDRESS:
+        raise TooMany(_("Too many tries. Please wait an hour."), details={"retry_after_s": WINDOW_S})
+    return _count(f"password:mailbox:{mailbox}") <= PER_MAILBOX
+
+
+def _count(key: str) -> int:
+    cache.add(key, 0, WINDOW_S)
+    try:
+        return int(cache.incr(key))
+    except ValueError:  # It ran out between the two.
+        cache.set(key, 1, WINDOW_S)
+        return 1

@@ -1,0 +1,153 @@
+"""What only the panel writes: the people of a shop, and looks at a buyer's page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
+
+from kameng.accounts import audit
+from kameng.accounts.models import Role, User
+from kameng.accounts.types import Actor
+from kameng.jobs.services import enqueue
+from kameng.lib.errors import Invalid, Missing, Refused
+from kameng.lib.words import worded
+from tenant_apps.orders import identity
+from tenant_apps.orders import selectors as orders
+
+ROLES = (Role.OWNER, Role.STAFF, Role.VIEWER)
+INVITATION_JOB = "panel.mail_invitation"
+
+
+class StaffInvalid(Invalid):
+    """A field of an invitation can't be used; nobody was invited."""
+
+    code = "staff_invalid"
+
+
+class StaffUnknown(Missing):
+    """No such person in this shop."""
+
+    code = "staff_unknown"
+
+
+class LastOwner(Refused):
+    """The shop would be left without an owner who can log in. Nothing was changed."""
+
+    code = "last_owner"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("This is the shop's last owner. Make somebody else an owner first; nothing was changed."), field="role"
+        )
+
+
+class ReasonMissing(Invalid):
+    """A look at a buyer's page needs a reason."""
+
+    code = "reason_missing"
+
+
+def invite(*, email: str, name: str, role: str, base_url: str, by: Actor, now: datetime) -> User:
+    """Make a log-in without a password and mail its owner a link to set one: good once, for a day.
+
+    `base_url` is the shop's address, for the link. Raises: StaffInvalid.
+    """
+    address = email.strip().lower()
+    try:
+        validate_email(address)
+    except ValidationError:
+        raise StaffInvalid(_("This email address can't be used."), field="email") from None
+    if role not in ROLES:
+        raise StaffInvalid(_("There is no such role."), field="role")
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(address, None, name=name.strip()[:80], role=role)
+            audit.record(action="panel.staff.invited", by=by, target=address, at=now, role=str(role))
+            _mail(user, base_url)
+    except IntegrityError:
+        message = worded(_("%(email)s is in this shop already."), email=address)
+        raise StaffInvalid(message, field="email") from None
+    return user
+
+
+def invite_again(*, user_id: int, base_url: str, by: Actor, now: datetime) -> User:
+    """Mail another link to somebody who has not set a password yet. Raises: StaffUnknown, StaffInvalid."""
+    with transaction.atomic():
+        user = _found(user_id)
+        if user.has_usable_password() or not user.is_active:
+            raise StaffInvalid(_("This person has a password already; they can have a new one mailed at log-in."))
+        audit.record(action="panel.staff.invited", by=by, target=user.email, at=now, again=True)
+        _mail(user, base_url)
+    return user
+
+
+def set_role(*, user_id: int, role: str, by: Actor, now: datetime) -> User:
+    """Raises: StaffUnknown, StaffInvalid, LastOwner."""
+    if role not in ROLES:
+        raise StaffInvalid(_("There is no such role."), field="role")
+    with transaction.atomic():
+        owners = _locked_owners()
+        user = _found(user_id)
+        if user.role == role:
+            return user
+        if role != Role.OWNER:
+            _keep_an_owner(owners, user)
+        before, user.role = user.role, role
+        user.save(update_fields=["role"])
+        audit.record(action="panel.staff.role", by=by, target=user.email, at=now, before=str(before), role=str(role))
+    return user
+
+
+def set_active(*, user_id: int, active: bool, by: Actor, now: datetime) -> User:
+    """Lock somebody out at once, their API tokens with them, or let them in again. Raises: StaffUnknown, LastOwner."""
+    with transaction.atomic():
+        owners = _locked_owners()
+        user = _found(user_id)
+        if user.is_active == active:
+            return user
+        if not active:
+            _keep_an_owner(owners, user)
+        user.is_active = active
+        user.save(update_fields=["is_active"])
+        action = "panel.staff.activated" if active else "panel.staff.deactivated"
+        audit.record(action=action, by=by, target=user.email, at=now)
+    return user
+
+
+def buyer_page_key(*, number: str, reason: str, by: Actor, now: datetime) -> tuple[str, str]:
+    """Number and key of the buyer's own page of an order. It shows codes, so the look is recorded with its reason.
+
+    Raises: OrderMissing, ReasonMissing.
+    """
+    if not reason.strip():
+        raise ReasonMissing(_("Say why you open the buyer's page. It was not opened."), field="reason")
+    with transaction.atomic():
+        order = orders.order_for_staff(number)
+        audit.record(action="panel.order.link", by=by, target=order.number, at=now, reason=reason.strip()[:200])
+    return order.number, identity.mailed_token(order.number)
+
+
+def _mail(user: User, base_url: str) -> None:
+    enqueue(kind=INVITATION_JOB, payload={"user_id": user.pk, "base_url": base_url}, dedupe=str(user.pk))
+
+
+def _found(user_id: int) -> User:
+    user = User.objects.select_for_update().filter(pk=user_id).first()
+    if user is None:
+        raise StaffUnknown(_("There is no such person in this shop."))
+    return user
+
+
+def _locked_owners() -> set[int]:
+    """Active owners, their rows locked. Race: two owners who demote each other at once wait here for one another."""
+    rows = User.objects.select_for_update().filter(role=Role.OWNER, is_active=True).order_by("pk")
+    return set(rows.values_list("pk", flat=True))
+
+
+def _keep_an_owner(owners: set[int], user: User) -> None:
+    if owners <= {user.pk}:
+        raise LastOwner()

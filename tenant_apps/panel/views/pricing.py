@@ -1,0 +1,284 @@
+"""Prices: the rules of the shop, and one rule with a live look at what it would do before it is saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_http_methods
+
+from kameng.lib import clock, money
+from kameng.lib.errors import DomainError
+from kameng.lib.words import Sentence, worded
+from kameng.web.actors import actor
+from tenant_apps.listings import selectors as listings
+from tenant_apps.listings import services
+from tenant_apps.listings.models import ListedProduct, Listing, MarkupRule
+from tenant_apps.listings.pricing import StoredRule, as_rule, earnings, explained, stage_sentence
+from tenant_apps.listings.states import RuleKind, RuleScope
+from tenant_apps.listings.types import CategoryTree, RulePreview, ShelfCategory
+from tenant_apps.panel import words
+from tenant_apps.panel.access import screen
+from tenant_apps.panel.forms.pricing import ManyForm, RuleForm, Target
+from tenant_apps.panel.page import back_to, page, refuse, say
+
+PER_PAGE = 50
+SHOWN = 60  # Rows of a preview; its counts are over all.
+FIRST_VALUE = Decimal(12)
+SAVED = gettext_lazy("Saved. %(count)s prices changed.")
+
+
+# -- All rules.
+
+
+@dataclass(frozen=True)
+class CategoryRow:
+    """A category in the tree with the rule that prices it: its own, or the one that it takes over."""
+
+    category: ShelfCategory
+    depth: int
+    rule: MarkupRule | None
+    inherited: MarkupRule | None
+
+    @property
+    def indent(self) -> str:
+        return ("", "pl-6", "pl-12", "pl-16")[min(self.depth, 3)]
+
+
+@require_GET
+@screen
+def index(request: HttpRequest) -> HttpResponse:
+    """The rule of the shop, the tree of categories, and the rules of single products and SKUs."""
+    tree = listings.categories_for_home()
+    wide = {
+        (rule.scope, rule.target_id): rule
+        for rule in MarkupRule.objects.filter(scope__in=(RuleScope.SHOP, RuleScope.CATEGORY))
+    }
+    shop_rule = wide.get((RuleScope.SHOP, 0))
+    narrow = MarkupRule.objects.filter(scope__in=(RuleScope.PRODUCT, RuleScope.SKU)).order_by("-updated_at", "-pk")
+    shown = Paginator(narrow, PER_PAGE).get_page(request.GET.get("page"))
+    return page(
+        request, "panel/pricing.html", here="pricing", heading=_("Category pricing"), shop_rule=shop_rule,
+        categories=_tree_rows(tree, wide, shop_rule), narrow=shown, named=_named(shown.object_list),
+    )  # fmt: skip
+
+
+def _tree_rows(tree: CategoryTree, rules: dict[tuple[str, int], MarkupRule], shop: MarkupRule | None) -> list[CategoryRow]:
+    rows: list[CategoryRow] = []
+
+    def walk(parent_id: int | None, depth: int, above: MarkupRule | None) -> None:
+        for category in tree.rows:
+            if category.parent_id == parent_id and depth < 8:
+                own = rules.get((RuleScope.CATEGORY, category.id))
+                rows.append(CategoryRow(category, depth, own, None if own else above))
+                walk(category.id, depth + 1, own or above)
+
+    walk(None, 0, shop)
+    return rows
+
+
+def _named(rules: Any) -> list[tuple[MarkupRule, str, str]]:
+    """Rules of products and SKUs with the name of what they govern and its page."""
+    found = list(rules)
+    products = ListedProduct.objects.in_bulk([rule.target_id for rule in found if rule.scope == RuleScope.PRODUCT])
+    skus = Listing.objects.in_bulk([rule.target_id for rule in found if rule.scope == RuleScope.SKU])
+    named = []
+    for rule in found:
+        if rule.scope == RuleScope.SKU and rule.target_id in skus:
+            sku = skus[rule.target_id]
+            named.append((rule, f"{sku.name} · {sku.code}", reverse("panel:product", args=[sku.product_id])))
+        elif rule.target_id in products:
+            product = products[rule.target_id]
+            named.append((rule, product.own_name or product.name, reverse("panel:product", args=[product.pk])))
+        else:
+            named.append((rule, f"#{rule.target_id}", ""))
+    return named
+
+
+# -- One rule.
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a rule governs, in words, and the rule that it has now."""
+
+    scope: str
+    target_id: int
+    name: Sentence
+    rule: MarkupRule | None
+
+
+def _aim(request: HttpRequest) -> Aim:
+    """From the address or the form. Raises: TargetUnknown."""
+    target = Target(request.POST if request.method == "POST" else request.GET)
+    if not target.is_valid():
+        raise services.TargetUnknown(_("What this rule should price is not in this shop."))
+    scope, pk = target.cleaned_data["scope"], target.cleaned_data["target"]
+    name = _target_name(scope, pk)
+    if name is None:
+        raise services.TargetUnknown(_("What this rule should price is not in this shop."))
+    return Aim(scope, pk, name, MarkupRule.objects.filter(scope=scope, target_id=pk).first())
+
+
+def _target_name(scope: str, pk: int) -> Sentence | None:
+    if scope == RuleScope.SHOP:
+        return gettext_lazy("The whole shop") if pk == 0 else None
+    if scope == RuleScope.CATEGORY:
+        category = listings.categories_for_home().by_id.get(pk)
+        return category.name if category else None
+    if scope == RuleScope.PRODUCT:
+        product = ListedProduct.objects.filter(pk=pk).first()
+        return (product.own_name or product.name) if product else None
+    sku = Listing.objects.filter(pk=pk).first()
+    return f"{sku.name} · {sku.code}" if sku else None
+
+
+def _form_of(request: HttpRequest, aim: Aim) -> RuleForm:
+    """Bound to what was typed (in the form or in the address), else showing the rule that is in force."""
+    typed = request.POST if request.method == "POST" else request.GET
+    if "kind" in typed:
+        return RuleForm(typed, scope=aim.scope)
+    rule = aim.rule
+    start = {"kind": RuleKind.PERCENT, "value": words.plain(FIRST_VALUE), "rounding": "TENTH"}
+    if rule is not None:
+        start = {"kind": rule.kind, "value": words.plain(rule.value), "rounding": rule.rounding}
+    return RuleForm(start, scope=aim.scope)
+
+
+@require_http_methods(["GET", "POST"])
+@screen
+def rule(request: HttpRequest) -> HttpResponse:
+    """The form of one rule with its preview; htmx takes it into a drawer."""
+    aim = _aim(request)
+    form = _form_of(request, aim)
+    now = clock.utc_now()
+    if request.method == "POST" and form.is_valid():
+        try:
+            saved = services.set_rule(
+                scope=aim.scope, target_id=aim.target_id, by=actor(request), now=now, **form.cleaned_data
+            )
+        except DomainError as error:
+            refuse(form, error)
+        else:
+            say(request, worded(SAVED, count=f"{saved.changed:,}"))
+            return redirect(back_to(request, reverse("panel:pricing")))
+    context = {
+        "aim": aim, "form": form, "next": back_to(request, reverse("panel:pricing")), **_look(aim, form),
+    }  # fmt: skip
+    if getattr(request, "htmx", False):
+        return render(request, "panel/_rule.html", {**context, "may_change": getattr(request.user, "may_change", False)})
+    return page(
+        request, "panel/rule.html", here="pricing", heading=aim.name,
+        crumbs=((_("Category pricing"), reverse("panel:pricing")),),
+        status=422 if request.method == "POST" else 200, **context,
+    )  # fmt: skip
+
+
+@require_GET
+@screen
+def preview(request: HttpRequest) -> HttpResponse:
+    """What the form as typed would do: the part of its page that htmx brings at each change."""
+    aim = _aim(request)
+    form = _form_of(request, aim)
+    context = {"aim": aim, "form": form, "may_change": getattr(request.user, "may_change", False), **_look(aim, form)}
+    return render(request, "panel/_preview.html", context)
+
+
+def _look(aim: Aim, form: RuleForm) -> dict[str, Any]:
+    """The preview's part of the context; empty while the form can't be understood."""
+    if not form.is_valid():
+        return {"preview": None}
+    typed = form.cleaned_data
+    try:
+        seen = services.preview_rule(scope=aim.scope, target_id=aim.target_id, now=clock.utc_now(), limit=SHOWN, **typed)
+    except DomainError as error:
+        refuse(form, error)
+        return {"preview": None}
+    stored = StoredRule(aim.scope, aim.target_id, typed["kind"], typed["value"], typed["rounding"])
+    return {"preview": seen, **_sample(seen, stored)}
+
+
+def _sample(seen: RulePreview, stored: StoredRule) -> dict[str, Any]:
+    """The first SKU of a preview stage by stage, and where its money goes."""
+    if not seen.rows:
+        return {}
+    row = seen.rows[0]
+    listing = Listing.objects.get(pk=row.listing_id)
+    price = explained(as_rule(stored), listing)
+    kept = earnings(price, row.quantity, services.current_terms(now=clock.utc_now()))
+    parts = [
+        {"label": _("Supply price"), "minor": kept.cost_minor, "tone": "neutral"},
+        {"label": _("Channel's fee, the dearest"), "minor": kept.channel_fee_minor},
+        {"label": _("Platform fee"), "minor": kept.platform_fee_minor},
+        {"label": _("Tax and shares"), "minor": kept.other_minor},
+        {"label": _("You earn"), "minor": kept.net_minor, "tone": "success"},
+    ]
+    stages = [
+        {"label": stage_sentence(stage.as_json(), price.currency), "value": money.format_unit(stage.amount, price.currency)}
+        for stage in price.stages
+    ]
+    return {
+        "sample": row, "sample_stages": stages, "sample_total": kept.gross_minor,
+        "sample_parts": [part for part in parts if part["minor"]],
+    }  # fmt: skip
+
+
+@require_http_methods(["GET", "POST"])
+@screen
+def remove(request: HttpRequest) -> HttpResponse:
+    """What taking a rule away would do, and the deed itself."""
+    aim = _aim(request)
+    if aim.rule is None:
+        raise services.TargetUnknown(_("There is no such rule."))
+    now = clock.utc_now()
+    refused: DomainError | None = None
+    if request.method == "POST":
+        try:
+            done = services.remove_rule(scope=aim.scope, target_id=aim.target_id, by=actor(request), now=now)
+        except DomainError as error:
+            refused = error
+        else:
+            say(request, worded(gettext_lazy("The rule is gone. %(count)s prices changed."), count=f"{done.changed:,}"))
+            return redirect(back_to(request, reverse("panel:pricing")))
+    seen = services.preview_without_rule(scope=aim.scope, target_id=aim.target_id, now=now, limit=SHOWN)
+    return page(
+        request, "panel/rule_remove.html", here="pricing", heading=_("Take the rule away"),
+        crumbs=((_("Category pricing"), reverse("panel:pricing")),), aim=aim, preview=seen, refused=refused,
+        next=back_to(request, reverse("panel:pricing")), status=409 if refused else 200,
+    )  # fmt: skip
+
+
+# -- One rule for many.
+
+
+@require_http_methods(["POST"])
+@screen
+def many(request: HttpRequest) -> HttpResponse:
+    """The SKUs that were chosen in the list: shown, previewed at each change, and priced at once."""
+    form = ManyForm(request.POST, scope=RuleScope.SKU)
+    deed = request.POST.get("deed", "")
+    context: dict[str, Any] = {"form": form, "preview": None, "count": len(request.POST.get("ids", "").split(","))}
+    if form.is_valid():
+        typed = {name: form.cleaned_data[name] for name in ("kind", "value", "rounding")}
+        ids = form.cleaned_data["ids"]
+        try:
+            if deed == "save":
+                saved = services.set_many(sku_ids=ids, by=actor(request), now=clock.utc_now(), **typed)
+                say(request, worded(SAVED, count=f"{saved.changed:,}"))
+                return redirect("panel:listings")
+            context["preview"] = services.preview_many(sku_ids=ids, now=clock.utc_now(), limit=SHOWN, **typed)
+        except DomainError as error:
+            refuse(form, error)
+    if getattr(request, "htmx", False):
+        return render(request, "panel/_preview.html", {**context, "may_change": True})
+    return page(
+        request, "panel/price_many.html", here="listings", heading=_("Price the chosen SKUs"),
+        crumbs=((_("Goods"), reverse("panel:listings")),), status=422 if form.errors else 200, **context,
+    )  # fmt: skip

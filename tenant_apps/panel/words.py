@@ -1,0 +1,180 @@
+"""Words for what is stored as codes: rules, audit actions, ledger kinds and parts, the steps of an order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from kameng.lib import money
+from kameng.lib.words import Sentence, shorten
+from tenant_apps.listings.models import MarkupRule
+from tenant_apps.listings.states import Rounding, RuleKind
+from tenant_apps.orders.models import OrderStep
+
+ACTIONS: dict[str, Sentence] = {
+    "accounts.log_in": _("Logged in"),
+    "accounts.log_out": _("Logged out"),
+    "accounts.password.changed": _("Changed the password"),
+    "accounts.password.set": _("Set a password by mail"),
+    "accounts.token.created": _("Made an API token"),
+    "accounts.token.revoked": _("Revoked an API token"),
+    "listings.category.hide": _("Showed or hid a category"),
+    "listings.price.set": _("Set a price rule"),
+    "listings.price.set_many": _("Priced chosen SKUs"),
+    "listings.price.unset": _("Took a price rule away"),
+    "listings.product.edit": _("Changed the texts of a product"),
+    "listings.shelf.set": _("Changed the shelf"),
+    "listings.sync.repeat": _("Goods were synced again"),
+    "orders.codes.revealed": _("Looked at codes"),
+    "orders.line.delivered": _("Delivered by hand"),
+    "orders.order.cancelled": _("Cancelled an order"),
+    "panel.order.link": _("Opened the buyer's page"),
+    "panel.owner.created": _("The owner's log-in was made"),
+    "panel.owner.entered": _("The owner came from the signup"),
+    "panel.staff.activated": _("Let somebody in again"),
+    "panel.staff.deactivated": _("Locked somebody out"),
+    "panel.staff.invited": _("Invited somebody"),
+    "panel.staff.role": _("Changed a role"),
+    "shop.first_step.done": _("Did a first step"),
+    "shop.logo.removed": _("Took the logo away"),
+    "shop.logo.set": _("Chose a logo"),
+    "shop.settings.updated": _("Changed the shop settings"),
+}
+KINDS: dict[str, Sentence] = {
+    "opening": _("Opening balance"),
+    "sale": _("Sale"),
+    "refund": _("Refund"),
+    "reversal": _("Reversal"),
+    "adjustment": _("Adjustment"),
+    "case": _("Payment case"),
+    "hold": _("Hold"),
+    "hold.post": _("Hold posted"),
+    "hold.void": _("Hold voided"),
+}
+ACCOUNTS: dict[str, Sentence] = {
+    "": _("All accounts"),
+    "pending": _("Pending"),
+    "available": _("Available"),
+    "withdrawing": _("Being paid out"),
+    "prepaid": _("Prepaid balance"),
+    "deposit": _("Deposit"),
+    "receivable": _("Owed to the main station"),
+}
+PARTS: dict[str, Sentence] = {
+    "supply": _("Supply cost"),
+    "platform_fee": _("Platform fee"),
+    "channel_fee": _("Channel's fee"),
+    "partner": _("Partners"),
+    "tax": _("Tax"),
+    "subsidy": _("Subsidy of the main station"),
+    "pending": _("You earn"),
+    "other": _("Others"),
+}
+CHANNELS: dict[str, Sentence] = {"testpay": _("Test channel"), "stripe": "Stripe"}
+# (subject, event): title, tone, icon.
+STEPS: dict[tuple[str, str], tuple[Sentence, str, str]] = {
+    ("ORDER", "PLACE"): (_("Order placed"), "info", "cart"),
+    ("ORDER", "PAY"): (_("Payment received"), "success", "wallet"),
+    ("ORDER", "REVIVE"): (_("Payment received after the time was over"), "warning", "wallet"),
+    ("ORDER", "DELIVER"): (_("Everything delivered"), "success", "check"),
+    ("ORDER", "EXPIRE"): (_("The time to pay ran out"), "neutral", "clock"),
+    ("ORDER", "CANCEL"): (_("Order cancelled"), "neutral", "x"),
+    ("ORDER", "REFUND"): (_("Money given back"), "warning", "refresh"),
+    ("PAYMENT", "BEGIN"): (_("Payment begun"), "neutral", "card"),
+    ("PAYMENT", "OPEN"): (_("The channel opened a payment"), "neutral", "card"),
+    ("PAYMENT", "TIME_OUT"): (_("The channel did not answer"), "warning", "clock"),
+    ("PAYMENT", "SUCCEED"): (_("The channel says it is paid"), "success", "card"),
+    ("PAYMENT", "FAIL"): (_("A payment attempt failed"), "danger", "alert"),
+    ("PAYMENT", "EXPIRE"): (_("A payment attempt ran out of time"), "neutral", "clock"),
+    ("PAYMENT", "REFUND"): (_("The channel gave the money back"), "warning", "refresh"),
+    ("DELIVERY", "QUEUE"): (_("Waits to be delivered by hand"), "warning", "user"),
+    ("DELIVERY", "DELIVER"): (_("Delivered"), "success", "package"),
+    ("DELIVERY", "CANCEL"): (_("Delivery cancelled"), "neutral", "x"),
+    ("DELIVERY", "REQUEUE"): (_("Wanted again"), "info", "refresh"),
+}
+_ACTORS: dict[str, Sentence] = {
+    "BUYER": pgettext_lazy("actor", "Buyer"),
+    "SYSTEM": pgettext_lazy("actor", "System"),
+}
+
+
+def plain(amount: Decimal) -> str:
+    """A number as a person types it: 12, 0.5."""
+    return f"{amount.normalize():f}"
+
+
+def rule_words(rule: MarkupRule) -> str:
+    """A rule in short: "+12%", "+¥1.50", "¥98.80", "Suggested price"."""
+    symbol = settings.CURRENCY
+    if rule.kind == RuleKind.PERCENT:
+        return f"+{plain(rule.value)}%"
+    if rule.kind == RuleKind.FIXED:
+        return f"+{money.format_unit(rule.value, symbol)}"
+    if rule.kind == RuleKind.PRICE:
+        return money.format_unit(rule.value, symbol)
+    return str(_("Suggested price"))
+
+
+def rounding_words(rule: MarkupRule) -> str:
+    """How it rounds, or nothing where that says nothing."""
+    if rule.kind in (RuleKind.PRICE, RuleKind.SUGGESTED) or rule.rounding == Rounding.NONE:
+        return ""
+    return str(Rounding(rule.rounding).label)
+
+
+def actor_words(kind: str, label: str) -> Sentence:
+    """Who did it: a person's or a program's own name, or the word for everybody else."""
+    return _ACTORS.get(kind, label)
+
+
+def step_event(step: OrderStep) -> dict[str, Any]:
+    """A step for `<c-timeline>`."""
+    title, tone, icon = STEPS.get((step.subject, step.event), (step.event.replace("_", " ").capitalize(), "neutral", "activity"))
+    return {
+        "at": step.at, "by": actor_words(step.by_kind, step.by_label), "title": title, "tone": tone, "icon": icon,
+        "text": step.note, "url": "",
+    }  # fmt: skip
+
+
+def action_words(action: str) -> Sentence:
+    """What somebody did; the stored name where it has no words."""
+    return ACTIONS.get(action, action)
+
+
+def target_url(action: str, target: str) -> str:
+    """The page of what an audit record is about, or empty."""
+    if not target:
+        return ""
+    try:
+        if action.startswith(("orders.", "panel.order")):
+            return reverse("panel:order", args=[target])
+        if action in ("listings.price.set", "listings.price.unset"):
+            scope, _colon, pk = target.partition(":")
+            return f"{reverse('panel:rule')}?scope={scope}&target={pk}"
+        if action == "listings.category.hide":
+            return reverse("panel:customise")
+        if action.startswith("shop."):
+            return reverse("panel:settings")
+    except NoReverseMatch:  # A target that no address can hold, from another time.
+        return ""
+    return ""
+
+
+def details_words(details: Mapping[str, Any]) -> str:
+    """What an audit record holds, in one line: "value 12 · changed 38"."""
+    shown = [f"{key} {_value(value)}" for key, value in details.items() if value not in ("", None, [], {})]
+    return shorten(" · ".join(shown), 200)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(str(item) for item in value[:10])
+    return str(value)
