@@ -10,12 +10,13 @@ from django.utils.translation import get_language
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 
 from kameng.db.context import in_main
 from kameng.lib import clock, pow
 from kameng.web.actors import client_ip
-from kameng.web.api import ApiView, TenantScopedThrottle, idempotent, with_etag
+from kameng.web.api import TenantScopedThrottle, with_etag
+from kameng.web.endpoint import ApiView
+from kameng.web.idempotency import idempotent
 from kameng.web.openapi import described, in_header, in_path
 from kameng.web.transactions import own_transactions
 from tenants import admission, provisioning
@@ -26,12 +27,12 @@ from tenants.states import SignupState, StepState
 
 TAG = "Signup"
 OPEN: dict[str, str | None] = {"GET": None, "POST": None}
-THROTTLES = (*api_settings.DEFAULT_THROTTLE_CLASSES, TenantScopedThrottle)
+THROTTLES = (TenantAnonThrottle, TenantTokenThrottle, TenantScopedThrottle)
 SIGNUP_ID = in_path("public_id", "The signup's id.")
 SIGNUP_TOKEN = in_header("X-Signup-Token", "The signup's secret, from the answer that began it.")
 
 
-class PlanShape(serializers.Serializer[Plan]):
+class PlanShape(serializers.Serializer[Any]):
     code = serializers.CharField()
     name_zh = serializers.CharField()
     name_en = serializers.CharField()
@@ -74,7 +75,7 @@ class StepShape(serializers.Serializer[Any]):
     finished_at = serializers.DateTimeField(allow_null=True)
 
 
-class SignupShape(serializers.Serializer[Signup]):
+class SignupShape(serializers.Serializer[Any]):
     id = serializers.CharField(source="public_id")
     state = serializers.ChoiceField(choices=SignupState.choices)
     name = serializers.CharField()

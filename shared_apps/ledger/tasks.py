@@ -14,6 +14,7 @@ from shared_apps.ledger import services
 from shared_apps.ledger.models import Block
 
 HEADS = "ledger-heads.jsonl"
+TAIL = 4096  # Bytes that surely hold the last line.
 
 
 @periodic("ledger.roll_up")
@@ -33,29 +34,64 @@ def seal_all() -> int:
     while True:
         with in_main():
             height = services.seal(now=clock.utc_now())
-            block = Block.objects.get(height=height) if height is not None else None
-        if block is None:
+        _export_new()
+        if height is None:
             return made
         made += 1
-        _export(block)
 
 
 def exported_heads() -> dict[int, str]:
     """The heads that were exported from this data folder: hashes in hexadecimal by height."""
-    path = Path(settings.DATA_DIR) / HEADS
+    path = _path()
     if not path.exists():
         return {}
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {line["height"]: line["hash"] for line in lines}
+    with path.open("rb") as file:
+        return {line["height"]: line["hash"] for line in map(json.loads, _whole_lines(file.read()))}
 
 
-def _export(block: Block) -> None:
-    """Append a head to the file: whoever keeps a copy of it elsewhere can prove a rewritten chain."""
-    line = {
-        "height": block.height, "hash": bytes(block.block_hash).hex(), "transfers": block.leaf_count,
-        "sealed_at": block.sealed_at.isoformat(),
-    }  # fmt: skip
-    path = Path(settings.DATA_DIR) / HEADS
+def _export_new() -> None:
+    """Append the heads that the file does not have: also of a block whose sealer was killed before it got here.
+
+    Whoever keeps a copy of the file elsewhere can prove a chain that was rewritten whole.
+    """
+    path = _path()
+    last = 0
+    if path.exists():
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL))
+            lines = _whole_lines(file.read())
+        last = json.loads(lines[-1])["height"] if lines else 0
+    with in_main():
+        blocks = list(Block.objects.filter(height__gt=last).order_by("height"))
+    if not blocks:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    with path.open("ab") as file:
+        for block in blocks:
+            line = {
+                "height": block.height,
+                "hash": bytes(block.block_hash).hex(),
+                "transfers": block.leaf_count,
+                "sealed_at": block.sealed_at.isoformat(),
+            }
+            file.write(b"\n" * _is_torn(path) + json.dumps(line).encode() + b"\n")
+            file.flush()
+
+
+def _path() -> Path:
+    return Path(settings.DATA_DIR) / HEADS
+
+
+def _whole_lines(raw: bytes) -> list[bytes]:
+    """The lines that were written to their end; a killed process may have left a torn one."""
+    return [line for line in raw.split(b"\n") if line.startswith(b"{") and line.endswith(b"}")]
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether the file ends within a line."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        if size == 0:
+            return False
+        file.seek(-1, 2)
+        return file.read() != b"\n"

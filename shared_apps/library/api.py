@@ -13,28 +13,23 @@ from rest_framework.response import Response
 from kameng.lib import clock
 from kameng.lib.money import EXPONENTS
 from kameng.web.actors import actor
-from kameng.web.api import ApiView, idempotent
-from kameng.web.openapi import described, in_path
+from kameng.web.endpoint import ApiView
+from kameng.web.idempotency import idempotent
+from kameng.web.openapi import described, in_path, unit_field
 from shared_apps.library import selectors, services
 from shared_apps.library.models import Brand, Category, Delivery, Kind, Product, Sku, StockPolicy
 from tenants.states import SupplyLevel
 
 TAG = "Library"
 READ, WRITE = "library:read", "library:write"
-INT4 = {"min_value": -(2**31), "max_value": 2**31 - 1}
 SLUG = in_path("slug", "The row's slug.")
 CODE = in_path("code", "The SKU's code, in any case.")
-
-
-def unit_field(**options: Any) -> serializers.DecimalField:
-    """A price of one unit, four places, as decimal text."""
-    return serializers.DecimalField(max_digits=18, decimal_places=4, **options)
 
 
 # -- What is answered.
 
 
-class CategoryShape(serializers.Serializer[Category]):
+class CategoryShape(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     slug = serializers.CharField()
     name_zh = serializers.CharField()
@@ -45,7 +40,7 @@ class CategoryShape(serializers.Serializer[Category]):
     active = serializers.BooleanField()
 
 
-class BrandShape(serializers.Serializer[Brand]):
+class BrandShape(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     slug = serializers.CharField()
     name_zh = serializers.CharField()
@@ -53,7 +48,7 @@ class BrandShape(serializers.Serializer[Brand]):
     colour = serializers.CharField()
 
 
-class SkuShape(serializers.Serializer[Sku]):
+class SkuShape(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     code = serializers.CharField()
     product = serializers.CharField(source="product.slug")
@@ -75,7 +70,7 @@ class SkuShape(serializers.Serializer[Sku]):
         return {price.level: str(price.unit) for price in sorted(row.supply_prices.all(), key=lambda one: one.level)}
 
 
-class ProductShape(serializers.Serializer[Product]):
+class ProductShape(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     slug = serializers.CharField()
     category = serializers.CharField(source="category.slug")
@@ -136,7 +131,7 @@ class ProductBody(serializers.Serializer[Any]):
     usage_zh = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     usage_en = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     tags = serializers.ListField(child=serializers.CharField(max_length=60), max_length=20, required=False)
-    sort = serializers.IntegerField(required=False, **INT4)
+    sort = serializers.IntegerField(required=False, min_value=-(2**31), max_value=2**31 - 1)
     active = serializers.BooleanField(required=False)
 
 
@@ -160,7 +155,7 @@ class SkuChangeBody(serializers.Serializer[Any]):
     ceiling = unit_field(required=False, allow_null=True)
     supply = SupplyBody(required=False)
     low_stock_at = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
-    sort = serializers.IntegerField(required=False, **INT4)
+    sort = serializers.IntegerField(required=False, min_value=-(2**31), max_value=2**31 - 1)
     active = serializers.BooleanField(required=False)
 
 
@@ -179,9 +174,7 @@ class SkuBody(SkuChangeBody):
 class Categories(ApiView):
     scopes = {"GET": READ}
 
-    @described(
-        "Categories", tag=TAG, name="library_categories_list", answer=CategoryShape, paged=True, scope=READ
-    )
+    @described("Categories", tag=TAG, name="library_categories_list", answer=CategoryShape, paged=True, scope=READ)
     def get(self, request: Request) -> Response:
         return self.page(request, Category.objects.all(), CategoryShape, ordering="id")
 
@@ -281,18 +274,14 @@ class Skus(ApiView):
     def post(self, request: Request) -> Response:
         data = self.sent(request, SkuBody)
         product, supply = selectors.product_with_skus(data.pop("product")), data.pop("supply", None)
-        made = services.create_sku(
-            by=actor(request), now=clock.utc_now(), supply=supply, product_id=product.pk, **data
-        )
+        made = services.create_sku(by=actor(request), now=clock.utc_now(), supply=supply, product_id=product.pk, **data)
         return Response(_sku_shown(made.code), status=201)
 
 
 class OneSku(ApiView):
     scopes = {"GET": READ, "PATCH": WRITE}
 
-    @described(
-        "A SKU", tag=TAG, name="library_skus_read", answer=SkuShape, scope=READ, errors=(404,), extra=(CODE,)
-    )
+    @described("A SKU", tag=TAG, name="library_skus_read", answer=SkuShape, scope=READ, errors=(404,), extra=(CODE,))
     def get(self, request: Request, code: str) -> Response:
         return Response(_sku_shown(code))
 

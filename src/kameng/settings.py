@@ -288,6 +288,19 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "CaseKind": "shared_apps.receipts.models.CaseKind",
+        "CaseState": "shared_apps.receipts.models.CaseState",
+        "DeliveryState": "tenant_apps.orders.states.DeliveryState",
+        "OrderState": "tenant_apps.orders.states.OrderState",
+        "PaymentState": "tenant_apps.payments.states.PaymentState",
+        "ProductKind": "shared_apps.library.models.Kind",
+        "RuleKind": "tenant_apps.listings.states.RuleKind",
+        "SignupState": "tenants.states.SignupState",
+        "StepState": "tenants.states.StepState",
+        "StockState": "tenant_apps.listings.states.StockState",
+        "SubstationState": "tenants.states.SubstationState",
+    },
 }
 
 # -- Security.

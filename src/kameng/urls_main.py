@@ -5,12 +5,17 @@ from __future__ import annotations
 from django.urls import include, path
 
 from kameng.accounts import views as accounts
+from kameng.accounts import views_passwords as passwords
 from kameng.web import views as web
 
 urlpatterns = [
     path("healthz", web.healthz, name="healthz"),
     path("login/", accounts.log_in, name="login"),
     path("logout/", accounts.log_out, name="logout"),
+    path("api/v1/", include("kameng.api_main")),
+    path("password/", passwords.change, name="password_change"),
+    path("password/forgot/", passwords.forgot, name="password_forgot"),
+    path("password/set/<str:entry>/", passwords.set_password, name="password_set"),
     path("mailbox/", web.mails, name="mailbox"),
     path("hooks/", include("tenant_apps.payments.urls")),
     path("files/<slug:folder>/<str:name>", web.public_file, name="public_file"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from kameng.accounts import views as accounts
+from kameng.accounts import views_passwords as passwords
 from kameng.web import views as web
 from tenant_apps.panel.entry import enter
 
@@ -12,10 +13,15 @@ urlpatterns = [
     path("healthz", web.healthz, name="healthz"),
     path("login/", accounts.log_in, name="login"),
     path("logout/", accounts.log_out, name="logout"),
+    path("api/v1/", include("kameng.api_tenant")),
+    path("password/", passwords.change, name="password_change"),
+    path("password/forgot/", passwords.forgot, name="password_forgot"),
+    path("password/set/<str:entry>/", passwords.set_password, name="password_set"),
     path("enter/", enter, name="enter"),
     path("i18n/", include("django.conf.urls.i18n")),
     path("hooks/", include("tenant_apps.payments.urls")),
     path("files/<slug:folder>/<str:name>", web.public_file, name="public_file"),
+    path("panel/", include("tenant_apps.panel.urls")),
     path("", include("tenant_apps.storefront.urls")),
 ]
 

@@ -1,4 +1,4 @@
-"""Substations, how far their copies of the library are, and payment cases: over the API to look at, and to sync again."""
+"""Substations over the API: which there are, how far they are behind the library, and payment cases to look at."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from rest_framework.response import Response
 
 from kameng.lib import clock
 from kameng.web.actors import actor
-from kameng.web.api import ApiView, idempotent
+from kameng.web.endpoint import ApiView
+from kameng.web.idempotency import idempotent
 from kameng.web.openapi import described, in_path
 from shared_apps.receipts import selectors as receipts
-from shared_apps.receipts.models import CaseKind, CaseState, PaymentCase, Resolution
+from shared_apps.receipts.models import CaseKind, CaseState, Resolution
 from tenants import selectors as tenants
 from tenants import services
-from tenants.models import Substation, SyncFeed, SyncState
+from tenants.models import SyncFeed
 from tenants.states import SubstationState, SupplyLevel
 
 NETWORK, SYNC, CASES = "Substations", "Sync", "Payment cases"
@@ -29,7 +30,7 @@ class SubstationFilters(serializers.Serializer[Any]):
     plan = serializers.CharField(max_length=20, required=False)
 
 
-class SubstationShape(serializers.Serializer[Substation]):
+class SubstationShape(serializers.Serializer[Any]):
     id = serializers.CharField(source="public_id")
     slug = serializers.CharField()
     name = serializers.CharField()
@@ -49,10 +50,10 @@ class SubstationShape(serializers.Serializer[Substation]):
 class SyncFilters(serializers.Serializer[Any]):
     substation = serializers.CharField(max_length=30, required=False, help_text="A substation's id or slug.")
     feed = serializers.ChoiceField(choices=SyncFeed.choices, required=False)
-    failing = serializers.BooleanField(required=False, help_text="Only feeds whose last run failed, or only the others.")
+    failing = serializers.BooleanField(required=False, help_text="Feeds whose last run failed, or the others.")
 
 
-class SyncShape(serializers.Serializer[SyncState]):
+class SyncShape(serializers.Serializer[Any]):
     substation = serializers.CharField(source="substation.public_id")
     slug = serializers.CharField(source="substation.slug")
     feed = serializers.ChoiceField(choices=SyncFeed.choices)
@@ -79,11 +80,11 @@ class CaseFilters(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=CaseKind.choices, required=False)
 
 
-class CaseShape(serializers.Serializer[PaymentCase]):
+class CaseShape(serializers.Serializer[Any]):
     id = serializers.CharField(source="public_id")
     kind = serializers.ChoiceField(choices=CaseKind.choices)
     state = serializers.ChoiceField(choices=CaseState.choices)
-    resolution = serializers.ChoiceField(choices=[("", ""), *Resolution.choices], help_text="Empty until it is settled.")
+    resolution = serializers.ChoiceField(choices=[("", ""), *Resolution.choices], help_text="Empty until settled.")
     channel = serializers.CharField(source="receipt.channel")
     receipt = serializers.CharField(source="receipt.public_id")
     order_number = serializers.CharField()
@@ -104,9 +105,7 @@ class Substations(ApiView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         asked = self.asked(request, SubstationFilters)
-        rows = tenants.substations(
-            query=asked.get("q", ""), state=asked.get("state", ""), plan=asked.get("plan", "")
-        )
+        rows = tenants.substations(query=asked.get("q", ""), state=asked.get("state", ""), plan=asked.get("plan", ""))
         return self.page(request, rows, SubstationShape)
 
 
@@ -144,7 +143,8 @@ class RepeatSync(ApiView):
 
     @described(
         "Sync a substation again", tag=SYNC, name="sync_repeat", body=RepeatBody, answer=RepeatShape, status=202,
-        creates=True, scope="sync:write", errors=(404,), extra=(SUBSTATION_ID,), text="Done within seconds, by a worker.",
+        creates=True, scope="sync:write", errors=(404,), extra=(SUBSTATION_ID,),
+        text="Done within seconds, by a worker.",
     )  # fmt: skip
     @idempotent
     def post(self, request: Request, public_id: str) -> Response:

@@ -11,13 +11,13 @@ from rest_framework.response import Response
 
 from kameng.lib import clock
 from kameng.web.actors import actor
-from kameng.web.api import ApiView, idempotent
+from kameng.web.endpoint import ApiView
+from kameng.web.idempotency import idempotent
 from kameng.web.openapi import described
 from shared_apps.console.selectors import shelves
 from shared_apps.library import selectors as library
-from shared_apps.library.models import Sku, StockPolicy
+from shared_apps.library.models import StockPolicy
 from shared_apps.stock import services as stock
-from shared_apps.stock.models import CodeBatch
 
 TAG = "Stock"
 READ, WRITE = "stock:read", "stock:write"
@@ -33,7 +33,7 @@ class LevelFilters(serializers.Serializer[Any]):
     policy = serializers.ChoiceField(choices=StockPolicy.choices, required=False)
 
 
-class LevelShape(serializers.Serializer[Sku]):
+class LevelShape(serializers.Serializer[Any]):
     sku = serializers.CharField(source="code")
     product = serializers.CharField(source="product.slug")
     name_zh = serializers.CharField()
@@ -51,10 +51,10 @@ class BatchFilters(serializers.Serializer[Any]):
     sku = serializers.CharField(max_length=60, required=False)
 
 
-class BatchShape(serializers.Serializer[CodeBatch]):
+class BatchShape(serializers.Serializer[Any]):
     id = serializers.CharField(source="public_id")
     sku = serializers.CharField(source="sku_code", allow_null=True)
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     note = serializers.CharField()
     imported = serializers.IntegerField()
     duplicates = serializers.IntegerField()
@@ -77,7 +77,7 @@ class CodesBody(serializers.Serializer[Any]):
     def validate_codes(self, codes: list[str]) -> list[str]:
         for position, code in enumerate(codes):
             if "\n" in code or "\r" in code:  # It would become two.
-                raise serializers.ValidationError({position: _("A code is one line.")})
+                raise serializers.ValidationError({str(position): _("A code is one line.")})
         return codes
 
 

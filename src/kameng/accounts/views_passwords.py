@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from email.utils import formataddr, parseaddr
 from typing import Any
 
 from django.conf import settings
@@ -104,7 +105,8 @@ def _mail(request: HttpRequest, email: str, path: str) -> None:
         body = f"{first}\n\n{base}{path}\n\n{last}\n"
     else:
         body = _("Somebody asked for a new password for this address, but it has no log-in at %(name)s.") % {"name": name}
-    EmailMessage(subject, body, None, [email]).send()
+    sender = formataddr((name, parseaddr(settings.DEFAULT_FROM_EMAIL)[1]))
+    EmailMessage(subject, body, sender, [email]).send()
 
 
 def _may_ask(email: str, ip: str) -> bool:

@@ -58,9 +58,7 @@ def prepare_kameng(addresses: Addresses, data_dir: str) -> None:
         opened = [(code, kind, None) for code, kind in zip(codes(0)[:4], kinds, strict=True)]
         shops = [(codes(number)[4], "LIABILITY", number % SHOPS + 1) for number in range(SHOPS)]
         for code, kind, owner in opened + shops:
-            cursor.execute(
-                "SELECT public.ledger_open_account(%s, %s, 'CNY', NULL, %s, now())", [code, kind, owner]
-            )
+            cursor.execute("SELECT public.ledger_open_account(%s, %s, 'CNY', NULL, %s, now())", [code, kind, owner])
     conn.close()
 
 

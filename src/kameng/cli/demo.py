@@ -25,6 +25,7 @@ def load() -> None:
     from kameng.demo import catalogue, network, orders
     from kameng.lib import clock
     from shared_apps.ledger.tasks import roll_up, seal_all
+    from tenant_apps.finance import sync as finance
 
     marker = data_folder() / "demo.json"
     if marker.exists():
@@ -45,6 +46,7 @@ def load() -> None:
     buyers = json.loads((catalogue.DATA / "shops.json").read_text(encoding="utf-8"))["buyers"]
     for number, substation in enumerate(shops):
         count = orders.load(substation, buyers, account, now=now, seed=number)
+        finance.sync_statement(substation)
         say(f"{count} orders in {substation.slug}")
     roll_up()
     seal_all()

@@ -1,38 +1,31 @@
-"""What every endpoint shares: who asks, what they may, how often, how it fails, how it pages and is polled."""
+"""What every endpoint shares: who asks, what they may, how often, how it fails, how it pages and is polled.
+
+The settings name what stands here, so REST framework's views can't be imported in it: see `kameng.web.endpoint`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.db import connection, transaction
-from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from rest_framework import exceptions, negotiation, pagination, parsers, permissions, serializers, throttling, views
+from rest_framework import exceptions, pagination, permissions, throttling
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from kameng.accounts import tokens
 from kameng.accounts.models import Role, User
-from kameng.lib.errors import DomainError, Invalid, Missing
+from kameng.lib.errors import DomainError, Invalid
 from kameng.web import cachekeys
 from kameng.web.errors import error_json
-from kameng.web.idempotency import idempotent
 
-__all__ = [
-    "ApiView", "CursorPagination", "HasScope", "JsonParser", "NothingHere", "TenantAnonThrottle",
-    "TenantScopedThrottle", "TenantTokenThrottle", "TokenAuthentication", "exception_handler", "idempotent",
-    "with_etag",
-]  # fmt: skip
 MAX_ID = 2**63 - 1
+MONEY_ROLES = (Role.OWNER, Role.OPERATOR)
 
 
 # -- Who asks, and what they may.
@@ -72,7 +65,7 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 class HasScope(permissions.BasePermission):
     """A view says `scopes = {"GET": "orders:read", "POST": "orders:write"}`; None opens a method to everybody.
 
-    A person who logged in has every scope of their role: a viewer only reads, and staff see no money (`about_money`).
+    A person who logged in has every scope of their role: a viewer only reads, and money (`about_money`) is the owner's.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -85,139 +78,20 @@ class HasScope(permissions.BasePermission):
         if not user.is_authenticated or not wanted:
             return False
         if request.auth is not None:
-            return wanted in request.auth.scopes
-        if user.role == Role.STAFF and getattr(view, "about_money", False):
+            token: Any = request.auth
+            return wanted in token.scopes
+        if getattr(view, "about_money", False) and user.role not in MONEY_ROLES:
             return False
         return method == "GET" or user.role != Role.VIEWER
 
 
-# -- What is sent.
-
-
-class BodyTooLarge(exceptions.APIException):
-    status_code = 413
-    default_code = "too_large"
-
-    def __init__(self) -> None:
-        super().__init__(_("This is too much at once."))
-
-
-class JsonParser(parsers.JSONParser):
-    """JSON that the rest can rely on: bounded, not endlessly nested, and of characters that can be stored."""
-
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        raw = stream.read(limit + 1)
-        if len(raw) > limit:
-            raise BodyTooLarge()
-        try:
-            data = json.loads(raw.decode(), parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            raise exceptions.ParseError(_("This is not JSON.")) from error
-        if b"\\u" in raw:  # Only an escape can bring such a character into a JSON text that is UTF-8.
-            _refuse_unstorable(data)
-        return data
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)  # NaN and Infinity are no JSON.
-
-
-def _refuse_unstorable(data: Any, path: str = "") -> None:
-    """Postgres stores neither NUL nor half a surrogate pair. Raises: Invalid, with the path to it."""
-    if isinstance(data, str):
-        if unstorable(data):
-            raise Invalid(_("This holds a character that can't be stored."), code="bad_character", field=path)
-    elif isinstance(data, list):
-        for position, item in enumerate(data):
-            _refuse_unstorable(item, f"{path}.{position}".strip("."))
-    elif isinstance(data, dict):
-        for name, item in data.items():
-            _refuse_unstorable(name, path)
-            _refuse_unstorable(item, f"{path}.{name}".strip("."))
-
-
-def unstorable(text: str) -> bool:
-    return "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text)
-
-
-class AlwaysJson(negotiation.BaseContentNegotiation):
-    """There is one form of answer, whatever the reader says that it likes."""
-
-    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:
-        return negotiation.DefaultContentNegotiation().select_parser(request, parsers)
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
-class ApiView(views.APIView):
-    """The base of all endpoints.
-
-    Attributes:
-        scopes: Method → scope that a token needs; None opens it to everybody, a missing method stays shut.
-        about_money: People with the role of staff are refused.
-    """
-
-    scopes: ClassVar[dict[str, str | None]] = {}
-    about_money = False
-    metadata_class = None
-    parser_classes = (JsonParser,)
-    content_negotiation_class = AlwaysJson
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        for value in kwargs.values():
-            if unstorable(str(value)) or (isinstance(value, int) and value > MAX_ID):
-                raise Missing(_("There is nothing here."))
-        for name, values in request.query_params.lists():
-            if unstorable(name) or any(unstorable(value) for value in values):
-                raise Invalid(_("This holds a character that can't be stored."), code="bad_character", field=name)
-        with in_transaction():  # A view that opens its own has none yet, and who asks stands in the database.
-            super().initial(request, *args, **kwargs)
-
-    def sent(self, request: Request, shape: type[serializers.Serializer[Any]], **options: Any) -> dict[str, Any]:
-        """The body, checked. Raises ValidationError: 422 with the field's name."""
-        return _checked(shape(data=request.data, **options))
-
-    def asked(self, request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        """The query, checked. A plain dict: in a QueryDict an absent boolean would count as false."""
-        return _checked(shape(data=request.query_params.dict()))
-
-    def page(
-        self,
-        request: Request,
-        rows: QuerySet[Any],
-        shape: type[serializers.Serializer[Any]],
-        *,
-        ordering: str = "-id",
-        prepare: Callable[[list[Any]], list[Any]] | None = None,
-    ) -> Response:
-        """One page of `rows`; `prepare` turns its rows into what `shape` shows."""
-        paginator = CursorPagination()
-        paginator.ordering = ordering
-        found = list(paginator.paginate_queryset(rows, request, view=self) or ())
-        shown = prepare(found) if prepare is not None else found
-        return paginator.get_paginated_response(shape(shown, many=True).data)
-
-
-def _checked(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
-
-
-def in_transaction() -> AbstractContextManager[Any]:
-    """The request's transaction, or a short one of its own where the view opens them itself."""
-    return nullcontext() if connection.in_atomic_block else transaction.atomic()
-
-
-class NothingHere(ApiView):
-    """An address below the API's that means nothing: the API's own 404, not a page."""
-
-    schema = None  # type: ignore[assignment]
-    scopes: ClassVar[dict[str, str | None]] = dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"))
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        raise Missing(_("There is nothing here."))
+def sees_money(request: Request) -> bool:
+    """Whether the reader may know what the shop earns."""
+    if request.auth is not None:
+        token: Any = request.auth
+        return "statement:read" in token.scopes
+    user: Any = request.user
+    return bool(user.is_authenticated and user.role in MONEY_ROLES)
 
 
 # -- Pages and limits.
@@ -243,13 +117,13 @@ class CursorPagination(pagination.CursorPagination):
         try:
             cursor = super().decode_cursor(request)
             if cursor is not None and cursor.position is not None:
-                self._check_position(cursor.position)
+                self._check_position(str(cursor.position))
         except (exceptions.NotFound, ValueError):
             raise Invalid(_("This cursor is not one of ours. Begin at the first page."), field="cursor") from None
         return cursor
 
     def _check_position(self, position: str) -> None:
-        """The position stands in the reader's hands and goes into the query; all our lists go by an id. Raises ValueError."""
+        """It goes into the query, and all our lists go by an id. Raises ValueError."""
         if not (position.isascii() and position.isdigit() and len(position) < 20 and int(position) <= MAX_ID):
             raise ValueError(position)
 
@@ -309,8 +183,9 @@ def _as_response(error: Exception) -> Response | None:
         response = Response(
             _shape(codes if isinstance(codes, str) else error.default_code, str(error.detail)), status=error.status_code
         )
-        if isinstance(error, exceptions.Throttled) and error.wait is not None:
-            response["Retry-After"] = str(int(error.wait) + 1)
+        wait = getattr(error, "wait", None)
+        if wait is not None:
+            response["Retry-After"] = str(int(wait) + 1)
         auth_header = getattr(error, "auth_header", None)
         if auth_header:
             response["WWW-Authenticate"] = auth_header

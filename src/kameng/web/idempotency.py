@@ -140,9 +140,9 @@ def _keep(record: IdempotencyRecord, response: Response) -> None:
 
 
 def _replayed(record: IdempotencyRecord) -> Response:
-    assert record.status is not None and record.body is not None
+    assert record.body is not None, "A record with an answer has its body."
     sealed = Sealed(record.body["key"], base64.b64decode(record.body["blob"]))
-    response = Response(json.loads(_ring().open_secret(sealed, _bound_to(record))), status=record.status)
+    response = Response(json.loads(_ring().open_secret(sealed, _bound_to(record))), status=record.status or 200)
     response["Idempotency-Replayed"] = "true"
     return response
 

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from kameng.web.idempotency import HEADER, MAX_KEY
 
 Shape = type[serializers.Serializer[Any]]
-METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+OPEN: Any = [{}]  # OpenAPI's way to say that nothing needs to be shown.
 WORDS = {
     304: "Unchanged since the ETag that was sent.",
     400: "The body is not JSON.",
@@ -110,7 +110,7 @@ def described(
         request=body,
         responses=responses,
         parameters=parameters,
-        auth=None if scope else [{}],
+        auth=None if scope else OPEN,
     )
 
 
@@ -120,3 +120,8 @@ def in_path(name: str, text: str, kind: Any = OpenApiTypes.STR) -> OpenApiParame
 
 def in_header(name: str, text: str, *, required: bool = True) -> OpenApiParameter:
     return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=text, required=required)
+
+
+def unit_field(**options: Any) -> serializers.DecimalField:
+    """A price of one unit: decimal text with four places."""
+    return serializers.DecimalField(max_digits=18, decimal_places=4, **options)

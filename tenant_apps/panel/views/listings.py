@@ -33,6 +33,7 @@ from tenant_apps.panel.forms import listings as forms
 from tenant_apps.panel.lists import Column, export, query_of, wants_export
 from tenant_apps.panel.page import page, refuse, say
 from tenant_apps.panel.selectors import pricelist as prices
+from tenant_apps.panel.views.pricing import begin_many
 
 PER_PAGE = 50
 SORTS = ("price", "margin", "supply")
@@ -221,7 +222,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
         raise Invalid(_("Choose what to change first. Nothing was changed."), code="nothing_chosen")
     deed = request.POST.get("deed", "")
     if deed == "price":
-        return redirect(f"{reverse('panel:price_many')}?ids={','.join(map(str, ids))}")
+        return begin_many(request, ids)
     if deed not in ("on", "off"):
         raise Invalid(_("There is no such deed."), code="deed_unknown")
     changed = services.set_on_shelf(listing_ids=ids, on=deed == "on", by=actor(request), now=clock.utc_now())

@@ -12,10 +12,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from kameng.lib import clock, money
-from kameng.lib.errors import DomainError
+from kameng.lib.errors import DomainError, Invalid
 from kameng.lib.words import Sentence, worded
 from kameng.web.actors import actor
 from tenant_apps.listings import selectors as listings
@@ -258,18 +258,29 @@ def remove(request: HttpRequest) -> HttpResponse:
 # -- One rule for many.
 
 
-@require_http_methods(["POST"])
+def begin_many(request: HttpRequest, ids: list[int]) -> HttpResponse:
+    """The form for SKUs that were ticked in the list, before anything was typed. Raises: Invalid (too many)."""
+    if len(ids) > services.MAX_AT_ONCE:
+        message = gettext_lazy("At most %(max)s SKUs are priced at once. Set the rule of a category for more.")
+        raise Invalid(worded(message, max=f"{services.MAX_AT_ONCE:,}"), code="too_many_chosen")
+    start = {"ids": ",".join(map(str, ids)), "kind": RuleKind.PERCENT, "value": words.plain(FIRST_VALUE), "rounding": "TENTH"}
+    return _many(request, ManyForm(start, scope=RuleScope.SKU), save=False)
+
+
+@require_POST
 @screen
 def many(request: HttpRequest) -> HttpResponse:
-    """The SKUs that were chosen in the list: shown, previewed at each change, and priced at once."""
-    form = ManyForm(request.POST, scope=RuleScope.SKU)
-    deed = request.POST.get("deed", "")
-    context: dict[str, Any] = {"form": form, "preview": None, "count": len(request.POST.get("ids", "").split(","))}
+    """Previewed at each change, and saved for all of them at once."""
+    return _many(request, ManyForm(request.POST, scope=RuleScope.SKU), save=request.POST.get("deed") == "save")
+
+
+def _many(request: HttpRequest, form: ManyForm, *, save: bool) -> HttpResponse:
+    context: dict[str, Any] = {"form": form, "preview": None, "count": len(str(form.data.get("ids", "")).split(","))}
     if form.is_valid():
         typed = {name: form.cleaned_data[name] for name in ("kind", "value", "rounding")}
         ids = form.cleaned_data["ids"]
         try:
-            if deed == "save":
+            if save:
                 saved = services.set_many(sku_ids=ids, by=actor(request), now=clock.utc_now(), **typed)
                 say(request, worded(SAVED, count=f"{saved.changed:,}"))
                 return redirect("panel:listings")
@@ -277,8 +288,8 @@ def many(request: HttpRequest) -> HttpResponse:
         except DomainError as error:
             refuse(form, error)
     if getattr(request, "htmx", False):
-        return render(request, "panel/_preview.html", {**context, "may_change": True})
+        return render(request, "panel/_preview.html", {**context, "may_change": True, "many": True})
     return page(
-        request, "panel/price_many.html", here="listings", heading=_("Price the chosen SKUs"),
-        crumbs=((_("Goods"), reverse("panel:listings")),), status=422 if form.errors else 200, **context,
+        request, "panel/price_many.html", here="listings", heading=_("Price the chosen SKUs"), many=True,
+        crumbs=((_("Goods"), reverse("panel:listings")),), status=422 if save and form.errors else 200, **context,
     )  # fmt: skip

@@ -13,18 +13,19 @@ from rest_framework.response import Response
 from kameng.db.context import read_only
 from kameng.lib import clock
 from kameng.web.actors import actor, client_ip
-from kameng.web.api import MAX_ID, ApiView, idempotent, with_etag
+from kameng.web.api import MAX_ID, with_etag
+from kameng.web.endpoint import ApiView
+from kameng.web.idempotency import idempotent
 from kameng.web.openapi import described, in_header, in_path
 from kameng.web.transactions import own_transactions
 from tenant_apps.orders import services as orders
 from tenant_apps.orders.checkout import MAX_LINES, MAX_QUANTITY
 from tenant_apps.orders.models import Order
 from tenant_apps.orders.states import DeliveryState, OrderState
-from tenant_apps.orders.types import PlacedOrder
 from tenant_apps.payments import services as payments
 from tenant_apps.payments.states import PaymentState
 from tenant_apps.shop.selectors import open_shop
-from tenant_apps.storefront.selectors import ShownOrder, order_for, shown_order
+from tenant_apps.storefront.selectors import order_for, shown_order
 
 TAG = "Orders"
 NUMBER = in_path("number", "The order's number.")
@@ -37,7 +38,7 @@ class LineBody(serializers.Serializer[Any]):
 
 
 class OrderBody(serializers.Serializer[Any]):
-    lines = LineBody(many=True, min_length=1, max_length=MAX_LINES)
+    lines = serializers.ListField(child=LineBody(), min_length=1, max_length=MAX_LINES)
     contact = serializers.CharField(max_length=120, help_text="An email address, a phone or a QQ number.")
     buyer_fields = serializers.DictField(
         child=serializers.CharField(max_length=200, allow_blank=True), required=False, default=dict,
@@ -52,14 +53,17 @@ class OrderBody(serializers.Serializer[Any]):
     )
 
 
-class PlacedShape(serializers.Serializer[PlacedOrder]):
+class PlacedShape(serializers.Serializer[Any]):
     number = serializers.CharField()
     token = serializers.CharField(help_text="The order's secret, for X-Order-Token. Shown this once.")
     lookup_secret = serializers.CharField(help_text="The query password. Shown this once.")
     total_minor = serializers.IntegerField()
     currency = serializers.CharField()
     pay_by = serializers.DateTimeField()
-    url = serializers.CharField(help_text="The buyer's page. It holds the token: give it to the buyer alone.")
+    url = serializers.SerializerMethodField(help_text="The buyer's page. It holds the token: for the buyer alone.")
+
+    def get_url(self, placed: PlacedOrder) -> str:
+        return _page(self.context["request"], placed.number, placed.token)
 
 
 class OrderLineShape(serializers.Serializer[Any]):
@@ -84,7 +88,7 @@ class OrderPaymentShape(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=PaymentState.choices)
 
 
-class OrderShape(serializers.Serializer[ShownOrder]):
+class OrderShape(serializers.Serializer[Any]):
     number = serializers.CharField(source="order.number")
     state = serializers.ChoiceField(choices=OrderState.choices, source="order.state")
     total_minor = serializers.IntegerField(source="order.total_minor")
@@ -152,9 +156,8 @@ class Orders(ApiView):
             language=get_language() or settings.LANGUAGE_CODE, ip=client_ip(request), source="API", by=actor(request),
             now=clock.utc_now(), lookup_secret=data.get("lookup_secret"),
         )  # fmt: skip
-        answer = {name: getattr(placed, name) for name in PlacedShape().fields if name != "url"}
-        answer["url"] = _page(request, placed.number, placed.token)
-        return Response(PlacedShape(answer).data, status=201, headers={"Cache-Control": "no-store"})
+        shown = PlacedShape(placed, context={"request": request}).data
+        return Response(shown, status=201, headers={"Cache-Control": "no-store"})
 
 
 class OneOrder(ApiView):

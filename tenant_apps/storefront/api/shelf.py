@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from kameng.lib import money
-from kameng.web.api import ApiView
-from kameng.web.openapi import described, in_path
+from kameng.web.endpoint import ApiView
+from kameng.web.openapi import described, in_path, unit_field
 from tenant_apps.listings import selectors as listings
 from tenant_apps.listings.models import ListedProduct, Listing
 from tenant_apps.listings.selectors import CategoryGone, ProductGone
@@ -36,9 +36,9 @@ class ListingFilters(serializers.Serializer[Any]):
 
 class BuyerFieldShape(serializers.Serializer[Any]):
     key = serializers.CharField(help_text="The key in an order's `buyer_fields`.")
-    label = serializers.SerializerMethodField()
+    label = serializers.SerializerMethodField()  # type: ignore[assignment]
     kind = serializers.CharField(help_text="text, phone, email or choice.")
-    required = serializers.SerializerMethodField()
+    required = serializers.SerializerMethodField()  # type: ignore[assignment]
     choices = serializers.SerializerMethodField()
 
     def get_label(self, row: dict[str, Any]) -> str:
@@ -51,7 +51,7 @@ class BuyerFieldShape(serializers.Serializer[Any]):
         return [str(item["value"] if isinstance(item, dict) else item) for item in row.get("choices") or ()]
 
 
-class ListingShape(serializers.Serializer[PanelRow]):
+class ListingShape(serializers.Serializer[Any]):
     sku_id = serializers.IntegerField(source="listing.id", help_text="Names the listing in an order's lines.")
     code = serializers.CharField(source="listing.code")
     name = serializers.CharField(source="listing.name")
@@ -62,9 +62,9 @@ class ListingShape(serializers.Serializer[PanelRow]):
     picture = serializers.SerializerMethodField(help_text="An address on this host, or empty.")
     kind = serializers.CharField(source="product.kind")
     delivery = serializers.CharField(source="product.delivery", help_text="CODES: at once; MANUAL: by a person.")
-    face_value = serializers.DecimalField(source="listing.face_value", max_digits=18, decimal_places=4, allow_null=True)
+    face_value = unit_field(source="listing.face_value", allow_null=True)
     currency = serializers.CharField(source="price.currency")
-    unit = serializers.DecimalField(source="price.unit", max_digits=18, decimal_places=4, help_text="Price of one.")
+    unit = unit_field(source="price.unit", help_text="Price of one.")
     stock_state = serializers.ChoiceField(
         source="listing.stock_state", choices=StockState.choices,
         help_text="As of the last count; the truth is asked when an order is placed.",
@@ -86,7 +86,7 @@ class ListingShape(serializers.Serializer[PanelRow]):
 
 class StageShape(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="Names the stage in any language.")
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     amount = serializers.CharField(help_text="The price of one after this stage.")
     detail = serializers.DictField()
 
@@ -100,7 +100,7 @@ class PriceShape(serializers.Serializer[Any]):
     code = serializers.CharField()
     quantity = serializers.IntegerField()
     currency = serializers.CharField()
-    unit = serializers.DecimalField(max_digits=18, decimal_places=4)
+    unit = unit_field()
     total_minor = serializers.IntegerField(help_text="To pay, in minor units; an order's `expected_total_minor`.")
     stages = StageShape(many=True, help_text="How the price came about, as far as it is a buyer's business.")
 
@@ -125,9 +125,7 @@ class Listings(ApiView):
 class OneListing(ApiView):
     scopes = {"GET": None}
 
-    @described(
-        "One listing", tag=TAG, name="listings_read", answer=ListingShape, errors=(404, 503), extra=(CODE,)
-    )
+    @described("One listing", tag=TAG, name="listings_read", answer=ListingShape, errors=(404, 503), extra=(CODE,))
     def get(self, request: Request, code: str) -> Response:
         open_shop(request._request.tenant.state)  # type: ignore[attr-defined]
         return Response(ListingShape(_one(code)).data)

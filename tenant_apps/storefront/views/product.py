@@ -44,8 +44,7 @@ def product(request: HttpRequest, shop: ShopInfo, slug: str) -> HttpResponse:
     with read_only():
         detail = listings.product_by_slug(slug)
         sku, quantity = _whole(request.GET.get("sku")), _whole(request.GET.get("quantity"))
-        form = CheckoutForm(buyer_fields=detail.product.buyer_fields)
-        response = _page(request, shop, detail, form, sku=sku, quantity=quantity)
+        response = _page(request, shop, detail, None, sku=sku, quantity=quantity)
     if request.headers.get("HX-Target") == "price":
         response["HX-Replace-Url"] = f"{request.path}?sku={sku or ''}&quantity={quantity or 1}"
     response["Vary"] = "HX-Target"
@@ -107,17 +106,22 @@ def _again(
 
 
 def _page(
-    request: HttpRequest, shop: ShopInfo, detail: ProductDetail, form: CheckoutForm, *, sku: int | None,
+    request: HttpRequest, shop: ShopInfo, detail: ProductDetail, form: CheckoutForm | None, *, sku: int | None,
     quantity: int | None, problem: str = "",
 ) -> HttpResponse:  # fmt: skip
+    """The page, or its changing part where that is asked for. Without a form: a fresh one."""
     row = detail.product
-    offer = shown.chosen_offer(detail, sku)
     wanted = quantity if quantity is not None and 1 <= quantity <= shown.MAX_QUANTITY else 1
-    live = shown.live(offer, wanted, row.delivery == shown.CODES)
+
+    def live() -> shown.Live:
+        return shown.live(shown.chosen_offer(detail, sku), wanted, row.delivery == shown.CODES)
+
     if request.headers.get("HX-Target") == "price":
-        return page(request, "storefront/_live.html", {"live": live, "swap": True}, shop=shop)
+        return page(request, "storefront/_live.html", {"live": live(), "swap": True}, shop=shop)
+
     def made() -> dict[str, Any]:
         name = shown.product_name(row)
+        typed = request.POST.get("quantity", "")[:20] if form is not None and form.is_bound else ""
         return {
             "name": name,
             "summary": shown.text_of(row, "summary"),
@@ -125,10 +129,10 @@ def _page(
             "usage": shown.text_of(row, "usage"),
             "picture": shown.picture_url(row.picture),
             "instant": row.delivery == shown.CODES,
-            "faces": shown.faces(detail, offer),
-            "live": live,
-            "form": form,
-            "typed_quantity": (request.POST.get("quantity", "")[:20] if form.is_bound else "") or str(wanted),
+            "faces": shown.faces(detail, shown.chosen_offer(detail, sku)),
+            "live": live(),
+            "form": form or CheckoutForm(buyer_fields=row.buyer_fields),
+            "typed_quantity": typed or str(wanted),
             "problem": problem,
             "crumbs": [{"label": item.name, "url": f"/c/{item.slug}/"} for item in detail.trail]
             + [{"label": name, "url": ""}],

@@ -210,7 +210,11 @@ class TestRefundSale:
 class TestTerms:
     @pytest.mark.parametrize(
         "sql",
-        ["UPDATE splits_splitrule SET platform_fee_bps = 1", "DELETE FROM splits_splitrule", "TRUNCATE splits_splitrule"],
+        [
+            "UPDATE splits_splitrule SET platform_fee_bps = 1",
+            "DELETE FROM splits_splitrule",
+            "TRUNCATE splits_splitrule",
+        ],
     )
     def test_a_version_is_never_changed(self, sql: str) -> None:
         with in_main():

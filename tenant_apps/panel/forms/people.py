@@ -1,0 +1,49 @@
+"""Staff and tokens."""
+
+from __future__ import annotations
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from kameng.accounts.models import Role
+from kameng.accounts.tokens import SHOP_SCOPES
+from kameng.lib.words import Sentence
+from kameng.ui.fields import CardLabel
+from tenant_apps.panel.lists import DayRange
+
+ROLES = (
+    (Role.STAFF.value, CardLabel(_("Staff"), _("Goods, prices, orders, shop settings. No money, no staff, no tokens."))),
+    (Role.VIEWER.value, CardLabel(_("Read only"), _("Looks at goods and orders, changes nothing."))),
+    (Role.OWNER.value, CardLabel(_("Owner"), _("Everything, also money and staff."))),
+)
+SCOPES: dict[str, Sentence] = {
+    "listings:read": _("Read goods and prices"),
+    "listings:write": _("Change prices and the shelf"),
+    "orders:read": _("Read orders"),
+    "orders:write": _("Place and deliver orders"),
+    "statement:read": _("Read the statement"),
+}
+EXPIRIES = (("90", _("In 90 days")), ("365", _("In a year")), ("", _("Never")))
+
+
+class InviteForm(forms.Form):
+    email = forms.EmailField(label=_("Email"), max_length=254)
+    name = forms.CharField(label=_("Name"), required=False, max_length=80)
+    role = forms.ChoiceField(label=_("Role"), choices=ROLES, initial=Role.STAFF.value, widget=forms.RadioSelect)
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=80, help_text=_("What uses it, so that you know it again."))
+    scopes = forms.MultipleChoiceField(
+        label=_("What it may do"), choices=[(scope, SCOPES[scope]) for scope in SHOP_SCOPES],
+        widget=forms.CheckboxSelectMultiple,
+    )  # fmt: skip
+    days = forms.ChoiceField(label=_("Ends"), choices=EXPIRIES, required=False, initial="365")
+
+
+class AuditFilters(DayRange):
+    q_hint = _("Person, order or deed")
+
+    q = forms.CharField(required=False, max_length=120)
+
+    field_order = ("q", "since", "until")

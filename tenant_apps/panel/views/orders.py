@@ -1,0 +1,239 @@
+"""Orders: the list, what waits for a person, one order with its timeline, and the deeds on it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from kameng.lib import clock, money
+from kameng.lib.words import worded
+from kameng.web.actors import actor, client_ip
+from tenant_apps.listings.pricing import stage_sentence
+from tenant_apps.orders import selectors as orders
+from tenant_apps.orders import services
+from tenant_apps.orders.models import Order, OrderLine
+from tenant_apps.orders.states import DeliveryState
+from tenant_apps.panel import services as panel
+from tenant_apps.panel import words
+from tenant_apps.panel.access import is_owner, screen
+from tenant_apps.panel.forms.orders import DeliverForm, OrderFilters, ReasonForm
+from tenant_apps.panel.lists import (
+    Column,
+    day_end,
+    day_start,
+    export,
+    local_time,
+    ordered,
+    paged,
+    wants_export,
+)
+from tenant_apps.panel.page import back_to, page, refuse, say
+from tenant_apps.panel.selectors import orders as mine
+
+SORTS = {"placed": "placed_at", "total": "total_minor", "earned": "earned_minor"}
+QUEUE_PAGE = 30
+
+
+# -- Lists.
+
+
+@require_GET
+@screen
+def index(request: HttpRequest) -> HttpResponseBase:
+    filters = OrderFilters(request.GET)
+    since, until = filters.value("since"), filters.value("until")
+    everywhere = orders.orders_for_panel(
+        text=filters.q, since=day_start(since) if since else None, until=day_end(until) if until else None
+    )
+    state = filters.value("state")
+    found = everywhere.filter(state=state) if state else everywhere
+    owner = is_owner(request)
+    sorts = SORTS if owner else {key: SORTS[key] for key in ("placed", "total")}
+    found = ordered(request, found, sorts, "-placed")
+    if wants_export(request):
+        return export(request, "orders", _columns(owner=owner), found)
+    return page(
+        request, "panel/orders.html", here="orders", heading=_("Orders"), filters=filters, rows=paged(request, found),
+        chips=filters.chips(mine.counts_by_state(everywhere)), sums=mine.sums(found),
+    )  # fmt: skip
+
+
+def line_name(line: OrderLine) -> str:
+    """What was bought, in the reader's language."""
+    return ((get_language() or "").startswith("en") and line.name_en) or line.name_zh
+
+
+def _columns(*, owner: bool) -> tuple[Column, ...]:
+    columns: tuple[Column, ...] = (
+        (gettext_lazy("Order"), lambda row: row.number),
+        (gettext_lazy("State"), lambda row: row.get_state_display()),
+        (gettext_lazy("Contact"), lambda row: row.contact),
+        (gettext_lazy("Goods"), lambda row: "; ".join(f"{line_name(line)} × {line.quantity}" for line in row.lines.all())),
+        (gettext_lazy("Currency"), lambda row: row.currency),
+        (gettext_lazy("Paid by the buyer"), lambda row: money.minor_to_decimal(row.total_minor, row.currency)),
+    )
+    times: tuple[Column, ...] = (
+        (gettext_lazy("Placed"), lambda row: local_time(row.placed_at)),
+        (gettext_lazy("Paid"), lambda row: local_time(row.paid_at)),
+        (gettext_lazy("Delivered"), lambda row: local_time(row.delivered_at)),
+    )
+    if not owner:
+        return (*columns, *times)
+    return (*columns, (gettext_lazy("You earn"), _earned), *times)
+
+
+def _earned(row: Order) -> object:
+    return "" if row.earned_minor is None else money.minor_to_decimal(row.earned_minor, row.currency)
+
+
+@require_GET
+@screen
+def queue(request: HttpRequest) -> HttpResponse:
+    """Lines that a person delivers, the longest waiting first, each with its form."""
+    rows = paged(request, mine.queued_lines(), QUEUE_PAGE)
+    waiting = [_line_row(line) | {"order": line.order} for line in rows]
+    return page(
+        request, "panel/queue.html", here="queue", heading=_("To deliver by hand"), rows=rows, waiting=waiting,
+        form=DeliverForm(auto_id=False), next=request.get_full_path(),
+    )  # fmt: skip
+
+
+# -- One order.
+
+
+@require_GET
+@screen
+def detail(request: HttpRequest, number: str) -> HttpResponse:
+    return _drawn(request, number)
+
+
+def _drawn(request: HttpRequest, number: str, *, status: int = 200, **more: Any) -> HttpResponse:
+    """The order's screen. `more`: a form that came back, codes that were revealed, the buyer's address."""
+    found = mine.detail(number)
+    order = found.order
+    owner = is_owner(request)
+    parts = _waterfall(found) if owner else []
+    return page(
+        request, "panel/order.html", here="orders", heading=order.number, status=status,
+        crumbs=((_("Orders"), reverse("panel:orders")),), order=order, found=found,
+        lines=[_line_row(line) for line in found.lines], payments=[_payment_row(payment) for payment in found.payments],
+        events=[words.step_event(step) for step in found.steps], parts=parts,
+        fields=sorted(order.buyer_fields.items()), next=request.get_full_path(),
+        **{"deliver_form": DeliverForm(), "reveal_form": ReasonForm(prefix="reveal"),
+           "link_form": ReasonForm(prefix="link"), **more},
+    )  # fmt: skip
+
+
+def _line_row(line: OrderLine) -> dict[str, Any]:
+    currency = line.order.currency
+    stages = [
+        {"label": stage_sentence(stage, currency), "value": money.format_unit(Decimal(stage["amount"]), currency)}
+        for stage in line.stages
+        if "code" in stage and "amount" in stage
+    ]
+    return {
+        "line": line, "name": line_name(line), "stages": stages,
+        "queued": line.delivery_state == DeliveryState.QUEUED,
+    }  # fmt: skip
+
+
+def _payment_row(payment: Any) -> dict[str, Any]:
+    return {"payment": payment, "channel": words.CHANNELS.get(payment.channel, payment.channel)}
+
+
+def _waterfall(found: mine.OrderDetail) -> list[dict[str, Any]]:
+    """Where the buyer's money went, by the ledger's own legs; what the shop earned stands last."""
+    taken = [part for part in found.parts if part["part"] != "gross" and part["amount_minor"]]
+    taken.sort(key=lambda part: part["part"] == "pending")
+    tones = {"pending": "success", "supply": "neutral"}
+    return [
+        {"label": words.PARTS.get(part["part"], part["part"]), "minor": part["amount_minor"],
+         "tone": tones.get(part["part"], "")}
+        for part in taken
+    ]  # fmt: skip
+
+
+# -- Deeds.
+
+
+@require_POST
+@screen
+def deliver(request: HttpRequest, pk: int) -> HttpResponse:
+    """Deliver one line; a text that was refused comes back with its reason."""
+    form = DeliverForm(request.POST)
+    line = OrderLine.objects.select_related("order").filter(pk=pk).first()
+    if line is None:
+        raise services.OrderMissing()
+    if form.is_valid():
+        try:
+            complete = services.deliver_by_hand(
+                line_id=pk, note=form.cleaned_data["note"], by=actor(request), now=clock.utc_now()
+            )
+        except services.OrderInvalid as error:
+            refuse(form, error)
+        else:
+            told = gettext_lazy("Delivered, and the buyer was told. Order %(number)s is complete.")
+            more = gettext_lazy("Delivered, and the buyer was told. Order %(number)s has more to deliver.")
+            say(request, worded(told if complete else more, number=line.order.number))
+            return redirect(back_to(request, reverse("panel:order", args=[line.order.number])))
+    return _drawn(request, line.order.number, status=422, deliver_form=form, deliver_line=pk)
+
+
+@require_POST
+@screen
+def cancel(request: HttpRequest, number: str) -> HttpResponse:
+    """End an unpaid order; its stock goes back."""
+    order = orders.order_for_staff(number)
+    services.cancel_order(
+        number=order.number, by=actor(request), now=clock.utc_now(), note=request.POST.get("note", "").strip()[:200]
+    )
+    say(request, _("Cancelled. Its stock is free again."))
+    return redirect("panel:order", number=order.number)
+
+
+@require_POST
+@screen
+@never_cache
+def reveal(request: HttpRequest, number: str) -> HttpResponse:
+    """Show the codes of an order, once, to somebody who says why; nothing of them is kept by the page."""
+    form = ReasonForm(request.POST, prefix="reveal")
+    order = orders.order_for_staff(number)
+    if form.is_valid():
+        try:
+            codes = services.reveal_codes(
+                number=order.number, by=actor(request), reason=form.cleaned_data["reason"], ip=client_ip(request),
+                now=clock.utc_now(),
+            )  # fmt: skip
+        except services.RevealRefused as error:
+            refuse(form, error)
+        else:
+            return _drawn(request, order.number, codes=codes, revealed=True)
+    return _drawn(request, order.number, status=422, reveal_form=form)
+
+
+@require_POST
+@screen
+@never_cache
+def buyer_page(request: HttpRequest, number: str) -> HttpResponse:
+    """The address of the buyer's own page: it opens codes, so it takes a reason like the codes do."""
+    form = ReasonForm(request.POST, prefix="link")
+    if form.is_valid():
+        try:
+            clean, key = panel.buyer_page_key(
+                number=number, reason=form.cleaned_data["reason"], by=actor(request), now=clock.utc_now()
+            )
+        except panel.ReasonMissing as error:
+            refuse(form, error)
+        else:
+            path = reverse("storefront:order", args=[clean, key])
+            return _drawn(request, clean, buyer_url=request.build_absolute_uri(path))
+    return _drawn(request, number, status=422, link_form=form)
+
