@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from kameng.db.context import in_main
 from kameng.lib import clock, pow
 from kameng.web.actors import client_ip
-from kameng.web.api import TenantScopedThrottle, with_etag
+from kameng.web.api import TenantAnonThrottle, TenantScopedThrottle, TenantTokenThrottle, with_etag
 from kameng.web.endpoint import ApiView
 from kameng.web.idempotency import idempotent
 from kameng.web.openapi import described, in_header, in_path

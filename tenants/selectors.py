@@ -34,8 +34,8 @@ class ShopName(NamedTuple):
 
 
 def substations(*, query: str = "", state: str = "", plan: str = "") -> QuerySet[Substation]:
-    """Substations with their plans; `query` is a part of a name, address, mail address or id. Those in the making too."""
-    rows = Substation.objects.select_related("plan")
+    """Substations with their plans, those in the making too; `query`: parts of a name, address or mail, or an id."""
+    rows: QuerySet[Substation] = Substation.objects.select_related("plan")
     for word in query.split():
         rows = rows.filter(
             Q(name__icontains=word) | Q(slug__icontains=word) | Q(owner_email__icontains=word) | Q(public_id=word)
@@ -69,7 +69,7 @@ def state_counts() -> dict[str, int]:
 
 def opened_between(since: datetime, until: datetime) -> int:
     """How many substations went live in a span of time."""
-    return Substation.objects.filter(live_at__gte=since, live_at__lt=until).count()
+    return int(Substation.objects.filter(live_at__gte=since, live_at__lt=until).count())
 
 
 def plans() -> QuerySet[Plan]:

@@ -132,8 +132,13 @@ def update_plan(*, code: str, by: Actor, now: datetime, **changes: Any) -> Plan:
         shops = list(Substation.objects.filter(plan=saved).exclude(state=SubstationState.PROVISIONING))
         if saved.supply_level != level:
             _forget_sync([shop.pk for shop in shops])
-        transaction.on_commit(lambda: [hosts.forget(shop) for shop in shops])
+        transaction.on_commit(lambda: _forget_hosts(shops))
     return saved
+
+
+def _forget_hosts(shops: list[Substation]) -> None:
+    for shop in shops:
+        hosts.forget(shop)
 
 
 def _save_plan(plan: Plan, values: dict[str, Any], action: str, by: Actor, now: datetime) -> Plan:

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib import clock
@@ -36,8 +36,9 @@ class Filters(forms.Form):
     q_hint: Sentence = ""
     chip_field = ""  # The field that stands as chips above the table instead of in the toolbar.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="filter_%s", **kwargs)
+    def __init__(self, data: QueryDict, **kwargs: Any) -> None:
+        super().__init__(data, auto_id="filter_%s", **kwargs)
+        self.params = data
         for field in self.fields.values():
             css = "k-input k-select" if isinstance(field.widget, forms.Select) else "k-input"
             field.widget.attrs.update({"class": css})
@@ -50,7 +51,8 @@ class Filters(forms.Form):
         return "" if found is None else found
 
     @property
-    def q(self) -> str:
+    def query(self) -> str:
+        """What was typed into the search."""
         return str(self.value("q")) if "q" in self.fields else ""
 
     @property
@@ -70,7 +72,7 @@ class Filters(forms.Form):
     def chips(self, counts: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
         """The choices of `chip_field` for `<c-chips>`, with what else filters kept."""
         name = self.chip_field
-        params = self.data.copy()
+        params = self.params.copy()
         for gone in ("page", "export"):
             params.pop(gone, None)
         present = self.value(name)
@@ -88,7 +90,10 @@ class Filters(forms.Form):
         return chips
 
 
-def any_of(choices: Iterable[tuple[Any, Any]], label: Sentence = _("All")) -> list[tuple[Any, Any]]:
+ALL = _("All")
+
+
+def any_of(choices: Iterable[tuple[Any, Any]], label: Sentence = ALL) -> list[tuple[Any, Any]]:
     """`choices` with "all" before them."""
     return [("", label), *choices]
 

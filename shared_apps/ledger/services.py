@@ -130,8 +130,8 @@ def post_transfer(
             "SELECT transfer_id, public_id, created FROM public.ledger_post(%s, %s, %s, %s, %s, %s, %s::text[], "
             "%s::bigint[], %s::text[], %s, %s::jsonb, %s, %s)",
             [key, kind, reference_type, reference, substation_id, event_at, _array(leg.code for leg in legs),
-             _array(leg.amount_minor for leg in legs), _array([currency]), rule_version, json.dumps(memo or {}), relation,
-             related_id],
+             _array(leg.amount_minor for leg in legs), _array([currency]), rule_version, json.dumps(memo or {}),
+             relation, related_id],
         )  # fmt: skip
         return Posted(*cursor.fetchone())
 

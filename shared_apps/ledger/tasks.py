@@ -29,7 +29,7 @@ def seal() -> None:
 
 
 def seal_all() -> int:
-    """Seal block after block until nothing waits; each head goes out to a file beside the database. Answers how many."""
+    """Seal block after block until nothing waits; each head goes out to a file beside the database. How many."""
     made = 0
     while True:
         with in_main():

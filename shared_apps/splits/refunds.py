@@ -100,7 +100,8 @@ def sale_left(sale_id: int) -> SaleLeft:
         cursor.execute(
             "SELECT CASE WHEN a.substation_id = %(shop)s THEN %(pending)s ELSE a.code END AS code, min(e.currency), "
             "sum(e.amount_minor) FILTER (WHERE e.transfer_id = %(sale)s)::bigint, sum(e.amount_minor)::bigint "
-            "FROM ledger_transfer t JOIN ledger_entry e ON e.transfer_id = t.id JOIN ledger_account a ON a.id = e.account_id "
+            "FROM ledger_transfer t JOIN ledger_entry e ON e.transfer_id = t.id "
+            "JOIN ledger_account a ON a.id = e.account_id "
             "WHERE t.id = %(sale)s OR (t.related_id = %(sale)s AND t.relation = 'REFUNDS') GROUP BY 1 ORDER BY 1",
             {"sale": sale_id, "shop": sale[2], "pending": pending_of(sale[2])},
         )

@@ -13,11 +13,15 @@ from django.utils.translation import gettext_lazy as _
 from kameng.lib import money
 
 
+def _typed_number() -> forms.TextInput:
+    return forms.TextInput(attrs={"inputmode": "decimal", "class": "k-num"})
+
+
 class MinorField(forms.CharField):
     """An amount as typed ("99", "1,234.50") to minor units of the network's currency."""
 
     def __init__(self, **given: Any) -> None:
-        super().__init__(max_length=24, widget=forms.TextInput(attrs={"inputmode": "decimal", "class": "k-num"}), **given)
+        super().__init__(max_length=24, widget=_typed_number(), **given)
 
     def prepare_value(self, value: Any) -> Any:
         return str(money.minor_to_decimal(value, settings.CURRENCY)) if isinstance(value, int) else value
@@ -36,7 +40,7 @@ class UnitField(forms.CharField):
     """A unit price as typed to a Decimal with at most four places; empty is None."""
 
     def __init__(self, **given: Any) -> None:
-        super().__init__(max_length=24, widget=forms.TextInput(attrs={"inputmode": "decimal", "class": "k-num"}), **given)
+        super().__init__(max_length=24, widget=_typed_number(), **given)
 
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, Decimal):
@@ -64,13 +68,13 @@ class PercentField(forms.CharField):
     """A share as typed ("1.2", "1.2%") to basis points."""
 
     def __init__(self, **given: Any) -> None:
-        super().__init__(max_length=12, widget=forms.TextInput(attrs={"inputmode": "decimal", "class": "k-num"}), **given)
+        super().__init__(max_length=12, widget=_typed_number(), **given)
 
     def prepare_value(self, value: Any) -> Any:
         return f"{Decimal(value) / 100:f}".rstrip("0").rstrip(".") or "0" if isinstance(value, int) else value
 
     def to_python(self, value: Any) -> Any:
-        text = super().to_python(value).replace("%", "").replace("％", "").strip()
+        text = (super().to_python(value) or "").replace("%", "").replace("％", "").strip()
         if not text:
             return None
         try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib import money
@@ -47,8 +48,8 @@ class ProductFilters(Filters):
     q_hint = _("Name, brand, address…")
     chip_field = "state"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, data: QueryDict, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
         category: Any = self.fields["category"]
         category.choices = any_of(category_choices())
         brand: Any = self.fields["brand"]
@@ -159,14 +160,14 @@ class PricesForm(forms.Form):
     ceiling = UnitField(label=_("Ceiling"), required=False)
     active = forms.BooleanField(label=_("Supplied"), required=False)
 
-    def __init__(self, *args: Any, sku: Sku, **kwargs: Any) -> None:
+    def __init__(self, data: QueryDict | None, *, sku: Sku) -> None:
         self.sku = sku
         supply = {f"supply_{price.level.lower()}": price.unit for price in sku.supply_prices.all()}
         initial = {
             **{name: supply.get(name) for name in ("supply_basic", "supply_pro", "supply_flagship")},
             "floor": sku.floor, "suggested": sku.suggested, "ceiling": sku.ceiling, "active": sku.active,
         }  # fmt: skip
-        super().__init__(*args, prefix=f"sku{sku.pk}", initial=initial, **kwargs)
+        super().__init__(data, prefix=f"sku{sku.pk}", initial=initial)
         for name, field in self.fields.items():
             if name != "active":
                 field.widget.attrs.update({"class": "k-input k-num", "aria-label": f"{sku.code} {field.label}"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from shared_apps.console import words
@@ -22,13 +23,13 @@ class OfShop(Filters):
 
     substation = forms.ChoiceField(label=_("Shop"), required=False)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, data: QueryDict, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
         shops = tenants.shop_names()
         self._ids = {shop.public_id: pk for pk, shop in shops.items()}
         named = sorted(shops.values(), key=lambda shop: shop.name)[:LISTED_SHOPS]
         field: Any = self.fields["substation"]
-        chosen = self.data.get("substation", "")
+        chosen = data.get("substation", "")
         more = [] if any(shop.public_id == chosen for shop in named) or chosen not in self._ids else [(chosen, chosen)]
         field.choices = any_of([*[(shop.public_id, shop.name) for shop in named], *more])
 
@@ -82,8 +83,8 @@ class InboxFilters(Filters):
     q_hint = _("Event, payment…")
     chip_field = "state"
 
-    def __init__(self, *args: Any, channels: list[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, data: QueryDict, *, channels: list[str], **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
         field: Any = self.fields["channel"]
         field.choices = any_of([(channel, channel) for channel in channels])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from shared_apps.console.forms.fields import MinorField, PercentField
@@ -20,8 +21,8 @@ class SubstationFilters(Filters):
     q_hint = _("Name, address, mail…")
     chip_field = "state"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, data: QueryDict, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
         field: Any = self.fields["plan"]
         field.choices = any_of([(plan.code, plan.code) for plan in tenants.plans()])
 

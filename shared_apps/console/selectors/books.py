@@ -89,7 +89,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Statement:
-    """An account over whole days, both included, in the account's own sign. opening + increases − decreases = closing."""
+    """An account over whole days, both included, in its own sign. opening + increases − decreases = closing."""
 
     first_day: date
     last_day: date
@@ -234,10 +234,12 @@ class Proof:
 
 
 _PROOF = """SELECT b.height, b.sealed_at, encode(l.leaf_hash, 'hex'),
-    coalesce((SELECT encode(n.leaf_hash, 'hex') FROM public.ledger_leaves(t.xid, t.xid + 1) n WHERE n.transfer_id = t.id), ''),
+    coalesce((SELECT encode(n.leaf_hash, 'hex') FROM public.ledger_leaves(t.xid, t.xid + 1) n
+              WHERE n.transfer_id = t.id), ''),
     encode(b.block_hash, 'hex'),
     encode(public.ledger_block_hash(b.previous_hash, b.height, b.first_xid, b.cut_xid,
-        (SELECT string_agg(x.leaf_hash, ''::bytea ORDER BY x.transfer_id) FROM ledger_leaf x WHERE x.height = b.height)), 'hex'),
+        (SELECT string_agg(x.leaf_hash, ''::bytea ORDER BY x.transfer_id) FROM ledger_leaf x
+         WHERE x.height = b.height)), 'hex'),
     encode(b.previous_hash, 'hex'),
     coalesce((SELECT encode(p.block_hash, 'hex') FROM ledger_block p WHERE p.height = b.height - 1), repeat('00', 32)),
     b.leaf_count

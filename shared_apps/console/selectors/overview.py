@@ -67,7 +67,7 @@ FROM tenants_substation WHERE live_at >= %(since)s GROUP BY 1"""
 
 
 def today_beside_yesterday(now: datetime) -> dict[str, Figure]:
-    """GMV and number of paid orders, the main station's revenue and platform fee, shops that opened: three statements."""
+    """GMV and number of paid orders, the main station's revenue and platform fee, shops that opened."""
     zone = timezone.get_current_timezone_name()
     today = timezone.localtime(now).date()
     first = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=SPARK_DAYS - 1)

@@ -46,7 +46,8 @@ def level_counts() -> dict[str, int]:
     """How many supplied SKUs with a stock are sold out, low, and in stock."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(l.state, 'OUT'), count(*) FROM library_sku k LEFT JOIN stock_stocklevel l ON l.sku_id = k.id "
+            "SELECT coalesce(l.state, 'OUT'), count(*) FROM library_sku k "
+            "LEFT JOIN stock_stocklevel l ON l.sku_id = k.id "
             "WHERE k.active AND k.stock_policy <> 'UNLIMITED' GROUP BY 1"
         )
         return dict(cursor.fetchall())
@@ -79,7 +80,7 @@ def codes_by_state(batch: CodeBatch) -> dict[str, int]:
 
 
 def codes(batch: CodeBatch, state: str = "") -> QuerySet[Code]:
-    """The codes of a batch in the order of the file, without their secrets; `order_number` and `substation_id` of a sold one."""
+    """The codes of a batch in the order of the file, without their secrets, with the order that a sold one went to."""
     hold = Hold.objects.filter(pk=OuterRef("hold_id"))
     rows = (
         Code.objects.filter(batch_id=batch.pk, sku_id=batch.sku_id).defer("blob", "blind_index")

@@ -39,12 +39,13 @@ def orders(
 def order_sums(rows: QuerySet[NetworkOrder]) -> list[dict[str, Any]]:
     """Per currency: how many orders and their total, and of those that were paid."""
     paid = Q(paid_at__isnull=False)
-    return list(
+    sums: Any = (
         rows.order_by("currency").values("currency").annotate(
             orders=Count("pk"), placed_minor=Sum("total_minor"), paid=Count("pk", filter=paid),
             paid_minor=Sum("total_minor", filter=paid, default=0),
         )
     )  # fmt: skip
+    return list(sums)
 
 
 def order(*, substation_id: int, number: str) -> NetworkOrder:

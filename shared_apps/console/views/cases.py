@@ -35,7 +35,9 @@ EVENT_SORTS = {"received": "received_at", "attempts": "attempts", "state": "stat
 # What each resolution does, said before it is chosen.
 DEEDS: dict[str, Any] = {
     Resolution.DELIVER: gettext_lazy("The order counts as paid; its goods are held again and delivered."),
-    Resolution.CREDIT: gettext_lazy("The money becomes the shop's income, less the channel's fee. Nothing is delivered."),
+    Resolution.CREDIT: gettext_lazy(
+        "The money becomes the shop's income, less the channel's fee. Nothing is delivered."
+    ),
     Resolution.REFUND: gettext_lazy("The channel is asked to give the money back to its payer."),
     Resolution.CHARGE: gettext_lazy("The money that the channel took back is taken from the shop's pending balance."),
     Resolution.RETURNED: gettext_lazy("The channel gave it back; nobody is charged."),
@@ -58,8 +60,9 @@ EVENT_EXPORT: list[lists.Column] = [
 def cases(request: HttpRequest) -> HttpResponseBase:
     filters = CaseFilters(request.GET)
     rows = receipts.cases(
-        state=filters.value("state"), kind=filters.value("kind"), substation_id=filters.substation_id, text=filters.q
-    )
+        state=filters.value("state"), kind=filters.value("kind"), substation_id=filters.substation_id,
+        text=filters.query,
+    )  # fmt: skip
     rows = lists.ordered(request, rows, CASE_SORTS, "-opened")
     shops = tenants.shop_names()
     if lists.wants_export(request):
@@ -114,7 +117,8 @@ def _case_page(request: HttpRequest, row: Any, status: int = 200, **forms: Any) 
         .filter(kind="case").order_by("pk")
     )  # fmt: skip
     notes = list(row.notes.all())
-    events = [{"at": note.at, "by": note.by, "title": note.text, "text": "", "tone": "", "icon": "", "url": ""} for note in notes]
+    plain = {"text": "", "tone": "", "icon": "", "url": ""}
+    events = [{**plain, "at": note.at, "by": note.by, "title": note.text} for note in notes]
     return page(
         request, "console/case.html", here="cases", heading=row.get_kind_display(), row=row, status=status,
         substation=names.get(row.substation_id), refunds=list(row.refunds.all()), transfers=moved, events=events,
@@ -174,7 +178,7 @@ def case_note(request: HttpRequest, public_id: str) -> HttpResponse:
 def inbox(request: HttpRequest) -> HttpResponseBase:
     channels = sorted(set(receipts.merchant_accounts().values_list("channel", flat=True)))
     filters = InboxFilters(request.GET, channels=channels)
-    rows = trade.events(query=filters.q, state=filters.value("state"), channel=filters.value("channel"))
+    rows = trade.events(query=filters.query, state=filters.value("state"), channel=filters.value("channel"))
     rows = lists.ordered(request, rows, EVENT_SORTS, "-received")
     if lists.wants_export(request):
         return lists.export(request, "webhook-inbox", EVENT_EXPORT, rows)

@@ -44,18 +44,22 @@ def _needs(now: Any) -> list[dict[str, Any]]:
     levels = shelves.level_counts()
     behind = {feed.substation_id for feed in overview.feed_states(now) if feed.state in ("BEHIND", "FAILED")}
     asked = [
-        (waiting["cases"], _("Payment cases to settle"), "scale", "danger", reverse("console:cases") + "?state=OPEN"),
-        (waiting["events"], _("Callbacks that failed"), "webhook", "danger", reverse("console:inbox") + "?state=FAILED"),
-        (waiting["jobs"], _("Background jobs that gave up"), "clock", "danger", reverse("console:jobs") + "?state=FAILED"),
-        (levels.get("OUT", 0), _("SKUs sold out"), "box", "danger", reverse("console:levels") + "?state=OUT"),
-        (levels.get("LOW", 0), _("SKUs low on stock"), "box", "warning", reverse("console:levels") + "?state=LOW"),
-        (len(behind), _("Shops behind with their sync"), "sync", "warning", reverse("console:sync") + "?state=BEHIND"),
+        (waiting["cases"], _("Payment cases to settle"), "scale", "danger", _of("cases", "OPEN")),
+        (waiting["events"], _("Callbacks that failed"), "webhook", "danger", _of("inbox", "FAILED")),
+        (waiting["jobs"], _("Background jobs that gave up"), "clock", "danger", _of("jobs", "FAILED")),
+        (levels.get("OUT", 0), _("SKUs sold out"), "box", "danger", _of("levels", "OUT")),
+        (levels.get("LOW", 0), _("SKUs low on stock"), "box", "warning", _of("levels", "LOW")),
+        (len(behind), _("Shops behind with their sync"), "sync", "warning", _of("sync", "BEHIND")),
     ]
     return [
         {"count": count, "label": label, "icon": icon, "tone": tone, "url": url}
         for count, label, icon, tone, url in asked
         if count
     ]
+
+
+def _of(name: str, state: str) -> str:
+    return f"{reverse(f'console:{name}')}?state={state}"
 
 
 @require_GET

@@ -100,7 +100,7 @@ def import_run(request: HttpRequest, public_id: str) -> HttpResponseBase:
 
 @require_POST
 @staff_required
-def import_checked(request: HttpRequest, public_id: str) -> HttpResponse:
+def import_checked(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """Import for real what the dry run found good."""
     row = library_services.find_run(public_id)
     if row.subject == CODES:
@@ -140,13 +140,13 @@ def library_export(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def code_import(request: HttpRequest) -> HttpResponse:
+def code_import(request: HttpRequest) -> HttpResponseBase:
     """Codes for one SKU, from a file or pasted; looking is everybody's, importing is not."""
     return _code_import_post(request) if request.method == "POST" else _code_import_page(request)
 
 
 @owner_required
-def _code_import_post(request: HttpRequest) -> HttpResponse:
+def _code_import_post(request: HttpRequest) -> HttpResponseBase:
     form = CodeImportForm(request.POST, request.FILES)
     if form.is_valid():
         try:

@@ -66,11 +66,11 @@ def _tabs(here: str) -> list[dict[str, Any]]:
 def accounts(request: HttpRequest) -> HttpResponseBase:
     """Accounts with their balances; a transfer's, order's or receipt's id in the search leads to what it names."""
     filters = AccountFilters(request.GET)
-    if filters.q.startswith("trf_") and books.transfer_id_of(filters.q):
-        return redirect("console:transfer", filters.q)
-    if filters.q and books.transfers(query=filters.q).exists():
-        return redirect(f"{reverse('console:transfers')}?q={filters.q}")
-    rows = books.accounts(query=filters.q, account_class=filters.value("kind"))
+    if filters.query.startswith("trf_") and books.transfer_id_of(filters.query):
+        return redirect("console:transfer", filters.query)
+    if filters.query and books.transfers(query=filters.query).exists():
+        return redirect(f"{reverse('console:transfers')}?q={filters.query}")
+    rows = books.accounts(query=filters.query, account_class=filters.value("kind"))
     rows = lists.ordered(request, rows, ACCOUNT_SORTS, "code")
     if lists.wants_export(request):
         return lists.export(request, "ledger-accounts", ACCOUNT_EXPORT, rows)
@@ -103,12 +103,17 @@ def account(request: HttpRequest, code: str) -> HttpResponseBase:
     days = list(books.days(row, first_day=first, last_day=last))
     way = books.sign(row.account_class)
     return page(
-        request, "console/account.html", here="accounts", heading=row.code, row=row, words=words.account_words(row.code),
-        statement=shown, change_minor=shown.closing_minor - shown.opening_minor, lines=lines, pages=pages, first=first, last=last,
+        request, "console/account.html", here="accounts", heading=row.code, row=row, lines=lines, pages=pages,
+        words=words.account_words(row.code), statement=shown, first=first, last=last,
+        change_minor=shown.closing_minor - shown.opening_minor,
         spark=[day.closing_minor * way for day in days], filters=filters,
-        shop=None, substation=tenants.shop_names([row.substation_id]).get(row.substation_id) if row.substation_id else None,
+        substation=_shop_of(row.substation_id),
         crumbs=((_("Ledger"), reverse("console:accounts")),),
     )  # fmt: skip
+
+
+def _shop_of(substation_id: int | None) -> tenants.ShopName | None:
+    return tenants.shop_names([substation_id]).get(substation_id) if substation_id else None
 
 
 def _statement_file(request: HttpRequest, row: Any, first: date, last: date) -> HttpResponseBase:
@@ -127,7 +132,7 @@ def _statement_file(request: HttpRequest, row: Any, first: date, last: date) -> 
 def transfers(request: HttpRequest) -> HttpResponseBase:
     filters = TransferFilters(request.GET)
     rows = books.transfers(
-        query=filters.q, kind=filters.value("kind"), substation_id=filters.substation_id,
+        query=filters.query, kind=filters.value("kind"), substation_id=filters.substation_id,
         since=day_start(filters.value("since")), until=day_start(filters.value("until"), 1),
     )  # fmt: skip
     rows = lists.ordered(request, rows, TRANSFER_SORTS, "-recorded")
@@ -155,15 +160,16 @@ def transfer(request: HttpRequest, public_id: str) -> HttpResponse:
     row: Any = books.transfer(public_id)
     legs = books.legs([row.pk])[row.pk]
     earlier, later = books.related_transfers(row)
-    substation = tenants.shop_names([row.substation_id]).get(row.substation_id) if row.substation_id else None
+    substation = _shop_of(row.substation_id)
     sums: dict[str, dict[str, int]] = {}
     for leg in legs:
         of = sums.setdefault(leg.currency, {"debit": 0, "credit": 0})
         of["debit"] += leg.debit_minor or 0
         of["credit"] += leg.credit_minor or 0
     return page(
-        request, "console/transfer.html", here="accounts", heading=row.public_id, row=row, kind_words=kind_words(row.kind),
-        legs=[(leg, words.account_words(leg.code)) for leg in legs], sums=sums, substation=substation, shop=None,
+        request, "console/transfer.html", here="accounts", heading=row.public_id, row=row, sums=sums,
+        kind_words=kind_words(row.kind), substation=substation,
+        legs=[(leg, words.account_words(leg.code)) for leg in legs],
         order_url=reverse("console:order", args=[substation.slug, row.reference])
         if substation and row.reference_type == "order" else "",
         earlier=earlier, later=[(one, kind_words(one.kind)) for one in later], proof=books.proof(row),
@@ -193,7 +199,9 @@ def trial_balance(request: HttpRequest) -> HttpResponseBase:
     for currency in dict.fromkeys(line.currency for line in lines):
         own = [line for line in lines if line.currency == currency]
         debit, credit = sum(line.debit_minor for line in own), sum(line.credit_minor for line in own)
-        currencies.append({"currency": currency, "lines": own, "debit": debit, "credit": credit, "even": debit == credit})
+        currencies.append(
+            {"currency": currency, "lines": own, "debit": debit, "credit": credit, "even": debit == credit}
+        )
     return page(
         request, "console/trial_balance.html", here="accounts", heading=_("Ledger"), tabs=_tabs("trial_balance"),
         currencies=currencies, filters=None,

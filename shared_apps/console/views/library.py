@@ -51,7 +51,7 @@ EXPORT: list[lists.Column] = [
 def _matching(filters: ProductFilters) -> QuerySet[Product]:
     active = {"on": True, "off": False}.get(filters.value("state"))
     rows = library.products(
-        query=filters.q, category_id=filters.value("category") or None, brand_id=filters.value("brand") or None,
+        query=filters.query, category_id=filters.value("category") or None, brand_id=filters.value("brand") or None,
         active=active,
     )  # fmt: skip
     return rows.filter(kind=filters.value("kind")) if filters.value("kind") else rows
@@ -176,7 +176,7 @@ def product_picture(request: HttpRequest, slug: str) -> HttpResponse:
         except DomainError as error:
             refuse(form, error)
     if form.errors:
-        messages.error(request, form.errors["picture"][0])
+        messages.error(request, str(form.errors["picture"][0]))
     else:
         messages.success(request, _("The picture is saved."))
     return redirect("console:product", slug)
@@ -213,7 +213,8 @@ def sku(request: HttpRequest, code: str) -> HttpResponse:
         try:
             with transaction.atomic():
                 saved = services.update_sku(sku_id=row.pk, by=by, now=now, **form.own)
-                changed = {level: unit for level, unit in form.supply.items() if unit != supply.get(f"supply_{level.lower()}")}
+                was = {level: supply.get(f"supply_{level.lower()}") for level in form.supply}
+                changed = {level: unit for level, unit in form.supply.items() if unit != was[level]}
                 if changed:
                     services.set_supply_prices(sku_id=row.pk, prices=changed, by=by, now=now)
         except DomainError as error:
@@ -224,8 +225,13 @@ def sku(request: HttpRequest, code: str) -> HttpResponse:
     return _sku_page(request, form, row.product, row.name, row)
 
 
-def _sku_page(request: HttpRequest, form: SkuForm, parent: Product, heading: str, row: Sku | None = None) -> HttpResponse:
-    trail = ((_("Products"), reverse("console:products")), (parent.name, reverse("console:product", args=[parent.slug])))
+def _sku_page(
+    request: HttpRequest, form: SkuForm, parent: Product, heading: str, row: Sku | None = None
+) -> HttpResponse:
+    trail = (
+        (_("Products"), reverse("console:products")),
+        (parent.name, reverse("console:product", args=[parent.slug])),
+    )
     return page(
         request, "console/sku.html", here="products", heading=heading, form=form, row=row, parent=parent, crumbs=trail,
         warnings=list(library.price_warnings(row)) if row and not form.is_bound else [],

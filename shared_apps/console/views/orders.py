@@ -29,7 +29,7 @@ SORTS = {"placed": "placed_at", "paid": "paid_at", "total": "total_minor", "stat
 def orders(request: HttpRequest) -> HttpResponseBase:
     filters = OrderFilters(request.GET)
     rows = trade.orders(
-        number=filters.q, state=filters.value("state"), substation_id=filters.substation_id,
+        number=filters.query, state=filters.value("state"), substation_id=filters.substation_id,
         since=day_start(filters.value("since")), until=day_start(filters.value("until"), 1),
     )  # fmt: skip
     shops = tenants.shop_names()
@@ -66,9 +66,8 @@ def order(request: HttpRequest, shop: str, number: str) -> HttpResponse:
     substation = tenants.substation(shop)
     row: Any = trade.order(substation_id=substation.pk, number=number)
     key = {"substation_id": substation.pk, "order_number": row.order_number}
-    moved: list[Any] = list(
-        books.transfers(substation_id=substation.pk, query=row.order_number).filter(reference_type="order").order_by("pk")
-    )
+    transfers = books.transfers(substation_id=substation.pk, query=row.order_number)
+    moved: list[Any] = list(transfers.filter(reference_type="order").order_by("pk"))
     legs = books.legs([one.pk for one in moved])
     for one in moved:
         one.kind_words = kind_words(one.kind)
@@ -79,7 +78,7 @@ def order(request: HttpRequest, shop: str, number: str) -> HttpResponse:
     sale = next((one for one in moved if one.kind == Kind.SALE), None)
     row.state_words = words.ORDER_STATES.get(row.state, row.state)
     return page(
-        request, "console/order.html", here="orders", heading=row.order_number, row=row, shop=None, substation=substation,
+        request, "console/order.html", here="orders", heading=row.order_number, row=row, substation=substation,
         transfers=moved, receipts=told, refunds=refunds, cases=cases, codes=shelves.codes_of_order(**key), sale=sale,
         parts=waterfall(legs[sale.pk]) if sale else [], events=_events(row, moved, told, refunds, cases, substation.pk),
         crumbs=((_("Orders"), reverse("console:orders")),),
@@ -103,7 +102,9 @@ def waterfall(legs: list[books.Leg]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _events(row: Any, moved: list[Any], told: list[Any], refunds: list[Any], cases: list[Any], pk: int) -> list[dict[str, Any]]:
+def _events(
+    row: Any, moved: list[Any], told: list[Any], refunds: list[Any], cases: list[Any], pk: int
+) -> list[dict[str, Any]]:
     """Everything that the shared tables know of the order, newest first."""
     events: list[dict[str, Any]] = [_event(row.placed_at, _("Order placed"), row.contact_hint, icon="cart")]
     for one in told:

@@ -60,7 +60,8 @@ def _category(request: HttpRequest, row: Category | None) -> HttpResponse:
             messages.success(request, _("Saved. The shops follow within seconds."))
             return redirect("console:categories")
     return page(
-        request, "console/shelf_form.html", here="categories", heading=row.name if row else _("New category"), form=form,
+        request, "console/shelf_form.html", here="categories", form=form,
+        heading=row.name if row else _("New category"),
         crumbs=((_("Categories"), reverse("console:categories")),), back_url=reverse("console:categories"),
         deed=_("Save the category") if row else _("Add the category"), status=422 if form.is_bound else 200,
     )  # fmt: skip
@@ -71,7 +72,7 @@ def _category(request: HttpRequest, row: Category | None) -> HttpResponse:
 def brands(request: HttpRequest) -> HttpResponse:
     filters = PlainSearch(request.GET)
     rows = library.brands()
-    for word in filters.q.split():
+    for word in filters.query.split():
         rows = rows.filter(name_zh__icontains=word) | rows.filter(name_en__icontains=word)
     rows = lists.ordered(request, rows, {"name": "slug", "products": "product_count"}, "name")
     return page(

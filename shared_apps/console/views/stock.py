@@ -81,7 +81,7 @@ def day_start(day: date | str, plus_days: int = 0) -> datetime | None:
 @staff_required
 def levels(request: HttpRequest) -> HttpResponseBase:
     filters = LevelFilters(request.GET)
-    rows = shelves.levels(query=filters.q, state=filters.value("state"), policy=filters.value("policy"))
+    rows: Any = shelves.levels(query=filters.query, state=filters.value("state"), policy=filters.value("policy"))
     rows = rows.filter(active=True)
     if request.GET.get("sort", "urgency").removeprefix("-") == "urgency" and "sort" not in request.GET:
         rows = rows.order_by("urgency", "available", "code")
@@ -128,7 +128,7 @@ def count(request: HttpRequest, code: str) -> HttpResponse:
 @staff_required
 def batches(request: HttpRequest) -> HttpResponseBase:
     filters = BatchFilters(request.GET)
-    rows = lists.ordered(request, shelves.batches(query=filters.q), BATCH_SORTS, "-created")
+    rows = lists.ordered(request, shelves.batches(query=filters.query), BATCH_SORTS, "-created")
     if lists.wants_export(request):
         return lists.export(request, "code-batches", BATCH_EXPORT, rows)
     shown = lists.paged(request, rows)
@@ -231,7 +231,10 @@ def code_reveal(request: HttpRequest, code_id: int) -> HttpResponse:
     else:
         response = page(
             request, "console/reveal.html", here="batches", heading=_("Look at a code"), status=status,
-            crumbs=((_("Code batches"), reverse("console:batches")), (place[0], reverse("console:batch", args=[place[1]]))),
+            crumbs=(
+                (_("Code batches"), reverse("console:batches")),
+                (place[0], reverse("console:batch", args=[place[1]])),
+            ),
             **context,
         )  # fmt: skip
     response["Cache-Control"] = "no-store"
@@ -243,7 +246,7 @@ def code_reveal(request: HttpRequest, code_id: int) -> HttpResponse:
 def reveals(request: HttpRequest) -> HttpResponseBase:
     filters = RevealFilters(request.GET)
     rows = shelves.reveals(
-        query=filters.q, since=day_start(filters.value("since")), until=day_start(filters.value("until"), 1)
+        query=filters.query, since=day_start(filters.value("since")), until=day_start(filters.value("until"), 1)
     )
     if lists.wants_export(request):
         return lists.export(request, "codes-seen", REVEAL_EXPORT, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import Any
 
 from django.contrib import messages
@@ -49,7 +49,7 @@ def sync(request: HttpRequest) -> HttpResponse:
     counts: dict[str, int] = {}
     for feed in found:
         counts[feed.state] = counts.get(feed.state, 0) + 1
-    word, kind, state = filters.q.casefold(), filters.value("feed"), filters.value("state")
+    word, kind, state = filters.query.casefold(), filters.value("feed"), filters.value("state")
     rows = [
         feed
         for feed in found
@@ -61,7 +61,7 @@ def sync(request: HttpRequest) -> HttpResponse:
     shown.object_list = [(feed, words.FEEDS[feed.feed], words.FEED_STATES[feed.state]) for feed in shown]
     return page(
         request, "console/sync.html", here="sync", heading=_("Sync"), filters=filters, chips=filters.chips(counts),
-        rows=shown, live=getattr(request, "htmx", False),
+        rows=shown,
     )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def sync_repeat(request: HttpRequest) -> HttpResponse:
 def audit_trail(request: HttpRequest) -> HttpResponseBase:
     filters = AuditFilters(request.GET)
     rows = system.audit(
-        query=filters.q, action=filters.value("action"), since=day_start(filters.value("since")),
+        query=filters.query, action=filters.value("action"), since=day_start(filters.value("since")),
         until=day_start(filters.value("until"), 1),
     )  # fmt: skip
     if lists.wants_export(request):
@@ -108,7 +108,7 @@ def tell_record(row: Any) -> None:
 @staff_required
 def jobs(request: HttpRequest) -> HttpResponse:
     filters = JobFilters(request.GET)
-    rows = lists.ordered(request, system.jobs(query=filters.q, state=filters.value("state")), JOB_SORTS, "-created")
+    rows = lists.ordered(request, system.jobs(query=filters.query, state=filters.value("state")), JOB_SORTS, "-created")
     shown = lists.paged(request, rows)
     for row in shown:
         row.state_words = words.JOB_STATES[row.state]
@@ -133,7 +133,7 @@ def tokens(request: HttpRequest) -> HttpResponseBase:
 
 
 @owner_required
-def _token_made(request: HttpRequest) -> HttpResponse:
+def _token_made(request: HttpRequest) -> HttpResponseBase:
     """A new token; its secret is on this answer and never again."""
     form = TokenForm(request.POST)
     secret = ""
@@ -144,13 +144,17 @@ def _token_made(request: HttpRequest) -> HttpResponse:
             with transaction.atomic():
                 _made, secret = token_services.create(
                     user=user, name=data["name"], scopes=data["scopes"], by=actor(request), now=clock.utc_now(),
-                    expires_at=timezone.make_aware(datetime.combine(data["expires"], time.max)) if data["expires"] else None,
+                    expires_at=_end_of(data["expires"]),
                 )  # fmt: skip
         except DomainError as error:
             refuse(form, error)
         else:
             form = TokenForm()
     return _tokens_page(request, form, secret)
+
+
+def _end_of(day: date | None) -> datetime | None:
+    return timezone.make_aware(datetime.combine(day, time.max)) if day else None
 
 
 @staff_required

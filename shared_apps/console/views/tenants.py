@@ -50,7 +50,7 @@ def plan_name(plan: Plan) -> str:
 @staff_required
 def substations(request: HttpRequest) -> HttpResponseBase:
     filters = SubstationFilters(request.GET)
-    rows = tenants.substations(query=filters.q, state=filters.value("state"), plan=filters.value("plan"))
+    rows = tenants.substations(query=filters.query, state=filters.value("state"), plan=filters.value("plan"))
     rows = lists.ordered(request, rows, SORTS, "-created")
     if lists.wants_export(request):
         return lists.export(request, "substations", EXPORT, rows)
@@ -72,7 +72,7 @@ def substation(request: HttpRequest, public_id: str) -> HttpResponse:
 def _substation_page(request: HttpRequest, row: Substation, status: int = 200, **forms: Any) -> HttpResponse:
     now = clock.utc_now()
     feeds = overview.feed_states(now, row.pk)
-    orders = list(receipts.network_orders(substation_id=row.pk)[:LATEST])
+    orders: list[Any] = list(receipts.network_orders(substation_id=row.pk)[:LATEST])
     for order in orders:
         order.state_words = words.ORDER_STATES.get(order.state, order.state)
     return page(
@@ -157,7 +157,7 @@ def plan_new(request: HttpRequest) -> HttpResponse:
 
 
 @staff_required
-def plan(request: HttpRequest, code: str) -> HttpResponse:
+def plan(request: HttpRequest, code: str) -> HttpResponseBase:
     row = tenants.plan(code)
     initial = {name: getattr(row, name) for name in PlanForm.base_fields}
     form = PlanForm(request.POST or None, initial=initial)
@@ -168,7 +168,7 @@ def plan(request: HttpRequest, code: str) -> HttpResponse:
 
 
 @owner_required
-def _plan_saved(request: HttpRequest, row: Plan, form: PlanForm) -> HttpResponse:
+def _plan_saved(request: HttpRequest, row: Plan, form: PlanForm) -> HttpResponseBase:
     if form.is_valid():
         try:
             with transaction.atomic():

@@ -22,6 +22,7 @@ from tenant_apps.orders import services as orders
 from tenant_apps.orders.checkout import MAX_LINES, MAX_QUANTITY
 from tenant_apps.orders.models import Order
 from tenant_apps.orders.states import DeliveryState, OrderState
+from tenant_apps.orders.types import PlacedOrder
 from tenant_apps.payments import services as payments
 from tenant_apps.payments.states import PaymentState
 from tenant_apps.shop.selectors import open_shop

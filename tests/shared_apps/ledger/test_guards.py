@@ -1,4 +1,4 @@
-"""The rules, tried in raw SQL; and the overdraft again with the guard's lock taken out of the database's own function."""
+"""The rules, tried in raw SQL; and the overdraft again with the lock taken out of the database's own function."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ from django.db import DatabaseError, connection, connections, transaction
 from kameng.db.context import in_main
 from shared_apps.ledger import services
 from tests.shared_apps.ledger.cast import (
-    NOON, POST, account, balance, counts, fresh, post, second_connection, superuser,
-)  # fmt: skip
+    NOON,
+    POST,
+    account,
+    balance,
+    counts,
+    fresh,
+    post,
+    second_connection,
+    superuser,
+)
 
 pytestmark = pytest.mark.usefixtures("prepared")
 DEFINITIONS = Path(services.__file__).parent / "sql" / "definitions"
@@ -79,7 +87,8 @@ def _until_done_or_waiting(thread: threading.Thread) -> None:
         with conn.cursor() as cursor:
             while thread.is_alive():
                 cursor.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                    "SELECT count(*) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND wait_event_type = 'Lock'"
                 )
                 if cursor.fetchone()[0]:
                     return
@@ -208,9 +217,7 @@ class TestRawSql:
     def owner(self, sql: str, *values: object) -> str:
         """What the owner of the database is told when it writes by hand."""
         with pytest.raises(DatabaseError) as refused, transaction.atomic(using="owner"):
-            with connections["owner"].cursor() as cursor:
-                cursor.execute("SET LOCAL search_path = public")
-                cursor.execute(sql, values)
+            connections["owner"].cursor().execute("SET LOCAL search_path = public; " + sql, values)
         return str(getattr(refused.value.__cause__, "pgcode", ""))
 
     def ids(self, *codes: str) -> list[int]:
@@ -239,14 +246,14 @@ class TestRawSql:
         codes = [account(), account(currency="USD")]
         before = counts()
 
-        with pytest.raises(psycopg2.DatabaseError) as refused:
-            conn = second_connection()
-            with conn, conn.cursor() as cursor:
-                cursor.execute(
-                    "SELECT * FROM ledger_post(%s, 'adjustment', '', '', NULL, %s, %s, '{5,-5}', '{CNY,USD}', NULL, '{}', "
-                    "NULL, NULL)",
-                    [fresh("key"), NOON, codes],
-                )
+        conn = second_connection()
+        with pytest.raises(psycopg2.DatabaseError) as refused, conn, conn.cursor() as cursor:
+            cursor.execute(
+                "SELECT * FROM ledger_post(%s, 'adjustment', '', '', NULL, %s, %s, '{5,-5}', '{CNY,USD}', NULL, "
+                "'{}', NULL, NULL)",
+                [fresh("key"), NOON, codes],
+            )
+        conn.close()
 
         assert refused.value.pgcode == "KG101"
         assert counts() == before
@@ -264,11 +271,18 @@ class TestRawSql:
 
         assert [balance(code) for code in yuan + dollars] == [700, 700, 100, 100]
 
-    @pytest.mark.parametrize("sql", ["UPDATE ledger_account SET currency = 'USD'", "UPDATE ledger_account SET floor_minor = -1",
-                                     "DELETE FROM ledger_account", "TRUNCATE ledger_account",
-                                     "DELETE FROM ledger_control",
-                                     "INSERT INTO ledger_block SELECT * FROM ledger_block LIMIT 1",
-                                     "INSERT INTO ledger_leaf SELECT * FROM ledger_leaf LIMIT 1"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "UPDATE ledger_account SET currency = 'USD'",
+            "UPDATE ledger_account SET floor_minor = -1",
+            "DELETE FROM ledger_account",
+            "TRUNCATE ledger_account",
+            "DELETE FROM ledger_control",
+            "INSERT INTO ledger_block SELECT * FROM ledger_block LIMIT 1",
+            "INSERT INTO ledger_leaf SELECT * FROM ledger_leaf LIMIT 1",
+        ],
+    )
     def test_the_owner_changes_no_account_and_adds_no_block(self, sql: str) -> None:
         account()
 

@@ -152,9 +152,8 @@ class TestAppendOnly:
         if "xid" in statement and table in ("ledger_block", "ledger_leaf"):
             statement = "UPDATE {} SET height = 1"
         before = counts()
-        with pytest.raises(DatabaseError), transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
-            cursor.execute("SET LOCAL search_path = public")
-            cursor.execute(statement.format(table))
+        with pytest.raises(DatabaseError), transaction.atomic(using="owner"):
+            connections["owner"].cursor().execute("SET LOCAL search_path = public; " + statement.format(table))
 
         assert counts() == before
 

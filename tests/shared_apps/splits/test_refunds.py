@@ -220,9 +220,8 @@ class TestTerms:
         with in_main():
             before = list(SplitRule.objects.values())
 
-        with pytest.raises(DatabaseError), transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
-            cursor.execute("SET LOCAL search_path = public")
-            cursor.execute(sql)
+        with pytest.raises(DatabaseError), transaction.atomic(using="owner"):
+            connections["owner"].cursor().execute("SET LOCAL search_path = public; " + sql)
 
         with in_main():
             assert list(SplitRule.objects.values()) == before

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from kameng.db.context import in_main, in_substation, pointed_at
+from kameng.db.context import in_main, in_substation, in_sync, pointed_at
 from tenant_apps.listings.models import ListedCategory, ListedProduct, Listing
 from tests.tenant_apps import market
 from tests.tenant_apps.storefront.conftest import Stall, recount, set_markup, words
@@ -94,7 +94,7 @@ class TestHome:
             visitor.get("/")
 
         assert len(few) == len(many)
-        assert not any("stock_" in query["sql"] for query in many)
+        assert not any("stock_code" in query["sql"] or "gate." in query["sql"] for query in many)
 
 
 class TestCategory:
@@ -141,7 +141,7 @@ class TestSearch:
 
 class TestHostileNames:
     def test_are_shown_as_text_on_every_page_of_goods(self, stall: Stall) -> None:
-        with in_substation(stall.shop):
+        with in_sync(stall.shop):
             ListedProduct.objects.filter(pk=stall.goods.product_id).update(own_name=HOSTILE[:120], summary_en=HOSTILE)
             Listing.objects.filter(pk=stall.goods.sku_id).update(name_en=HOSTILE)
             ListedCategory.objects.update(name_en=HOSTILE, name_zh=HOSTILE)
@@ -179,15 +179,15 @@ class TestReading:
         for path in ("/", stall.path, f"/o/{placed.number}/{placed.token}/", "/find/", "/about/"):
             with CaptureQueriesContext(connection) as queries:
                 assert stall.visitor().get(path).status_code == 200
-            begun = [query["sql"] for query in queries if query["sql"].startswith("BEGIN")]
-            assert all("READ ONLY" in sql for sql in begun), begun
+            own = [query["sql"] for query in queries if f'"{stall.shop.schema_name}"' in query["sql"]]
+            assert own and all(sql.startswith("BEGIN READ ONLY") for sql in own), own
             assert not any(query["sql"].startswith(("INSERT", "UPDATE", "DELETE")) for query in queries)
 
         assert stall.counts() == before
 
     def test_of_one_shop_shows_nothing_of_another(self, stall: Stall, make_stall: Any) -> None:
         other = make_stall(name="Othershop")
-        with in_substation(stall.shop):
+        with in_sync(stall.shop):
             Listing.objects.filter(pk=other.goods.sku_id).delete()
             ListedProduct.objects.filter(pk=other.goods.product_id).delete()
 

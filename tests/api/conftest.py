@@ -1,0 +1,252 @@
+"""Two shops that sell, programs with tokens, and calls as a program makes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.test import Client
+from rest_framework.throttling import SimpleRateThrottle
+
+from tests.tenant_apps import market
+from tests.tenant_apps.channel import MemoryChannel
+
+PASSWORD = "correct horse battery staple"
+PLENTY = "100000/min"
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Any
+    body: Any
+
+    @property
+    def error(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.body["error"]
+        return found
+
+
+@dataclass(frozen=True)
+class Api:
+    """One reader of one host's API."""
+
+    host: str
+    client: Client
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def call(self, method: str, path: str, data: Any = None, **headers: str) -> Answer:
+        """`headers` by their names with underscores: `Idempotency_Key="k"`."""
+        sent = {**dict(self.headers), **{name.replace("_", "-"): value for name, value in headers.items()}}
+        body = data if isinstance(data, str | bytes) else "" if data is None else json.dumps(data)
+        response = self.client.generic(
+            method, f"/api/v1/{path}", body, content_type="application/json" if data is not None else "",
+            headers=sent, HTTP_HOST=self.host,
+        )  # fmt: skip
+        content = response.content
+        return Answer(response.status_code, response.headers, json.loads(content) if content else None)
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.call("GET", path, **headers)
+
+    def post(self, path: str, data: Any = None, **headers: str) -> Answer:
+        return self.call("POST", path, data, **headers)
+
+    def with_header(self, name: str, value: str) -> Api:
+        return Api(self.host, self.client, (*self.headers, (name, value)))
+
+
+@pytest.fixture(autouse=True)
+def _room(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Limits stand out of the way; what is about them sets its own. No worker is woken."""
+    from kameng import celery
+    from tenants import admission
+
+    rates = dict.fromkeys(("anon", "token", "signup", "signup_code"), PLENTY)
+    monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", rates)
+    monkeypatch.setattr(admission, "SIGNUPS_PER_HOUR", 100_000)
+    monkeypatch.setattr(celery, "wake", lambda job_id: None)
+    yield
+
+
+@pytest.fixture(scope="session")
+def shop(make_shop: Callable[..., Any]) -> Any:
+    """A shop that sells through the test channel. Committed; tests put goods of their own on its shelves."""
+    return _open(make_shop(f"api-{market.public_id('x')[2:8].lower()}"))
+
+
+@pytest.fixture(scope="session")
+def other_shop(make_shop: Callable[..., Any]) -> Any:
+    return _open(make_shop(f"api-{market.public_id('x')[2:8].lower()}", plan="pro"))
+
+
+def _open(made: Any) -> Any:
+    from kameng.db.context import in_main
+
+    with in_main():
+        market.open_books(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def account(prepared: None) -> Any:
+    from kameng.db.context import in_main
+
+    with in_main():
+        return market.ensure_account()
+
+
+@pytest.fixture
+def sell(shop: Any) -> Callable[..., market.Goods]:
+    """Goods on the shop's shelves: `sell(codes=3)`."""
+
+    def put(**wishes: Any) -> market.Goods:
+        from kameng.db.context import in_main
+
+        with in_main():
+            goods = market.make_goods(**wishes)
+        market.stock_shelves(shop)
+        return goods
+
+    return put
+
+
+@pytest.fixture
+def channel(monkeypatch: pytest.MonkeyPatch) -> MemoryChannel:
+    from tenant_apps.payments import providers
+
+    memory = MemoryChannel()
+    monkeypatch.setattr(providers, "get", lambda name: memory)
+    return memory
+
+
+# -- Readers.
+
+
+def host_of(substation: Any) -> str:
+    return f"{substation.slug}.localhost"
+
+
+def stranger_at(host: str) -> Api:
+    return Api(host, Client(), (("Accept-Language", "en"),))
+
+
+def a_user(role: str, substation: Any = None) -> Any:
+    """A person of the main station's, or of a shop's, schema. Committed."""
+    from kameng.accounts.models import User
+    from kameng.db.context import in_main, in_substation
+
+    email = f"{market.public_id('u')[2:10].lower()}@example.com"
+    with in_substation(substation) if substation is not None else in_main():
+        return User.objects.create_user(email, PASSWORD, role=role, name=role.title())
+
+
+def a_token(scopes: tuple[str, ...] | list[str], substation: Any = None) -> str:
+    """The secret of a token of the main station, or of a shop. Committed."""
+    from kameng.accounts import tokens
+    from kameng.accounts.types import SYSTEM
+    from kameng.db.context import in_main, in_substation
+    from kameng.lib import clock
+
+    user = a_user("OPERATOR" if substation is None else "OWNER", substation)
+    with in_substation(substation) if substation is not None else in_main():
+        _row, secret = tokens.create(user=user, name="test", scopes=list(scopes), by=SYSTEM, now=clock.utc_now())
+    return secret
+
+
+def program_at(host: str, secret: str) -> Api:
+    return stranger_at(host).with_header("Authorization", f"Bearer {secret}")
+
+
+def person_at(host: str, user: Any) -> Api:
+    """Logged in with a cookie; writes carry the token that a page would have."""
+    client = Client(enforce_csrf_checks=True)
+    client.get("/login/", HTTP_HOST=host)
+    page = client.get("/login/", HTTP_HOST=host)
+    csrf = client.cookies["kameng_csrf"].value
+    assert page.status_code == 200
+    done = client.post(
+        "/login/", {"email": user.email, "password": PASSWORD, "csrfmiddlewaretoken": csrf}, HTTP_HOST=host
+    )
+    assert done.status_code == 302, done.content[:500]
+    return Api(host, client, (("Accept-Language", "en"), ("X-CSRFToken", client.cookies["kameng_csrf"].value)))
+
+
+@pytest.fixture(scope="session")
+def main() -> Api:
+    """A stranger at the main station."""
+    return stranger_at("localhost")
+
+
+@pytest.fixture(scope="session")
+def operator(prepared: None) -> Api:
+    """A program of the main station with every scope."""
+    from kameng.accounts.tokens import MAIN_SCOPES
+
+    return program_at("localhost", a_token(MAIN_SCOPES))
+
+
+@pytest.fixture(scope="session")
+def visitor(shop: Any) -> Api:
+    """A stranger at the shop."""
+    return stranger_at(host_of(shop))
+
+
+@pytest.fixture(scope="session")
+def owner(shop: Any) -> Api:
+    """A program of the shop's owner with every scope."""
+    from kameng.accounts.tokens import SHOP_SCOPES
+
+    return program_at(host_of(shop), a_token(SHOP_SCOPES, shop))
+
+
+# -- An order and its buyer.
+
+
+@dataclass(frozen=True)
+class Bought:
+    """An order placed over the API, and the buyer who holds its token."""
+
+    number: str
+    token: str
+    goods: market.Goods
+    buyer: Api
+    placed: dict[str, Any]
+
+
+@pytest.fixture
+def buy(visitor: Api, sell: Callable[..., market.Goods]) -> Callable[..., Bought]:
+    """Place an order for goods of its own: `buy(codes=2)`."""
+
+    def place(quantity: int = 1, **wishes: Any) -> Bought:
+        goods = sell(**wishes)
+        answer = visitor.post("orders/", an_order(goods, quantity))
+        assert answer.status == 201, answer.body
+        token = answer.body["token"]
+        return Bought(
+            answer.body["number"], token, goods, visitor.with_header("X-Order-Token", token), answer.body
+        )
+
+    return place
+
+
+def an_order(goods: market.Goods, quantity: int = 1, **changes: Any) -> dict[str, Any]:
+    return {"lines": [{"sku_id": goods.sku_id, "quantity": quantity}], "contact": "ann@example.com", **changes}
+
+
+def pay(substation: Any, account: Any, bought: Bought) -> None:
+    """The channel says that the order is paid."""
+    from kameng.db.context import in_substation
+    from tenant_apps.payments import services as payments
+    from tenant_apps.payments.models import Payment
+
+    with in_substation(substation):
+        payment = Payment.objects.filter(order__number=bought.number).order_by("-id").first()
+        public_id = payment.public_id if payment else None
+    assert public_id is not None, "begin the payment first"
+    market.settle(substation, account, public_id, bought.placed["total_minor"], payments)
