@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from rest_framework.throttling import SimpleRateThrottle
 
 from tests.tenant_apps import market
 from tests.tenant_apps.channel import MemoryChannel
 
 PASSWORD = "correct horse battery staple"
 PLENTY = "100000/min"
+RATES = "rest_framework.throttling.SimpleRateThrottle.THROTTLE_RATES"
 
 
 @dataclass
@@ -68,7 +68,7 @@ def _room(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from tenants import admission
 
     rates = dict.fromkeys(("anon", "token", "signup", "signup_code"), PLENTY)
-    monkeypatch.setattr(SimpleRateThrottle, "THROTTLE_RATES", rates)
+    monkeypatch.setattr(RATES, rates)
     monkeypatch.setattr(admission, "SIGNUPS_PER_HOUR", 100_000)
     monkeypatch.setattr(celery, "wake", lambda job_id: None)
     yield
@@ -239,14 +239,19 @@ def an_order(goods: market.Goods, quantity: int = 1, **changes: Any) -> dict[str
     return {"lines": [{"sku_id": goods.sku_id, "quantity": quantity}], "contact": "ann@example.com", **changes}
 
 
-def pay(substation: Any, account: Any, bought: Bought) -> None:
-    """The channel says that the order is paid."""
+def pay(substation: Any, account: Any, bought: Bought) -> str:
+    """The channel says that the payment which was begun is paid; what became of it."""
     from kameng.db.context import in_substation
+    from kameng.lib import clock
     from tenant_apps.payments import services as payments
     from tenant_apps.payments.models import Payment
 
     with in_substation(substation):
-        payment = Payment.objects.filter(order__number=bought.number).order_by("-id").first()
-        public_id = payment.public_id if payment else None
-    assert public_id is not None, "begin the payment first"
-    market.settle(substation, account, public_id, bought.placed["total_minor"], payments)
+        payment = Payment.objects.get(order__number=bought.number).public_id
+    now = clock.utc_now()
+    fact = market.pay_fact(account, payment, bought.placed["total_minor"], occurred_at=now)
+    return payments.take_fact(fact=fact, now=now)
+
+
+def begin_payment(bought: Bought, account: Any) -> Answer:
+    return bought.buyer.post(f"orders/{bought.number}/payments/", {"channel_id": account.public_id})

@@ -79,7 +79,8 @@ def _order(request: HttpRequest, shop: ShopInfo, slug: str) -> HttpResponse:
         problem = "" if form.take_up(refusal) else str(refusal)
         return _again(request, shop, _reread(slug, detail), form, sku, quantity, status=refusal.status, problem=problem)
     response = begin(request, number=placed.number, token=placed.token)
-    keep_secret(response, placed)
+    if not form.cleaned_data["lookup_secret"]:  # One of their own they know.
+        keep_secret(response, placed)
     return response
 
 
