@@ -68,7 +68,8 @@ def _look_up(host: str) -> Substation | None:
     with in_main():
         rows = Substation.objects.select_related("plan").exclude(state="PROVISIONING")
         if host.endswith(suffix):
-            return rows.filter(slug=host.removesuffix(suffix)).first()
+            found: Substation | None = rows.filter(slug=host.removesuffix(suffix)).first()
+            return found
         domain = Domain.objects.filter(domain=host, verified_at__isnull=False).first()
         return rows.filter(pk=domain.tenant_id).first() if domain else None
 

@@ -25,9 +25,8 @@ from django.utils.translation import gettext as _
 from kameng.accounts.models import User
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
-from kameng.lib import clock
+from kameng.lib import clock, slugs
 from kameng.lib.errors import Invalid, Missing, Refused, TooMany
-from kameng.lib import slugs
 from tenants import provisioning
 from tenants.models import Plan, Signup, Substation
 from tenants.states import SignupState

@@ -80,7 +80,7 @@ class _one_at_a_time:  # noqa: N801  # Used like a function.
     """Roles are the cluster's, not a database's: workers prepare theirs one after the other."""
 
     def __enter__(self) -> None:
-        self.file = open(Path(tempfile.gettempdir()) / "kameng-tests.lock", "w")  # noqa: SIM115
+        self.file = open(Path(tempfile.gettempdir()) / "kameng-tests.lock", "w")
         fcntl.flock(self.file, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:

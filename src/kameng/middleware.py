@@ -55,14 +55,14 @@ class TenantFromHost:
             host = request.get_host().rsplit("]", 1)[0] + "]"
         request.tenant = None  # type: ignore[attr-defined]
         if hosts.is_main(host):
-            request.urlconf = settings.PUBLIC_SCHEMA_URLCONF  # type: ignore[attr-defined]
+            request.urlconf = settings.PUBLIC_SCHEMA_URLCONF
             return self.get_response(request)
         tenant = hosts.substation_for(host)
         if tenant is None:
             with translation.override(translation.get_language_from_request(request)):
                 return HttpResponse(render(request, "web/no_shop.html", {"host": host}).content, status=404)
         request.tenant = tenant  # type: ignore[attr-defined]
-        request.urlconf = settings.ROOT_URLCONF  # type: ignore[attr-defined]
+        request.urlconf = settings.ROOT_URLCONF
         structlog.contextvars.bind_contextvars(tenant=tenant.schema_name)
         with pointed_at(tenant):
             return self.get_response(request)

@@ -62,7 +62,7 @@ def test_from_signup_to_the_revealed_code_every_party_sees_the_same_cents(
     host = site.replace("localhost", f"{slug}.localhost")
     phone = open_page(390, 844)
     phone.goto(f"{host}/")
-    phone.click(f"a[href*='card-'] >> nth=0")
+    phone.click("a[href*='card-'] >> nth=0")
     phone.fill("[name=contact]", "buyer@example.com")
     phone.click(".k-paybar button[type=submit]")
     # On a phone the shop hands over to the channel's page, and the channel hands back.

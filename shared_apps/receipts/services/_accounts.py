@@ -14,8 +14,8 @@ from kameng.accounts.types import SYSTEM, Actor
 from kameng.lib.crypto import Sealed
 from kameng.lib.errors import Invalid, Missing
 from kameng.lib.ids import public_id
-from kameng.testpay.keys import merchant_secret
 from kameng.testpay import keys as testpay_keys
+from kameng.testpay.keys import merchant_secret
 from shared_apps.receipts.models import MerchantAccount
 from shared_apps.receipts.services import _books
 from shared_apps.receipts.types import AccountInfo

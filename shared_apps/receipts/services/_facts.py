@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-
-from kameng.lib.ids import public_id
 from django.db.models import F
 
+from kameng.lib.ids import public_id
 from shared_apps.receipts.models import Announced, Receipt
 from shared_apps.receipts.types import Fact, ReceiptInfo
 
@@ -18,25 +17,9 @@ _COLUMNS = (
     "coalesce(s.schema_name, ''), r.order_number, r.amount_minor, r.currency, r.fee_minor, r.occurred_at, "
     "r.refund_id, r.detail, r.used_for"
 )
-# A payment counts for the order that announced it on this very account: a callback of another account that names it
-# belongs to nobody.
-_RECORD = f"""
-WITH who AS (
-    SELECT a.substation_id, a.order_number FROM receipts_announced a
-    WHERE a.payment_id = %(payment_id)s AND a.account_id = %(account_id)s
-), r AS (
-    INSERT INTO receipts_receipt (public_id, account_id, channel, fact_id, kind, payment_id, channel_ref,
-        substation_id, order_number, amount_minor, currency, fee_minor, refund_id, detail, occurred_at, recorded_at,
-        used_for)
-    SELECT %(public_id)s, %(account_id)s, %(channel)s, %(fact_id)s, %(kind)s, %(payment_id)s, %(channel_ref)s,
-        w.substation_id, coalesce(w.order_number, ''), %(amount_minor)s, %(currency)s, %(fee_minor)s, %(refund_id)s,
-        %(detail)s, %(occurred_at)s, %(now)s, ''
-    FROM (SELECT 1) one LEFT JOIN who w ON true
-    ON CONFLICT (account_id, fact_id) DO NOTHING
-    RETURNING *
-)
-SELECT {_COLUMNS} FROM r LEFT JOIN tenants_substation s ON s.id = r.substation_id
-"""
+_RECORD = """SELECT * FROM receipts_record_fact(%(public_id)s, %(account_id)s, %(channel)s, %(fact_id)s, %(kind)s,
+    %(payment_id)s, %(channel_ref)s, %(amount_minor)s, %(currency)s, %(fee_minor)s, %(refund_id)s, %(detail)s,
+    %(occurred_at)s, %(now)s)"""
 _READ = f"SELECT {_COLUMNS} FROM receipts_receipt r LEFT JOIN tenants_substation s ON s.id = r.substation_id WHERE "
 
 
@@ -55,12 +38,8 @@ def record_fact(*, fact: Fact, now: datetime) -> ReceiptInfo:
     with connection.cursor() as cursor:
         cursor.execute(_RECORD, params)
         row = cursor.fetchone()
-        fresh = row is not None
-        if row is None:
-            cursor.execute(_READ + "r.account_id = %s AND r.fact_id = %s", [fact.account_id, fact.fact_id])
-            row = cursor.fetchone()
-    assert row is not None  # It conflicted, so it is there.
-    return ReceiptInfo(*row, fresh=fresh)
+    assert row is not None  # Written now, or before.
+    return ReceiptInfo(*row)
 
 
 def receipt(public_id_or_pk: str | int) -> ReceiptInfo:

@@ -6,7 +6,8 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-from kameng.urls_tenant import handler400, handler403, handler404, handler500, urlpatterns as shop_urlpatterns
+from kameng.urls_tenant import handler400, handler403, handler404, handler500
+from kameng.urls_tenant import urlpatterns as shop_urlpatterns
 
 __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
 

@@ -6,7 +6,9 @@ Truth is the row. The Celery message only says "look now": lose it, and the swee
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -48,8 +50,15 @@ def enqueue(*, kind: str, payload: dict[str, Any], run_at: datetime | None = Non
         row = cursor.fetchone()
     job_id = row[0] if row else None
     if job_id is not None and run_at is None:
-        transaction.on_commit(lambda: _wake(job_id))
+        wake_after_commit([job_id])
     return job_id
+
+
+def wake_after_commit(job_ids: Sequence[int | None]) -> None:
+    """Wake a worker for jobs that a statement of the caller's transaction wrote itself (through `gate.enqueue`)."""
+    for job_id in job_ids:
+        if job_id is not None:
+            transaction.on_commit(partial(_wake, job_id))
 
 
 def _wake(job_id: int) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -173,6 +173,8 @@ def _as_response(error: Exception) -> Response | None:
         return response
     if isinstance(error, Http404):
         return Response(_shape("not_found", _("There is nothing here.")), status=404)
+    if isinstance(error, RequestDataTooBig):
+        return Response(_shape("too_large", _("This is too much at once.")), status=413)
     if isinstance(error, PermissionDenied):
         return Response(_shape("forbidden", _("You may not do this.")), status=403)
     if isinstance(error, exceptions.ValidationError):

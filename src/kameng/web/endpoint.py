@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -21,14 +22,6 @@ from kameng.web.api import MAX_ID, CursorPagination
 # -- What is sent.
 
 
-class BodyTooLarge(exceptions.APIException):
-    status_code = 413
-    default_code = "too_large"
-
-    def __init__(self) -> None:
-        super().__init__(_("This is too much at once."))
-
-
 class JsonParser(parsers.JSONParser):
     """JSON that the rest can rely on: bounded, not endlessly nested, and of characters that can be stored."""
 
@@ -36,7 +29,7 @@ class JsonParser(parsers.JSONParser):
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         raw = stream.read(limit + 1)
         if len(raw) > limit:
-            raise BodyTooLarge()
+            raise RequestDataTooBig("A body above DATA_UPLOAD_MAX_MEMORY_SIZE.")
         try:
             data = json.loads(raw.decode(), parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:

@@ -11,15 +11,20 @@ from typing import Any
 from django.db import connection, transaction
 
 from kameng.accounts.types import Actor
-from kameng.jobs.services import enqueue
-from tenant_apps.orders.services import _sql, _splitting
+from kameng.jobs.services import wake_after_commit
+from tenant_apps.orders.services import _splitting, _sql
 from tenant_apps.orders.services._delivering import MAIL_JOB
-from tenant_apps.orders.services._errors import NotHeld, OrderMissing, OrderTransitionRefused, SettlementRefused, SoldOut
+from tenant_apps.orders.services._errors import (
+    NotHeld,
+    OrderMissing,
+    OrderTransitionRefused,
+    SettlementRefused,
+    SoldOut,
+)
 from tenant_apps.orders.states import (
     DELIVERY_TRANSITIONS,
     ORDER_TRANSITIONS,
     DeliveryEvent,
-    DeliveryState,
     OrderEvent,
     OrderState,
 )
@@ -86,11 +91,7 @@ def pay_order(*, receipt: PaidReceipt, by: Actor, now: datetime, payable: Payabl
             raise OrderTransitionRefused(number=order.number, event=event, state=order.state)
         if event == OrderEvent.REVIVE:
             _hold_again(order, by=by, now=now)
-        settled = _settle(order, receipt, event, by=by, now=now)
-        enqueue(kind=MAIL_JOB, payload={"order_number": order.number}, dedupe=order.number)
-        if settled.queued:
-            enqueue(kind=QUEUE_JOB, payload={"order_number": order.number}, dedupe=order.number)
-    return settled
+        return _settle(order, receipt, event, by=by, now=now)
 
 
 def _hold_again(order: Payable, *, by: Actor, now: datetime) -> None:
@@ -115,28 +116,28 @@ def _settle(order: Payable, receipt: PaidReceipt, event: OrderEvent, *, by: Acto
     sources, paid_state = ORDER_TRANSITIONS[event]
     queued = sum(line["delivery"] != "CODES" for line in order.lines)
     final = paid_state if queued else ORDER_TRANSITIONS[OrderEvent.DELIVER][1]
+    jobs = [MAIL_JOB, QUEUE_JOB] if queued else [MAIL_JOB]
     params = {
         "number": order.number, "order_id": order.id, "receipt": receipt.public_id, "codes": split.codes,
         "amounts": split.amounts, "rule": split.rule_version, "earned": split.earned_minor, "now": now,
-        "sources": _sources(sources), "from_state": order.state, "event": str(event), "paid": str(paid_state),
-        "final": str(final), "deliver": str(OrderEvent.DELIVER), "line_sources": _sources(
-            DELIVERY_TRANSITIONS[DeliveryEvent.QUEUE][0]), "delivered_line": str(DeliveryState.DELIVERED),
-        "queued_line": str(DeliveryState.QUEUED), "deliver_line": str(DeliveryEvent.DELIVER),
-        "queue_line": str(DeliveryEvent.QUEUE), "by_kind": str(by.kind), "by_label": by.label[:120],
-        "note": f"{receipt.channel} {receipt.public_id}",
+        "event": str(event), "sources": _sources(sources), "from_state": order.state, "paid": str(paid_state),
+        "final": str(final), "line_sources": _sources(DELIVERY_TRANSITIONS[DeliveryEvent.QUEUE][0]),
+        "by_kind": str(by.kind), "by_label": by.label[:120], "note": f"{receipt.channel} {receipt.public_id}",
+        "jobs": jobs,
     }  # fmt: skip
     try:
         with _sql.through_the_gate(), connection.cursor() as cursor:
             cursor.execute(_sql.SETTLE, params)
-            row = cursor.fetchone()
+            transfer_id, job_ids = cursor.fetchone()
     except _sql.GateRefused as refusal:
         if refusal.code == "KG026":
             raise NotHeld(order.number) from None
+        if refusal.code == "KG028":
+            raise OrderTransitionRefused(number=order.number, event=event, state=order.state) from None
         raise SettlementRefused(number=order.number, reason=f"{refusal.code} {refusal.text}") from None
-    if row is None:  # The guard of the update, should anybody ever call this without the lock.
-        raise OrderTransitionRefused(number=order.number, event=event, state=order.state)
+    wake_after_commit(job_ids)
     return SettledOrder(
-        id=order.id, number=order.number, state=str(final), transfer_id=row[0], earned_minor=split.earned_minor,
+        id=order.id, number=order.number, state=str(final), transfer_id=transfer_id, earned_minor=split.earned_minor,
         queued=queued,
     )  # fmt: skip
 

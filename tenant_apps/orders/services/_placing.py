@@ -241,7 +241,7 @@ def _refuse_loss(
 ) -> None:
     """The listing's cost may be older than the library's: check each line, and the order with tax and the fee of its
     cheapest channel, against the cost of this moment. Raises: PriceOutOfBounds."""
-    costs = {sku_id: cost for _order, sku_id, _unit, cost in rows}
+    costs = {sku_id: cost for _order, sku_id, cost in rows}
     worst = min(priced, key=lambda line: line.total_minor - costs[line.sku_id])
     margin = expected_margin(
         total_minor=sum(line.total_minor for line in priced), cost_minor=sum(costs.values()), terms=terms.rule,

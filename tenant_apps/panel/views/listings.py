@@ -22,6 +22,7 @@ from kameng.lib.errors import DomainError, Invalid
 from kameng.lib.money import format_unit
 from kameng.lib.words import worded
 from kameng.web.actors import actor
+from shared_apps.library.names import localized
 from tenant_apps.listings import selectors as listings
 from tenant_apps.listings import services
 from tenant_apps.listings.models import ListedProduct, Listing
@@ -275,5 +276,6 @@ def product(request: HttpRequest, pk: int) -> HttpResponse:
     return page(
         request, "panel/product.html", here="listings", heading=found.own_name or found.name,
         crumbs=((_("Goods"), reverse("panel:listings")),), form=form, product=found, goods=rows_of(skus, terms),
-        trail=tree.trail(found.category_id), status=422 if form.is_bound and form.errors else 200,
+        trail=tree.trail(found.category_id), product_description=localized(found, "description"),
+        status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip

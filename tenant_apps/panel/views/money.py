@@ -48,6 +48,7 @@ def statement(request: HttpRequest) -> HttpResponseBase:
         request, "panel/statement.html", here="statement", heading=_("Statement"), filters=filters, found=found,
         rows=shown, lines=[_line_row(line) for line in found.lines], tiles=tiles, chips=_chips(filters, balances),
         periods=_periods(request, first, last), first=first, last=last,
+        period_minor=found.closing_minor - found.opening_minor,
     )  # fmt: skip
 
 

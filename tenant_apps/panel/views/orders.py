@@ -8,8 +8,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -37,6 +37,7 @@ from tenant_apps.panel.lists import (
 )
 from tenant_apps.panel.page import back_to, page, refuse, say
 from tenant_apps.panel.selectors import orders as mine
+from tenant_apps.panel.templatetags.panel import line_name
 
 SORTS = {"placed": "placed_at", "total": "total_minor", "earned": "earned_minor"}
 QUEUE_PAGE = 30
@@ -64,11 +65,6 @@ def index(request: HttpRequest) -> HttpResponseBase:
         request, "panel/orders.html", here="orders", heading=_("Orders"), filters=filters, rows=paged(request, found),
         chips=filters.chips(mine.counts_by_state(everywhere)), sums=mine.sums(found),
     )  # fmt: skip
-
-
-def line_name(line: OrderLine) -> str:
-    """What was bought, in the reader's language."""
-    return ((get_language() or "").startswith("en") and line.name_en) or line.name_zh
 
 
 def _columns(*, owner: bool) -> tuple[Column, ...]:
@@ -102,7 +98,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     waiting = [_line_row(line) | {"order": line.order} for line in rows]
     return page(
         request, "panel/queue.html", here="queue", heading=_("To deliver by hand"), rows=rows, waiting=waiting,
-        form=DeliverForm(auto_id=False), next=request.get_full_path(),
+        next=request.get_full_path(),
     )  # fmt: skip
 
 
@@ -119,20 +115,22 @@ def _drawn(request: HttpRequest, number: str, *, status: int = 200, **more: Any)
     """The order's screen. `more`: a form that came back, codes that were revealed, the buyer's address."""
     found = mine.detail(number)
     order = found.order
-    owner = is_owner(request)
-    parts = _waterfall(found) if owner else []
+    parts = _waterfall(found) if is_owner(request) else []
+    lines = [_line_row(line, more.get("deliver_form")) for line in found.lines]
     return page(
         request, "panel/order.html", here="orders", heading=order.number, status=status,
         crumbs=((_("Orders"), reverse("panel:orders")),), order=order, found=found,
-        lines=[_line_row(line) for line in found.lines], payments=[_payment_row(payment) for payment in found.payments],
+        lines=lines, payments=[_payment_row(payment) for payment in found.payments],
         events=[words.step_event(step) for step in found.steps], parts=parts,
         fields=sorted(order.buyer_fields.items()), next=request.get_full_path(),
-        **{"deliver_form": DeliverForm(), "reveal_form": ReasonForm(prefix="reveal"),
+        **{"reveal_form": ReasonForm(prefix="reveal"),
            "link_form": ReasonForm(prefix="link"), **more},
     )  # fmt: skip
 
 
-def _line_row(line: OrderLine) -> dict[str, Any]:
+def _line_row(line: OrderLine, came_back: DeliverForm | None = None) -> dict[str, Any]:
+    """A line with its form; `came_back` is one that was refused, and stays with its own line."""
+    ids = f"line{line.pk}_%s"
     currency = line.order.currency
     stages = [
         {"label": stage_sentence(stage, currency), "value": money.format_unit(Decimal(stage["amount"]), currency)}
@@ -142,6 +140,7 @@ def _line_row(line: OrderLine) -> dict[str, Any]:
     return {
         "line": line, "name": line_name(line), "stages": stages,
         "queued": line.delivery_state == DeliveryState.QUEUED,
+        "form": came_back if came_back is not None and came_back.auto_id == ids else DeliverForm(auto_id=ids),
     }  # fmt: skip
 
 
@@ -168,7 +167,7 @@ def _waterfall(found: mine.OrderDetail) -> list[dict[str, Any]]:
 @screen
 def deliver(request: HttpRequest, pk: int) -> HttpResponse:
     """Deliver one line; a text that was refused comes back with its reason."""
-    form = DeliverForm(request.POST)
+    form = DeliverForm(request.POST, auto_id=f"line{pk}_%s")
     line = OrderLine.objects.select_related("order").filter(pk=pk).first()
     if line is None:
         raise services.OrderMissing()
@@ -184,7 +183,7 @@ def deliver(request: HttpRequest, pk: int) -> HttpResponse:
             more = gettext_lazy("Delivered, and the buyer was told. Order %(number)s has more to deliver.")
             say(request, worded(told if complete else more, number=line.order.number))
             return redirect(back_to(request, reverse("panel:order", args=[line.order.number])))
-    return _drawn(request, line.order.number, status=422, deliver_form=form, deliver_line=pk)
+    return _drawn(request, line.order.number, status=422, deliver_form=form)
 
 
 @require_POST

@@ -29,7 +29,6 @@ from tenant_apps.panel.page import page, refuse, say
 from tenant_apps.shop import selectors as shops
 from tenant_apps.shop import services
 
-
 # -- Settings.
 
 

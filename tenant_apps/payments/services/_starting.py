@@ -31,34 +31,9 @@ from tenant_apps.payments.services._transitions import move_payment
 from tenant_apps.payments.states import PaymentEvent, PaymentState
 
 _OPEN = (PaymentState.CREATED, PaymentState.UNKNOWN, PaymentState.PENDING)
-# The order's row locked, so that it neither expires nor is paid while an attempt is made; the rest beside it.
-_LOCK = """
-WITH o AS MATERIALIZED (
-    SELECT id, state, expires_at, total_minor, cost_minor, currency FROM orders_order WHERE number = %(number)s
-    FOR NO KEY UPDATE
-)
-SELECT o.id, o.state, o.expires_at, o.total_minor, o.cost_minor, o.currency,
-       (SELECT c.channel FROM gate.channels() c WHERE c.account_id = %(account)s),
-       (SELECT t.terms FROM gate.sale_terms(%(now)s) t),
-       (SELECT p.id FROM payments_payment p WHERE p.order_id = o.id AND p.account_id = %(account)s
-           AND p.state IN ('CREATED', 'UNKNOWN', 'PENDING'))
-FROM o
-"""
-_BEGIN = """
-WITH made AS (
-    INSERT INTO payments_payment (public_id, order_id, channel, account_id, amount_minor, currency, state, channel_ref,
-        redirect_url, qr_text, problem, created_at, updated_at)
-    VALUES (%(public_id)s, %(order_id)s, %(channel)s, %(account)s, %(amount)s, %(currency)s, %(state)s, '', '', '', '',
-        %(now)s, %(now)s)
-    ON CONFLICT (order_id, account_id) WHERE state IN ('CREATED', 'UNKNOWN', 'PENDING') DO NOTHING
-    RETURNING id
-), step AS (
-    INSERT INTO orders_orderstep (order_id, at, subject, event, from_state, to_state, by_kind, by_label, note)
-    SELECT %(order_id)s, %(now)s, 'PAYMENT', 'BEGIN', '', %(state)s, %(by_kind)s, %(by_label)s, %(channel)s FROM made
-)
-SELECT made.id FROM made
-CROSS JOIN LATERAL gate.announce_payment(%(public_id)s, %(number)s, %(account)s, %(amount)s, %(currency)s, %(now)s) told
-"""
+_LOCK = "SELECT * FROM gate.payments_lock_order(%(number)s, %(account)s, %(now)s)"
+_BEGIN = """SELECT gate.payments_begin(%(public_id)s, %(order_id)s, %(number)s, %(channel)s, %(account)s, %(amount)s,
+    %(currency)s, %(state)s, %(now)s, %(by_kind)s, %(by_label)s)"""
 LEAST_TIME = timedelta(minutes=2)  # A channel's page that closes at once helps nobody.
 log = structlog.get_logger("payments")
 
@@ -126,9 +101,9 @@ def begin_payment(*, order_number: str, account_id: int, by: Actor, now: datetim
             raise OrderNotPayable(number=order_number, state=state)
         if open_id is not None:
             return Payment.objects.get(pk=open_id)
-        if channel is None or 0 > orders.expected_margin(
+        if channel is None or orders.expected_margin(
             total_minor=total, cost_minor=cost, terms=_loaded(terms), channel=channel
-        ):
+        ) < 0:
             raise ChannelMissing()
         payment = Payment(
             public_id=public_id("pay"), order_id=order_id, channel=channel, account_id=account_id, amount_minor=total,
@@ -141,10 +116,10 @@ def begin_payment(*, order_number: str, account_id: int, by: Actor, now: datetim
         }  # fmt: skip
         with connection.cursor() as cursor:
             cursor.execute(_BEGIN, params)
-            made = cursor.fetchone()
+            (made,) = cursor.fetchone()
         if made is None:  # Another click opened one between our two statements.
             return Payment.objects.get(order_id=order_id, account_id=account_id, state__in=_OPEN)
-        payment.pk = made[0]
+        payment.pk = made
         payment._state.adding = False
     return payment
 

@@ -152,7 +152,7 @@ def _page(
 
 def script_json(data: Any) -> SafeString:
     """JSON that may stand inside a <script> element."""
-    return mark_safe(json.dumps(data, ensure_ascii=False).translate(_SCRIPT_ESCAPES))  # noqa: S308  # Escaped above.
+    return mark_safe(json.dumps(data, ensure_ascii=False).translate(_SCRIPT_ESCAPES))  # Escaped above.
 
 
 def _reread(slug: str, before: ProductDetail) -> ProductDetail:

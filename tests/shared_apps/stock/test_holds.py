@@ -85,7 +85,7 @@ class Buyer:
 
     def begin(self, sku: int, quantity: int = 1, function: str = "stock_claim_codes") -> None:
         """Claim in the background, and come back when it waits for somebody."""
-        self._thread = threading.Thread(target=self.claim, args=(sku, quantity, function))
+        self._thread = threading.Thread(target=self.claim, args=(sku, quantity, function), daemon=True)
         self._thread.start()
         self.wait_until_it_waits()
 
@@ -96,13 +96,18 @@ class Buyer:
         with watcher.cursor() as cursor:
             for _ in range(20_000):
                 cursor.execute("SELECT cardinality(pg_blocking_pids(%s))", [pid])
-                if cursor.fetchone()[0] or (self._thread is not None and not self._thread.is_alive()):
+                if cursor.fetchone()[0] or not self.pending:
                     break
         watcher.close()
 
+    @property
+    def pending(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def end(self) -> str:
         assert self._thread is not None
-        self._thread.join()
+        self._thread.join(timeout=30)
+        assert not self.pending, "it still waits"
         return self.answer
 
 
@@ -116,6 +121,8 @@ def buyers() -> Iterator[Callable[[], Buyer]]:
 
     yield make
     for buyer in made:
+        if buyer.pending:  # A test that failed half-way must not leave its waiters waiting.
+            buyer.conn.cancel()
         buyer.conn.close()
 
 
@@ -302,8 +309,7 @@ class TestLastCodes:
 
 def _still_waits(buyer: Buyer) -> bool:
     buyer.wait_until_it_waits()
-    assert buyer._thread is not None
-    return buyer._thread.is_alive()
+    return buyer.pending
 
 
 class TestAllOrNone:

@@ -7,28 +7,27 @@
 -- not held (any more); KG027 a leg that this sale may not have.
 DROP FUNCTION IF EXISTS gate.settle_sale(text, text, jsonb, text, text, timestamptz);
 
--- The terms of one substation at one moment: the rule in force, and the platform's share: the rule's for the plan where
--- it names the plan, else the plan's own, which is the one that its owner was shown.
-CREATE OR REPLACE FUNCTION public.receipts_terms(
-    p_substation bigint, p_at timestamptz, OUT rule integer, OUT platform_bps integer, OUT terms jsonb)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT r.version, coalesce((r.plan_fees ->> pl.code)::integer, pl.platform_fee_bps),
-           to_jsonb(r)
-    FROM public.tenants_substation s
-    JOIN public.tenants_plan pl ON pl.id = s.plan_id
-    LEFT JOIN LATERAL (SELECT x.version, x.effective_at, x.platform_fee_bps, x.plan_fees, x.channel_fees, x.partner_bps,
-                              x.outlet_bps, x.agent_bps, x.tax_bps
-                       FROM public.splits_splitrule x WHERE x.effective_at <= p_at
-                       ORDER BY x.effective_at DESC, x.version DESC LIMIT 1) r ON true
-    WHERE s.id = p_substation
-$$;
+DROP FUNCTION IF EXISTS public.receipts_terms(bigint, timestamptz);
 
--- The caller's own terms, for the arithmetic of a sale.
+-- The caller's terms at one moment, for the arithmetic of a sale: the rule in force, and the platform's share. That is
+-- the rule's for the plan where it names the plan, else the plan's own, which is the one that its owner was shown.
 CREATE OR REPLACE FUNCTION gate.sale_terms(p_at timestamptz)
 RETURNS TABLE (substation_id bigint, rule integer, platform_bps integer, terms jsonb)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT c.id, t.rule, t.platform_bps, t.terms
-    FROM (SELECT gate.caller_id() AS id) c CROSS JOIN LATERAL public.receipts_terms(c.id, p_at) t
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT s.id, r.version, coalesce((r.plan_fees ->> pl.code)::integer, pl.platform_fee_bps),
+           jsonb_build_object('version', r.version, 'channel_fees', r.channel_fees, 'partner_bps', r.partner_bps,
+                              'outlet_bps', r.outlet_bps, 'agent_bps', r.agent_bps, 'tax_bps', r.tax_bps)
+    FROM public.tenants_substation s
+    JOIN public.tenants_plan pl ON pl.id = s.plan_id
+    LEFT JOIN LATERAL (SELECT x.* FROM public.splits_splitrule x WHERE x.effective_at <= p_at
+                       ORDER BY x.effective_at DESC, x.version DESC LIMIT 1) r ON true
+    WHERE s.schema_name = current_setting('role');
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'Only a substation may call this.' USING ERRCODE = 'KG001';
+    END IF;
+END
 $$;
 GRANT EXECUTE ON FUNCTION gate.sale_terms(timestamptz) TO kameng_tenant;
 
@@ -104,7 +103,7 @@ BEGIN
 
     -- The legs: the whole price out of the one source, to the main station what it is owed under the terms in force, to
     -- the channel its fee, and of the shops' accounts to the caller's own alone.
-    SELECT t.rule, t.platform_bps INTO rule FROM public.receipts_terms(caller, paid.occurred_at) t;
+    SELECT t.rule, t.platform_bps INTO rule FROM gate.sale_terms(paid.occurred_at) t;
     SELECT coalesce(sum(l.amount) FILTER (WHERE l.code = source), 0) AS source,
            coalesce(sum(l.amount) FILTER (WHERE l.code = 'main:revenue'), 0) AS supply,
            coalesce(sum(l.amount) FILTER (WHERE l.code = 'main:platform_fee'), 0) AS platform,

@@ -78,7 +78,7 @@ class DatabaseWrapper(tenants_base.DatabaseWrapper):  # type: ignore[misc]
 
     @property
     def in_tenant(self) -> bool:
-        return self.schema_name != PUBLIC_SCHEMA
+        return bool(self.schema_name != PUBLIC_SCHEMA)
 
     # -- transactions ------------------------------------------------------------------------------------------
 
@@ -136,9 +136,14 @@ class DatabaseWrapper(tenants_base.DatabaseWrapper):  # type: ignore[misc]
             return super()._cursor(name)
         if name is not None:  # A server-side cursor's DECLARE can carry no prefix, so the scope goes ahead of it.
             self.ensure_connection()
-            with postgres.DatabaseWrapper._cursor(self) as cursor:
+            with self._plain_cursor(None) as cursor:
                 cursor.execute("SELECT 1")
-        return postgres.DatabaseWrapper._cursor(self, name)
+        return self._plain_cursor(name)
+
+    def _plain_cursor(self, name: str | None) -> Any:
+        """Django's own cursor, without the SET that django-tenants puts in front of it."""
+        original: Any = postgres.DatabaseWrapper
+        return original._cursor(self, name)
 
     def _execute_guarded(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
         if self.get_autocommit():

@@ -1,0 +1,30 @@
+"""Words of the panel for its templates."""
+
+from __future__ import annotations
+
+from django import template
+from django.utils.translation import get_language
+
+from tenant_apps.listings.models import MarkupRule
+from tenant_apps.orders.models import OrderLine
+from tenant_apps.panel import words
+
+register = template.Library()
+
+
+@register.filter
+def rule_words(rule: MarkupRule) -> str:
+    """`{{ rule|rule_words }}`: "+12%"."""
+    return words.rule_words(rule)
+
+
+@register.filter
+def rounding_words(rule: MarkupRule) -> str:
+    """`{{ rule|rounding_words }}`: "Up to 0.1", or nothing."""
+    return words.rounding_words(rule)
+
+
+@register.filter
+def line_name(line: OrderLine) -> str:
+    """What was bought, in the reader's language."""
+    return ((get_language() or "").startswith("en") and line.name_en) or line.name_zh

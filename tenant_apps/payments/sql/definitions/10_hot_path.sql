@@ -1,0 +1,72 @@
+-- The payment's part of the hot path, as in orders' file of the same name: with the caller's own rights, on its own schema.
+
+-- An order's row locked, so that it neither expires nor is paid while an attempt is made; the channel's name, the terms and
+-- the open attempt of this account, if there is one.
+CREATE OR REPLACE FUNCTION gate.payments_lock_order(p_number text, p_account bigint, p_at timestamptz)
+RETURNS TABLE (id bigint, state text, expires_at timestamptz, total_minor bigint, cost_minor bigint, currency text,
+    channel text, terms jsonb, open_payment bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    locked record;
+BEGIN
+    SELECT o.id, o.state, o.expires_at, o.total_minor, o.cost_minor, o.currency INTO locked
+    FROM orders_order o WHERE o.number = p_number FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT locked.id, locked.state::text, locked.expires_at, locked.total_minor, locked.cost_minor, locked.currency::text,
+           (SELECT c.channel FROM gate.channels() c WHERE c.account_id = p_account),
+           (SELECT t.terms FROM gate.sale_terms(p_at) t),
+           (SELECT p.id FROM payments_payment p WHERE p.order_id = locked.id AND p.account_id = p_account
+               AND p.state IN ('CREATED', 'UNKNOWN', 'PENDING'));
+END
+$$;
+GRANT EXECUTE ON FUNCTION gate.payments_lock_order(text, bigint, timestamptz) TO kameng_tenant;
+
+-- Write an attempt down and announce it. Answers its id, or NULL when another click has opened one.
+CREATE OR REPLACE FUNCTION gate.payments_begin(
+    p_public_id text, p_order bigint, p_number text, p_channel text, p_account bigint, p_amount bigint, p_currency text,
+    p_state text, p_at timestamptz, p_by_kind text, p_by_label text) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    made bigint;
+BEGIN
+    INSERT INTO payments_payment AS p (public_id, order_id, channel, account_id, amount_minor, currency, state,
+        channel_ref, redirect_url, qr_text, problem, created_at, updated_at)
+    VALUES (p_public_id, p_order, p_channel, p_account, p_amount, p_currency, p_state, '', '', '', '', p_at, p_at)
+    ON CONFLICT (order_id, account_id) WHERE state IN ('CREATED', 'UNKNOWN', 'PENDING') DO NOTHING
+    RETURNING p.id INTO made;
+    IF made IS NOT NULL THEN
+        PERFORM gate.announce_payment(p_public_id, p_number, p_account, p_amount, p_currency, p_at);
+        INSERT INTO orders_orderstep (order_id, at, subject, event, from_state, to_state, by_kind, by_label, note)
+        VALUES (p_order, p_at, 'PAYMENT', 'BEGIN', '', p_state, p_by_kind, p_by_label, p_channel);
+    END IF;
+    RETURN made;
+END
+$$;
+GRANT EXECUTE ON FUNCTION gate.payments_begin(text, bigint, text, text, bigint, bigint, text, text, timestamptz, text,
+    text) TO kameng_tenant;
+
+-- Move an attempt along, out of the states that its event may leave, with its step. Answers whether it moved.
+CREATE OR REPLACE FUNCTION gate.payments_move(
+    p_public_id text, p_event text, p_sources text[], p_target text, p_at timestamptz, p_by_kind text, p_by_label text,
+    p_note text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    found_one record;
+BEGIN
+    SELECT p.id, p.order_id, p.state, p.channel INTO found_one FROM payments_payment p WHERE p.public_id = p_public_id
+    FOR NO KEY UPDATE;
+    IF NOT FOUND OR found_one.state <> ALL (p_sources) THEN
+        RETURN false;
+    END IF;
+    UPDATE payments_payment SET state = p_target, updated_at = p_at WHERE id = found_one.id AND state = ANY (p_sources);
+    INSERT INTO orders_orderstep (order_id, at, subject, event, from_state, to_state, by_kind, by_label, note)
+    VALUES (found_one.order_id, p_at, 'PAYMENT', p_event, found_one.state, p_target, p_by_kind, p_by_label,
+            coalesce(nullif(p_note, ''), found_one.channel));
+    RETURN true;
+END
+$$;
+GRANT EXECUTE ON FUNCTION gate.payments_move(text, text, text[], text, timestamptz, text, text, text) TO kameng_tenant;
