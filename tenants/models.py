@@ -36,6 +36,8 @@ class Plan(models.Model):
     sort = models.PositiveSmallIntegerField(default=0)
     active = models.BooleanField(default=True)
 
+    substations: models.Manager[Substation]  # The reverse of Substation.plan, whose base class has no types.
+
     class Meta:
         ordering = ("sort", "id")
 

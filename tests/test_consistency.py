@@ -54,7 +54,7 @@ class TestBackground:
 
 class TestModels:
     def test_no_foreign_key_of_a_tenant_app_leads_to_a_shared_one(self) -> None:
-        tenant = {name for name in settings.TENANT_APPS}
+        tenant = set(settings.TENANT_APPS)
         both = tenant & set(settings.SHARED_APPS)
         for config in apps.get_app_configs():
             if config.name not in tenant:
@@ -102,6 +102,8 @@ class TestAddresses:
     def test_every_view_can_be_reached_and_has_a_name(self, urlconf: str) -> None:
         def walk(patterns: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
             for pattern in patterns:
+                if str(pattern.pattern).startswith("api/"):
+                    continue  # Programs follow the schema, not names.
                 if isinstance(pattern, URLResolver):
                     yield from walk(pattern.url_patterns)
                 else:

@@ -83,7 +83,7 @@ def _nav(here: str) -> list[dict[str, Any]]:
                 item("reveals", _("Codes seen"), "eye"),
             ],
         },
-        {"label": _("Orders"), "items": [item("orders", _("Orders"), "receipt", bar=True)]},
+        {"label": "", "items": [item("orders", _("Orders"), "receipt", bar=True)]},
         {
             "label": _("Money"),
             "items": [
@@ -92,7 +92,7 @@ def _nav(here: str) -> list[dict[str, Any]]:
                 item("inbox", _("Webhook inbox"), "webhook", badge=waiting["events"]),
             ],
         },
-        {"label": _("Sync"), "items": [item("sync", _("Sync"), "sync", badge=waiting["sync_errors"])]},
+        {"label": "", "items": [item("sync", _("Sync"), "sync", badge=waiting["sync_errors"])]},
         {
             "label": _("System"),
             "items": [

@@ -8,6 +8,7 @@ from django.utils.translation import pgettext_lazy
 
 from kameng.lib import money
 from kameng.lib.words import Sentence, worded
+from shared_apps.receipts.models import CaseKind, Resolution
 
 # The states of a substation's order, as the network's copy holds them; their transitions are the shop's own business.
 ORDER_STATES: dict[str, Sentence] = {
@@ -147,6 +148,18 @@ def account_words(code: str) -> Sentence:
     if parts[0] == "partner":
         return _("Partner")
     return code
+
+
+def note_words(text: str) -> Sentence:
+    """A payment case's note: what the services write begins with a stored word, which is said in the reader's."""
+    head, _colon, rest = text.partition(": ")
+    if head == "Opened" and rest.removesuffix(".") in CaseKind.values:
+        return worded(_("Case opened: %(kind)s"), kind=CaseKind(rest.removesuffix(".")).label)
+    if head in Resolution.values:
+        return worded(_("%(deed)s: %(why)s"), deed=Resolution(head).label, why=rest)
+    if head == "Not done":
+        return worded(_("Not done: %(why)s"), why=rest)
+    return text
 
 
 def money_words(amount_minor: int, currency: str) -> str:

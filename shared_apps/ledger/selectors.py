@@ -46,12 +46,15 @@ def statement(code: str, *, since: date, until: date, limit: int = 1000) -> Stat
     end = datetime.combine(until + timedelta(days=1), time.min, zone)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(sum(e.amount_minor) FILTER (WHERE t.event_at < %s), 0), "
-            "coalesce(sum(e.amount_minor) FILTER (WHERE t.event_at < %s), 0) "
-            "FROM ledger_entry e JOIN ledger_transfer t ON t.id = e.transfer_id WHERE e.account_id = %s",
-            [start, end, account.pk],
+            # The last day that closed before, and what was posted since the roll-up: one statement, one snapshot.
+            "SELECT coalesce((SELECT d.closing_minor FROM ledger_dailybalance d WHERE d.account_id = %(account)s "
+            "                 AND d.day < m.day ORDER BY d.day DESC LIMIT 1), 0) "
+            "     + coalesce((SELECT sum(e.amount_minor) FROM ledger_entry e JOIN ledger_transfer t ON t.id = e.transfer_id "
+            "                 WHERE e.account_id = %(account)s AND e.xid >= c.rolled_to AND t.event_at < m.at), 0)::bigint "
+            "FROM (VALUES (%(since)s, %(start)s), (%(after)s, %(end)s)) AS m(day, at), ledger_control c ORDER BY m.day",
+            {"account": account.pk, "since": since, "start": start, "after": until + timedelta(days=1), "end": end},
         )
-        opening, closing = (int(value) * sign for value in cursor.fetchone())
+        opening, closing = (int(row[0]) * sign for row in cursor.fetchall())
         cursor.execute(
             "SELECT t.public_id, t.kind, t.reference, t.event_at, e.amount_minor FROM ledger_entry e "
             "JOIN ledger_transfer t ON t.id = e.transfer_id WHERE e.account_id = %s AND t.event_at >= %s "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class AccountClass(models.TextChoices):
@@ -22,7 +23,7 @@ class AccountClass(models.TextChoices):
 
 
 class AccountState(models.TextChoices):
-    OPEN = "OPEN", _("Open")
+    OPEN = "OPEN", pgettext_lazy("ledger account", "Open")
     CLOSED = "CLOSED", _("Closed")  # For good: nothing is posted to it again.
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class MerchantAccount(models.Model):
@@ -144,7 +145,7 @@ class CaseKind(models.TextChoices):
 
 
 class CaseState(models.TextChoices):
-    OPEN = "OPEN", _("Open")
+    OPEN = "OPEN", pgettext_lazy("payment case", "Open")
     SETTLING = "SETTLING", _("Being settled")  # A refund was asked of the channel and not yet answered.
     SETTLED = "SETTLED", _("Settled")
 

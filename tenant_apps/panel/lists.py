@@ -1,4 +1,4 @@
-"""What every list of the panel does: filters in the address, sorting, paging, export. One rule for both consoles."""
+"""What every list of the panel does: filters in the address, sorting, paging, export; days and times are the shop's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.words import Sentence
-from shared_apps.console.lists import Column, Filters, any_of, export, ordered, paged, wants_export
+from kameng.web.lists import Column, Filters, any_of, export, ordered, paged, wants_export
 
 __all__ = [
     "Column", "DayRange", "Filters", "any_of", "day_end", "day_start", "export", "local_time", "ordered", "paged",

@@ -13,6 +13,8 @@ from kameng.lib.words import worded
 from tenant_apps.listings.types import in_english
 from tenant_apps.orders import checkout
 
+# Lazy, as Django's own are; its stubs know only of str.
+_QUANTITY: Any = worded(_("The quantity must be a whole number from 1 to %(limit)s."), limit=checkout.MAX_QUANTITY)
 FIELD_PREFIX = "f_"  # Before the keys of a product's own fields: one may be called "contact".
 _INPUT = {"phone": ("tel", "tel"), "email": ("email", "email")}  # kind: (type, autocomplete).
 
@@ -25,10 +27,7 @@ class CheckoutForm(forms.Form):
         label=_("Quantity"),
         min_value=1,
         max_value=checkout.MAX_QUANTITY,
-        error_messages={
-            name: worded(_("The quantity must be a whole number from 1 to %(limit)s."), limit=checkout.MAX_QUANTITY)
-            for name in ("invalid", "min_value", "max_value", "required")
-        },
+        error_messages=dict.fromkeys(("invalid", "min_value", "max_value", "required"), _QUANTITY),
     )
     contact = forms.CharField(
         label=_("Your email, phone or QQ"),

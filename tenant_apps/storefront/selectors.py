@@ -119,7 +119,7 @@ class ShownOrder:
 def order_for(number: str, token: str) -> Order:
     """The order that `token` opens. Raises: OrderMissing, the same for an unknown number and a wrong token."""
     order = Order.objects.filter(number=number[:40]).first()
-    if order is None or not identity.opens(order.token_digest, order.number, token[:64]):
+    if order is None or not identity.opens(bytes(order.token_digest), order.number, token[:64]):
         raise OrderMissing()
     return order
 

@@ -176,7 +176,7 @@ def line_name(line: Any) -> str:
 
 
 def stock_note(offer: Offer) -> str:
-    """"sold out", "3 left" or nothing."""
+    """ "sold out", "3 left" or nothing."""
     listing = offer.listing
     if listing.sold_out:
         return _("sold out")

@@ -71,7 +71,7 @@ def _room(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(RATES, rates)
     monkeypatch.setattr(admission, "SIGNUPS_PER_HOUR", 100_000)
     monkeypatch.setattr(celery, "wake", lambda job_id: None)
-    yield
+    return
 
 
 @pytest.fixture(scope="session")
@@ -109,11 +109,21 @@ def sell(shop: Any) -> Callable[..., market.Goods]:
         from kameng.db.context import in_main
 
         with in_main():
-            goods = market.make_goods(**wishes)
+            goods = some_goods(**wishes)
         market.stock_shelves(shop)
         return goods
 
     return put
+
+
+def some_goods(**wishes: Any) -> market.Goods:
+    """`market.make_goods` with a code as the library writes them: in capitals."""
+    from shared_apps.library.models import Sku
+
+    goods = market.make_goods(**wishes)
+    goods.code = goods.code.upper()
+    Sku.objects.filter(pk=goods.sku_id).update(code=goods.code)
+    return goods
 
 
 @pytest.fixture

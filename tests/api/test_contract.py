@@ -27,7 +27,7 @@ def operations(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
             if method in methods:
                 filled = address.removeprefix("/api/v1/")
                 for place in ("public_id", "slug", "code", "number"):
-                    filled = filled.replace("{%s}" % place, "nothing-of-this-name")
+                    filled = filled.replace(f"{{{place}}}", "nothing-of-this-name")
                 yield method.upper(), filled, methods[method]
 
 
@@ -70,7 +70,7 @@ class TestDocument:
     def test_every_refusal_has_the_one_error_shape(self, name: str) -> None:
         for method, address, operation in operations(name):
             for status, answer in operation["responses"].items():
-                if status.startswith("4") or status.startswith("5"):
+                if status.startswith(("4", "5")):
                     schema = answer["content"]["application/json"]["schema"]
                     assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}, (method, address, status)
 

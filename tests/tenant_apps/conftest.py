@@ -62,4 +62,4 @@ def _no_wake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from kameng.jobs import services
 
     monkeypatch.setattr(services, "_wake", lambda job_id: None)
-    yield
+    return

@@ -17,6 +17,7 @@ from shared_apps.library import selectors as library
 from shared_apps.library.models import Delivery, Kind, Sku, StockPolicy
 from tenants.states import SupplyLevel
 
+FORM_ID = "product-form"
 INDENT = "\u3000"
 FIELD_KINDS = [("text", _("Text")), ("phone", _("Phone number")), ("email", _("Mail address")), ("choice", _("Choice"))]
 _PARTS = re.compile(r"[;；,，\n]+")
@@ -170,9 +171,11 @@ class PricesForm(forms.Form):
         super().__init__(data, prefix=f"sku{sku.pk}", initial=initial)
         for name, field in self.fields.items():
             if name != "active":
-                field.widget.attrs.update({"class": "k-input k-num", "aria-label": f"{sku.code} {field.label}"})
+                field.widget.attrs["class"] = "k-input k-num"
             else:
-                field.widget.attrs.update({"class": "k-check", "aria-label": f"{sku.code} {field.label}"})
+                field.widget.attrs["class"] = "k-check"
+            # The table stands outside the form's element, which is too narrow for it.
+            field.widget.attrs.update({"form": FORM_ID, "aria-label": f"{sku.code} {field.label}"})
 
     @property
     def prices(self) -> list[Any]:

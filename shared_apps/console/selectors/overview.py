@@ -91,6 +91,12 @@ def today_beside_yesterday(now: datetime) -> dict[str, Figure]:
     return {name: _figure(whole[key], by_now[key], today) for name, key in names.items()}
 
 
+def last_days(now: datetime) -> list[date]:
+    """The days of a figure's `days`, today last."""
+    today = timezone.localtime(now).date()
+    return [today - timedelta(days=back) for back in range(SPARK_DAYS - 1, -1, -1)]
+
+
 def _figure(whole: dict[date, int], by_now: dict[date, int], today: date) -> Figure:
     days = tuple(whole.get(today - timedelta(days=back), 0) for back in range(SPARK_DAYS - 1, -1, -1))
     return Figure(days[-1], by_now.get(today - timedelta(days=1), 0), days[-2], days)

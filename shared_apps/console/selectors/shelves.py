@@ -54,17 +54,19 @@ def level_counts() -> dict[str, int]:
 
 
 def batches(*, query: str = "", sku_id: int | None = None) -> QuerySet[CodeBatch]:
-    """Batches of codes with `sku_code` and `sku_name_zh`, `sku_name_en`; `query` is a part of a SKU, source or note."""
+    """Batches of codes with their SKU's code and names and their product's; `query`: parts of these, a source, a note."""
     sku = Sku.objects.filter(pk=OuterRef("sku_id"))
     rows = CodeBatch.objects.annotate(
         sku_code=Subquery(sku.values("code")[:1]),
         sku_name_zh=Subquery(sku.values("name_zh")[:1]),
         sku_name_en=Subquery(sku.values("name_en")[:1]),
+        product_name_zh=Subquery(sku.values("product__name_zh")[:1]),
+        product_name_en=Subquery(sku.values("product__name_en")[:1]),
     )
     for word in query.split():
         rows = rows.filter(
             Q(public_id=word) | Q(source__icontains=word) | Q(note__icontains=word) | Q(sku_code__icontains=word)
-            | Q(sku_name_zh__icontains=word)
+            | Q(sku_name_zh__icontains=word) | Q(product_name_zh__icontains=word)
         )  # fmt: skip
     return rows if sku_id is None else rows.filter(sku_id=sku_id)
 

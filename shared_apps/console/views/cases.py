@@ -21,7 +21,7 @@ from kameng.lib.errors import DomainError
 from kameng.lib.money import minor_to_decimal
 from kameng.ui.fields import CardLabel
 from kameng.web.actors import actor
-from shared_apps.console import lists
+from shared_apps.console import lists, words
 from shared_apps.console.forms.money import CaseFilters, InboxFilters, NoteForm, SettleForm
 from shared_apps.console.page import page, refuse
 from shared_apps.console.selectors import books, trade
@@ -118,7 +118,7 @@ def _case_page(request: HttpRequest, row: Any, status: int = 200, **forms: Any) 
     )  # fmt: skip
     notes = list(row.notes.all())
     plain = {"text": "", "tone": "", "icon": "", "url": ""}
-    events = [{**plain, "at": note.at, "by": note.by, "title": note.text} for note in notes]
+    events = [{**plain, "at": note.at, "by": note.by, "title": words.note_words(note.text)} for note in notes]
     return page(
         request, "console/case.html", here="cases", heading=row.get_kind_display(), row=row, status=status,
         substation=names.get(row.substation_id), refunds=list(row.refunds.all()), transfers=moved, events=events,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -11,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from kameng.accounts.access import staff_required
-from kameng.lib import clock
+from kameng.lib import clock, money
 from shared_apps.console import words
 from shared_apps.console.page import page
 from shared_apps.console.selectors import books, overview, shelves, system, trade
@@ -21,6 +23,7 @@ from shared_apps.receipts import selectors as receipts
 from tenants import selectors as tenants
 
 LATEST = 12
+COMINGS = ("accounts.log_in", "accounts.log_out")  # Who came and went is in the trail; it changed nothing.
 FOUND = 8
 
 
@@ -29,13 +32,31 @@ FOUND = 8
 def home(request: HttpRequest) -> HttpResponse:
     """How is today beside yesterday, what needs me, what changed."""
     now = clock.utc_now()
-    changes: list[Any] = list(system.audit()[:LATEST])
+    changes: list[Any] = list(system.audit().exclude(action__in=COMINGS)[:LATEST])
     for row in changes:
         tell_record(row)
+    figures = overview.today_beside_yesterday(now)
+    days = overview.last_days(now)
     return page(
-        request, "console/overview.html", here="overview", heading=_("Overview"),
-        figures=overview.today_beside_yesterday(now), needs=_needs(now), changes=changes,
+        request, "console/overview.html", here="overview", heading=_("Overview"), figures=figures, needs=_needs(now),
+        changes=changes, chart=_chart(figures, days),
+        by_day=list(zip(days, figures["gmv"].days, figures["orders"].days, strict=True))[::-1],
     )  # fmt: skip
+
+
+def _chart(figures: dict[str, overview.Figure], days: list[date]) -> dict[str, Any]:
+    """Turnover and number of orders of the last days, for ECharts."""
+    sold = [str(money.minor_to_decimal(minor, settings.CURRENCY)) for minor in figures["gmv"].days]
+    return {
+        "legend": {"data": [_("Sold"), _("Orders paid")], "top": 0},
+        "tooltip": {"trigger": "axis"},
+        "xAxis": {"type": "category", "data": [f"{day:%m-%d}" for day in days]},
+        "yAxis": [{"type": "value"}, {"type": "value", "minInterval": 1, "splitLine": {"show": False}}],
+        "series": [
+            {"name": _("Sold"), "type": "bar", "data": sold},
+            {"name": _("Orders paid"), "type": "line", "yAxisIndex": 1, "data": list(figures["orders"].days)},
+        ],
+    }
 
 
 def _needs(now: Any) -> list[dict[str, Any]]:
@@ -115,7 +136,8 @@ def _groups(text: str) -> list[dict[str, Any]]:
         _group(
             _("SKUs"), reverse("console:levels"), text,
             [
-                (row.name, row.code, row.get_stock_policy_display(), reverse("console:sku", args=[row.code]))
+                (f"{row.product.name} · {row.name}", row.code, row.get_stock_policy_display(),
+                 reverse("console:sku", args=[row.code]))
                 for row in library.skus(query=text)[:FOUND]
             ],
         ),

@@ -222,7 +222,7 @@ def sku(request: HttpRequest, code: str) -> HttpResponse:
         else:
             messages.success(request, _("Saved. The shops follow within seconds."))
             return redirect("console:sku", saved.code)
-    return _sku_page(request, form, row.product, row.name, row)
+    return _sku_page(request, form, row.product, f"{row.product.name} · {row.name}", row)
 
 
 def _sku_page(

@@ -124,11 +124,11 @@ def _events(
     for note in trade.notes_of_cases([case.pk for case in cases]):
         url = reverse("console:case", args=[note.case.public_id])
         title = _("Payment case: %(kind)s") % {"kind": note.case.get_kind_display()}
-        events.append(_event(note.at, title, note.text, by=note.by, tone="warning", url=url))
+        events.append(_event(note.at, title, words.note_words(note.text), by=note.by, tone="warning", url=url))
     for seen in trade.reveals_of_order(substation_id=pk, number=row.order_number):
         events.append(_event(seen.at, _("Code looked at"), seen.reason, by=seen.actor_label, icon="eye"))
     return sorted(events, key=lambda one: one["at"], reverse=True)
 
 
-def _event(at: Any, title: Any, text: str = "", **more: str) -> dict[str, Any]:
+def _event(at: Any, title: Any, text: Any = "", **more: str) -> dict[str, Any]:
     return {"at": at, "title": title, "text": text, "by": "", "tone": "", "icon": "", "url": "", **more}

@@ -40,7 +40,7 @@ from tenants import selectors as tenants
 LEVEL_SORTS = {"urgency": "urgency", "code": "code", "available": "available", "counted": "counted_at"}
 LEVEL_EXPORT: list[lists.Column] = [
     (gettext_lazy("SKU"), lambda row: row.code),
-    (gettext_lazy("Name"), lambda row: row.name),
+    (gettext_lazy("Name"), lambda row: f"{row.product.name} · {row.name}"),
     (gettext_lazy("Stock"), lambda row: row.get_stock_policy_display()),
     (gettext_lazy("Available"), lambda row: "" if row.stock_policy == "UNLIMITED" else row.available or 0),
     (gettext_lazy("Low at"), lambda row: row.low_stock_at),
@@ -119,7 +119,7 @@ def count(request: HttpRequest, code: str) -> HttpResponse:
             messages.success(request, _("Counted. The shops follow within seconds."))
             return redirect("console:levels")
     return page(
-        request, "console/count.html", here="levels", heading=sku.name, sku=sku, form=form,
+        request, "console/count.html", here="levels", heading=f"{sku.product.name} · {sku.name}", sku=sku, form=form,
         crumbs=((_("Stock levels"), reverse("console:levels")),), status=422 if form.is_bound else 200,
     )  # fmt: skip
 
@@ -133,10 +133,15 @@ def batches(request: HttpRequest) -> HttpResponseBase:
         return lists.export(request, "code-batches", BATCH_EXPORT, rows)
     shown = lists.paged(request, rows)
     for row in shown:
-        row.sku_name = localized(row, "sku_name")
+        row.sku_name = _sku_name(row)
     return page(
         request, "console/batches.html", here="batches", heading=_("Code batches"), filters=filters, rows=shown
     )
+
+
+def _sku_name(row: Any) -> str:
+    """Product and SKU of a batch: "10 yuan" alone says nothing in a list."""
+    return f"{localized(row, 'product_name')} · {localized(row, 'sku_name')}"
 
 
 def _batch(public_id: str) -> CodeBatch:
@@ -153,7 +158,7 @@ def batch(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 def _batch_page(request: HttpRequest, row: Any, status: int = 200, **shown: Any) -> HttpResponse:
-    row.sku_name = localized(row, "sku_name")
+    row.sku_name = _sku_name(row)
     by_state = shelves.codes_by_state(row)
     filters = CodeFilters(request.GET)
     codes = lists.paged(request, shelves.codes(row, filters.value("state")))

@@ -15,7 +15,6 @@ from kameng.lib.crypto import Sealed
 from kameng.lib.errors import Invalid, Missing
 from kameng.lib.ids import public_id
 from kameng.testpay import keys as testpay_keys
-from kameng.testpay.keys import merchant_secret
 from shared_apps.receipts.models import MerchantAccount
 from shared_apps.receipts.services import _books
 from shared_apps.receipts.types import AccountInfo
@@ -78,7 +77,7 @@ def ensure_testpay_account(*, by: Actor = SYSTEM) -> AccountInfo:
     if kept is None:
         return create_account(
             channel=TESTPAY_CHANNEL, account_ref=TESTPAY_ACCOUNT_REF, name="Test channel",
-            credentials={"secret": merchant_secret(settings.TESTPAY_SECRET, TESTPAY_ACCOUNT_REF)},
+            credentials={"secret": secret},
             api_base=settings.TESTPAY_URL, by=by,
         )  # fmt: skip
     if kept.api_base != settings.TESTPAY_URL:  # `make run` with another port.

@@ -20,13 +20,14 @@ from tenant_apps.orders.services._errors import (
 )
 from tenant_apps.orders.services._expiring import cancel_order, expire_due, expire_order
 from tenant_apps.orders.services._paying import Payable, lock_payable, pay_order
-from tenant_apps.orders.services._placing import place_order, read_shelves
+from tenant_apps.orders.services._placing import Prepared, place_order, prepare_order, read_shelves, write_order
 from tenant_apps.orders.services._refunding import mark_refunded
 from tenant_apps.orders.services._splitting import expected_margin
 
 __all__ = [
     "CurrenciesMixed", "LinesInvalid", "NotHeld", "OffShelf", "OrderInvalid", "OrderMissing", "OrderTransitionRefused",
-    "Payable", "PriceMoved", "PriceOutOfBounds", "QuantityInvalid", "RevealRefused", "SettlementRefused", "ShopClosed",
+    "Payable", "Prepared", "PriceMoved", "PriceOutOfBounds", "QuantityInvalid", "RevealRefused", "SettlementRefused", "ShopClosed",
     "SkuMissing", "SoldOut", "cancel_order", "deliver_by_hand", "expected_margin", "expire_due", "expire_order", "lock_payable",
-    "mark_refunded", "pay_order", "place_order", "read_shelves", "reveal_codes",
+    "mark_refunded", "pay_order", "place_order", "prepare_order", "read_shelves", "reveal_codes",
+    "write_order",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -75,11 +76,22 @@ class _RuleRow(NamedTuple):
     rounding: str
 
 
-class _Terms(NamedTuple):
-    """The split rule in force, and the channels that are open to this shop."""
+class Terms(NamedTuple):
+    """The split rule in force, and the channels that are open to this shop, by the id of their account."""
 
     rule: Mapping[str, Any]
-    channels: Sequence[str]
+    channels: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An order that is checked and priced, and not written yet: what PLACE wants, and what it is made of."""
+
+    order: PlacedOrder
+    params: Mapping[str, Any]
+    shelves: Mapping[int, Shelf]
+    priced: Sequence[WantedLine]
+    terms: Terms
 
 
 def place_order(
@@ -96,7 +108,7 @@ def place_order(
     lookup_secret: str | None = None,
 ) -> PlacedOrder:
     """Place an order in the current shop: all lines or none, stock held until `settings.ORDER_EXPIRY_MINUTES` and a
-    grace are over.
+    grace are over. Two statements.
 
     Args:
         lines: (sku_id, quantity); a SKU named twice is added up.
@@ -107,6 +119,19 @@ def place_order(
     Raises: OrderInvalid, QuantityInvalid, SkuMissing, OffShelf, SoldOut, PriceMoved, PriceOutOfBounds, ShopClosed.
     Nothing is written then.
     """
+    with transaction.atomic():
+        prepared = prepare_order(
+            lines=lines, contact=contact, buyer_fields=buyer_fields, expected_total_minor=expected_total_minor,
+            language=language, ip=ip, source=source, by=by, now=now, lookup_secret=lookup_secret,
+        )  # fmt: skip
+        return write_order(prepared, _sql.PLACE)
+
+
+def prepare_order(
+    *, lines: Sequence[tuple[int, int]], contact: str, buyer_fields: Mapping[str, Any], expected_total_minor: int | None,
+    language: str, ip: str, source: str, by: Actor, now: datetime, lookup_secret: str | None = None,
+) -> Prepared:  # fmt: skip
+    """Check and price what a buyer wants; one statement that reads. Arguments and refusals are `place_order`'s."""
     assert source in SOURCES, source
     wanted = _checked_lines(lines)
     try:
@@ -114,40 +139,51 @@ def place_order(
         secret = checkout.clean_lookup_secret(lookup_secret) if lookup_secret else identity.new_lookup_secret()
     except checkout.FieldProblem as problem:
         raise OrderInvalid(problem.message, field=problem.field) from None
-    with transaction.atomic():
-        shelves, book, terms = read_shelves(list(wanted), now=now)
-        for sku_id in wanted:
-            if sku_id not in shelves:
-                raise SkuMissing(sku_id)
-        priced = [_priced(shelves[sku_id], quantity, book) for sku_id, quantity in wanted.items()]
-        total, currency = _total(priced, shelves, expected_total_minor)
-        fields = _buyer_fields(shelves.values(), buyer_fields)
-        number, token = identity.new_number(), identity.new_token()
-        pay_by = now + timedelta(minutes=settings.ORDER_EXPIRY_MINUTES)
-        params = {
-            "number": number, "token_digest": identity.token_digest(token),
-            "lookup_digest": identity.lookup_digest(number, secret), "contact": kept_contact,
-            "state": str(OrderState.PENDING_PAYMENT), "currency": currency, "total": total,
-            "buyer_fields": json.dumps(fields), "language": language[:10], "ip": ip[:45], "source": source, "now": now,
-            "pay_by": pay_by, "hold_until": pay_by + timedelta(minutes=settings.HOLD_GRACE_MINUTES),
-            "hint": identity.contact_hint(kept_contact), "by_kind": str(by.kind), "by_label": by.label[:120],
-            "gate_lines": json.dumps([line.for_gate() for line in priced]),
-            "lines": json.dumps([_as_row(line) for line in priced]),
-        }  # fmt: skip
-        order_id = _write(params, shelves, priced, terms)
-    return PlacedOrder(
-        id=order_id, number=number, token=token, lookup_secret=secret, total_minor=total, currency=currency,
-        pay_by=pay_by,
-    )  # fmt: skip
+    shelves, book, terms = read_shelves(list(wanted), now=now)
+    for sku_id in wanted:
+        if sku_id not in shelves:
+            raise SkuMissing(sku_id)
+    priced = [_priced(shelves[sku_id], quantity, book) for sku_id, quantity in wanted.items()]
+    total, currency = _total(priced, shelves, expected_total_minor)
+    fields = _buyer_fields(shelves.values(), buyer_fields)
+    number, token = identity.new_number(), identity.new_token()
+    pay_by = now + timedelta(minutes=settings.ORDER_EXPIRY_MINUTES)
+    params = {
+        "number": number, "token_digest": identity.token_digest(token),
+        "lookup_digest": identity.lookup_digest(number, secret), "contact": kept_contact,
+        "state": str(OrderState.PENDING_PAYMENT), "currency": currency, "total": total,
+        "buyer_fields": json.dumps(fields), "language": language[:10], "ip": ip[:45], "source": source, "now": now,
+        "pay_by": pay_by, "hold_until": pay_by + timedelta(minutes=settings.HOLD_GRACE_MINUTES),
+        "hint": identity.contact_hint(kept_contact), "by_kind": str(by.kind), "by_label": by.label[:120],
+        "gate_lines": json.dumps([line.for_gate() for line in priced]),
+        "lines": json.dumps([_as_row(line) for line in priced]),
+    }  # fmt: skip
+    order = PlacedOrder(
+        id=0, number=number, token=token, lookup_secret=secret, total_minor=total, currency=currency, pay_by=pay_by
+    )
+    return Prepared(order, params, shelves, priced, terms)
 
 
-def read_shelves(sku_ids: list[int], *, now: datetime) -> tuple[dict[int, Shelf], RuleBook, _Terms]:
+def write_order(prepared: Prepared, statement: str, **more: Any) -> PlacedOrder:
+    """Write a prepared order by `statement`: PLACE, or one that does more and answers the same columns first. In the
+    caller's transaction, which can't go on after a refusal but by rolling back. Refusals are `place_order`'s."""
+    try:
+        with _sql.through_the_gate(), connection.cursor() as cursor:
+            cursor.execute(statement, {**prepared.params, **more})
+            rows = cursor.fetchall()
+    except _sql.GateRefused as refusal:
+        raise _named(refusal, prepared.shelves) from None
+    _refuse_loss(rows, prepared)
+    return replace(prepared.order, id=int(rows[0][0]))
+
+
+def read_shelves(sku_ids: list[int], *, now: datetime) -> tuple[dict[int, Shelf], RuleBook, Terms]:
     """The listings of these SKUs, the rules that price them and the shop's terms, in one statement. Raises: ShopClosed."""
     with connection.cursor() as cursor:
         cursor.execute(_sql.READ_FOR_CHECKOUT, {"skus": sku_ids, "now": now})
         rows = cursor.fetchall()
     if not rows:
-        return {}, RuleBook(()), _Terms({}, ())
+        return {}, RuleBook(()), Terms({}, {})
     rules, parents, is_open, terms, channels = rows[0][-5:]
     if is_open is False:
         raise ShopClosed()
@@ -156,7 +192,7 @@ def read_shelves(sku_ids: list[int], *, now: datetime) -> tuple[dict[int, Shelf]
         dict(parents or ()),
     )
     loaded = json.loads(terms) if isinstance(terms, str) else terms
-    return {row[0]: Shelf(*row[:-5]) for row in rows}, book, _Terms(loaded or {}, tuple(channels or ()))
+    return {row[0]: Shelf(*row[:-5]) for row in rows}, book, Terms(loaded or {}, dict(channels or ()))
 
 
 def _checked_lines(lines: Sequence[tuple[int, int]]) -> dict[int, int]:
@@ -214,41 +250,30 @@ def _buyer_fields(shelves: Any, given: Mapping[str, Any]) -> dict[str, str]:
         raise OrderInvalid(problem.message, field=problem.field) from None
 
 
-def _write(params: Mapping[str, Any], shelves: Mapping[int, Shelf], priced: Sequence[WantedLine], terms: _Terms) -> int:
-    """The one writing statement; answers the order's id. The gate's refusals get their names here."""
-    try:
-        with _sql.through_the_gate(), connection.cursor() as cursor:
-            cursor.execute(_sql.PLACE, params)
-            rows = cursor.fetchall()
-    except _sql.GateRefused as refusal:
-        shelf = shelves.get(refusal.sku_id)
-        name = shelf.full_name_zh if shelf else ""
-        if refusal.code == "KG010":
-            raise SoldOut(sku_id=refusal.sku_id, name=name) from None
-        if refusal.code == "KG011":
-            raise OffShelf(sku_id=refusal.sku_id, name=name) from None
-        if refusal.code == "KG013":
-            raise PriceOutOfBounds(sku_id=refusal.sku_id, name=name) from None
-        if refusal.code == "KG002":
-            raise ShopClosed() from None
-        raise
-    _refuse_loss(rows, shelves, priced, terms)
-    return int(rows[0][0])
+def _named(refusal: _sql.GateRefused, shelves: Mapping[int, Shelf]) -> Exception:
+    """The gate's refusal by its name."""
+    shelf = shelves.get(refusal.sku_id)
+    name = shelf.full_name_zh if shelf else ""
+    if refusal.code == "KG010":
+        return SoldOut(sku_id=refusal.sku_id, name=name)
+    if refusal.code == "KG011":
+        return OffShelf(sku_id=refusal.sku_id, name=name)
+    if refusal.code == "KG013":
+        return PriceOutOfBounds(sku_id=refusal.sku_id, name=name)
+    return ShopClosed() if refusal.code == "KG002" else refusal
 
 
-def _refuse_loss(
-    rows: Sequence[Any], shelves: Mapping[int, Shelf], priced: Sequence[WantedLine], terms: _Terms
-) -> None:
+def _refuse_loss(rows: Sequence[Any], prepared: Prepared) -> None:
     """The listing's cost may be older than the library's: check each line, and the order with tax and the fee of its
     cheapest channel, against the cost of this moment. Raises: PriceOutOfBounds."""
-    costs = {sku_id: cost for _order, sku_id, cost in rows}
-    worst = min(priced, key=lambda line: line.total_minor - costs[line.sku_id])
+    costs = {row[1]: row[2] for row in rows}
+    worst = min(prepared.priced, key=lambda line: line.total_minor - costs[line.sku_id])
     margin = expected_margin(
-        total_minor=sum(line.total_minor for line in priced), cost_minor=sum(costs.values()), terms=terms.rule,
-        channels=terms.channels,
+        total_minor=prepared.order.total_minor, cost_minor=sum(costs.values()), terms=prepared.terms.rule,
+        channels=prepared.terms.channels.values(),
     )  # fmt: skip
     if worst.total_minor < costs[worst.sku_id] or margin < 0:
-        raise PriceOutOfBounds(sku_id=worst.sku_id, name=shelves[worst.sku_id].full_name_zh)
+        raise PriceOutOfBounds(sku_id=worst.sku_id, name=prepared.shelves[worst.sku_id].full_name_zh)
 
 
 def _as_row(line: WantedLine) -> dict[str, Any]:

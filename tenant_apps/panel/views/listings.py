@@ -117,7 +117,7 @@ def index(request: HttpRequest) -> HttpResponseBase:
 def _matching(filters: forms.ListingFilters, now: datetime) -> QuerySet[Listing]:
     state = filters.value("state")
     found = listings.panel_listings(
-        query=filters.q,
+        query=filters.query,
         category_id=filters.value("category") or None,
         on_shelf={forms.ON: True, forms.OFF: False}.get(state),
         stock_state={forms.OUT: StockState.OUT, forms.LOW: StockState.LOW}.get(state, ""),

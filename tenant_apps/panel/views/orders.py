@@ -52,13 +52,13 @@ def index(request: HttpRequest) -> HttpResponseBase:
     filters = OrderFilters(request.GET)
     since, until = filters.value("since"), filters.value("until")
     everywhere = orders.orders_for_panel(
-        text=filters.q, since=day_start(since) if since else None, until=day_end(until) if until else None
+        text=filters.query, since=day_start(since) if since else None, until=day_end(until) if until else None
     )
     state = filters.value("state")
     found = everywhere.filter(state=state) if state else everywhere
     owner = is_owner(request)
     sorts = SORTS if owner else {key: SORTS[key] for key in ("placed", "total")}
-    found = ordered(request, found, sorts, "-placed")
+    found = ordered(request, found, sorts, "-placed", nullable=("earned_minor",))
     if wants_export(request):
         return export(request, "orders", _columns(owner=owner), found)
     return page(

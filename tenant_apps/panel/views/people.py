@@ -132,7 +132,7 @@ def audit(request: HttpRequest) -> HttpResponseBase:
     filters = AuditFilters(request.GET)
     since, until = filters.value("since"), filters.value("until")
     found = people.audit_records(
-        owner=is_owner(request), query=filters.q, since=day_start(since) if since else None,
+        owner=is_owner(request), query=filters.query, since=day_start(since) if since else None,
         before=day_end(until) if until else None,
     )  # fmt: skip
     if wants_export(request):

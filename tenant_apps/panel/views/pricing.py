@@ -49,7 +49,7 @@ class CategoryRow:
 
     @property
     def indent(self) -> str:
-        return ("", "pl-6", "pl-12", "pl-16")[min(self.depth, 3)]
+        return ("", "k-indent-1", "k-indent-2", "k-indent-3")[min(self.depth, 3)]
 
 
 @require_GET

@@ -22,6 +22,7 @@ from shared_apps.receipts.types import AccountInfo
 from tenant_apps.orders import services as orders
 from tenant_apps.orders.models import Order
 from tenant_apps.orders.services import OrderMissing
+from tenant_apps.orders.types import PlacedOrder
 from tenant_apps.orders.states import OrderState
 from tenant_apps.payments import providers
 from tenant_apps.payments.models import Payment
@@ -34,6 +35,10 @@ _OPEN = (PaymentState.CREATED, PaymentState.UNKNOWN, PaymentState.PENDING)
 _LOCK = "SELECT * FROM gate.payments_lock_order(%(number)s, %(account)s, %(now)s)"
 _BEGIN = """SELECT gate.payments_begin(%(public_id)s, %(order_id)s, %(number)s, %(channel)s, %(account)s, %(amount)s,
     %(currency)s, %(state)s, %(now)s, %(by_kind)s, %(by_label)s)"""
+_CHECKOUT = """SELECT * FROM gate.payments_checkout(%(payment)s, %(account)s, %(channel)s, %(payment_state)s, %(number)s,
+    %(token_digest)s, %(lookup_digest)s, %(contact)s, %(state)s, %(currency)s, %(total)s, %(buyer_fields)s, %(language)s,
+    %(ip)s, %(source)s, %(now)s, %(pay_by)s, %(hold_until)s, %(hint)s, %(by_kind)s, %(by_label)s, %(gate_lines)s,
+    %(lines)s)"""
 LEAST_TIME = timedelta(minutes=2)  # A channel's page that closes at once helps nobody.
 log = structlog.get_logger("payments")
 
@@ -82,6 +87,34 @@ def offered_channels(*, order_number: str = "", now: datetime | None = None) -> 
         offer for offer in offers
         if orders.expected_margin(total_minor=total, cost_minor=cost, terms=rule, channel=offer.channel) >= 0
     ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOut:
+    """A placed order and the attempt to pay it, both committed together; `start_payment` takes it to the channel."""
+
+    order: PlacedOrder
+    payment_id: str
+
+
+def checkout(*, account_id: int, now: datetime, **wanted: Any) -> CheckedOut:
+    """Place an order and begin its payment in one transaction of two statements; `wanted` as for `place_order`.
+
+    Raises: what `place_order` raises; ChannelMissing (unknown here, or its fee would eat more than the order brings).
+    """
+    with transaction.atomic():
+        prepared = orders.prepare_order(now=now, **wanted)
+        channel = prepared.terms.channels.get(account_id)
+        if channel is None:
+            raise ChannelMissing()
+        payment_id = public_id("pay")
+        order = orders.write_order(
+            prepared, _CHECKOUT, payment=payment_id, account=account_id, channel=channel,
+            payment_state=str(PaymentState.CREATED),
+        )  # fmt: skip
+        if orders.margin_of(order, prepared, channel=channel) < 0:
+            raise ChannelMissing()
+    return CheckedOut(order, payment_id)
 
 
 def begin_payment(*, order_number: str, account_id: int, by: Actor, now: datetime) -> Payment:

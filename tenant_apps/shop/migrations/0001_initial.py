@@ -4,39 +4,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='ShopSettings',
+            name="ShopSettings",
             fields=[
-                ('id', models.BigIntegerField(default=1, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=60)),
-                ('tagline', models.CharField(blank=True, default='', max_length=120)),
-                ('logo', models.CharField(blank=True, default='', max_length=200)),
-                ('accent', models.CharField(default='#3b5bdb', max_length=7)),
-                ('notice', models.TextField(blank=True, default='')),
-                ('about', models.TextField(blank=True, default='')),
-                ('contact_qq', models.CharField(blank=True, default='', max_length=40)),
-                ('contact_wechat', models.CharField(blank=True, default='', max_length=40)),
-                ('contact_email', models.EmailField(blank=True, default='', max_length=254)),
-                ('service_hours', models.CharField(blank=True, default='', max_length=80)),
-                ('language', models.CharField(default='zh-hans', max_length=10)),
-                ('time_zone', models.CharField(default='Asia/Shanghai', max_length=40)),
-                ('currency', models.CharField(default='CNY', max_length=3)),
-                ('preset', models.CharField(blank=True, default='', max_length=20)),
-                ('open', models.BooleanField(default=True)),
-                ('seo_title', models.CharField(blank=True, default='', max_length=120)),
-                ('seo_description', models.CharField(blank=True, default='', max_length=240)),
-                ('first_steps', models.JSONField(blank=True, default=dict)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                ("id", models.BigIntegerField(default=1, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=60)),
+                ("tagline", models.CharField(blank=True, default="", max_length=120)),
+                ("logo", models.CharField(blank=True, default="", max_length=200)),
+                ("accent", models.CharField(default="#3b5bdb", max_length=7)),
+                ("notice", models.TextField(blank=True, default="")),
+                ("about", models.TextField(blank=True, default="")),
+                ("contact_qq", models.CharField(blank=True, default="", max_length=40)),
+                ("contact_wechat", models.CharField(blank=True, default="", max_length=40)),
+                ("contact_email", models.EmailField(blank=True, default="", max_length=254)),
+                ("service_hours", models.CharField(blank=True, default="", max_length=80)),
+                ("language", models.CharField(default="zh-hans", max_length=10)),
+                ("time_zone", models.CharField(default="Asia/Shanghai", max_length=40)),
+                ("currency", models.CharField(default="CNY", max_length=3)),
+                ("preset", models.CharField(blank=True, default="", max_length=20)),
+                ("open", models.BooleanField(default=True)),
+                ("seo_title", models.CharField(blank=True, default="", max_length=120)),
+                ("seo_description", models.CharField(blank=True, default="", max_length=240)),
+                ("first_steps", models.JSONField(blank=True, default=dict)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='one_settings_row')],
+                "constraints": [models.CheckConstraint(condition=models.Q(("id", 1)), name="one_settings_row")],
             },
         ),
     ]

@@ -74,6 +74,8 @@ def _list(
             **context,
         }
 
-    response = goods_page(request, template, (tuple(goods.products), goods.next_cursor, tuple(tree.rows)), made, shop=shop)
+    response = goods_page(
+        request, template, (tuple(goods.products), goods.next_cursor, tuple(tree.rows)), made, shop=shop
+    )
     response["Vary"] = "HX-Target"
     return response

@@ -20,6 +20,7 @@ from kameng.web.transactions import own_transactions
 from tenant_apps.listings import selectors as listings
 from tenant_apps.listings.types import ProductDetail
 from tenant_apps.orders import services as orders
+from tenant_apps.orders.checkout import MAX_QUANTITY
 from tenant_apps.orders.types import PlacedOrder
 from tenant_apps.shop.selectors import ShopAway
 from tenant_apps.shop.types import ShopInfo
@@ -112,7 +113,7 @@ def _page(
 ) -> HttpResponse:  # fmt: skip
     """The page, or its changing part where that is asked for. Without a form: a fresh one."""
     row = detail.product
-    wanted = quantity if quantity is not None and 1 <= quantity <= shown.MAX_QUANTITY else 1
+    wanted = quantity if quantity is not None and 1 <= quantity <= MAX_QUANTITY else 1
 
     def live() -> shown.Live:
         return shown.live(shown.chosen_offer(detail, sku), wanted, row.delivery == shown.CODES)
@@ -169,8 +170,12 @@ def _new_total(request: HttpRequest, form: CheckoutForm, moved: orders.PriceMove
     total = money.format_minor(moved.details["total_minor"], moved.details["currency"])
     seen = (_whole(request.POST.get("seen_sku")), _whole(request.POST.get("seen_quantity")))
     if seen != (form.cleaned_data["sku"], form.cleaned_data["quantity"]):
-        return _("Your choice comes to %(total)s. Please look it over and pay; nothing was ordered yet.") % {"total": total}
-    return _("The price has changed to %(total)s. Please look it over and pay; nothing was ordered yet.") % {"total": total}
+        return _("Your choice comes to %(total)s. Please look it over and pay; nothing was ordered yet.") % {
+            "total": total
+        }
+    return _("The price has changed to %(total)s. Please look it over and pay; nothing was ordered yet.") % {
+        "total": total
+    }
 
 
 def _left(detail: ProductDetail, sku: int | None, quantity: int) -> str:

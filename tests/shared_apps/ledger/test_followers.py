@@ -13,7 +13,7 @@ from django.db import connection
 from kameng.db.context import in_main
 from shared_apps.ledger import selectors, services, tasks
 from shared_apps.ledger.models import DailyBalance, Leaf
-from shared_apps.ledger.types import Posted
+from shared_apps.ledger.types import Leg, Posted, Request
 from shared_apps.ledger.verification import verify
 from tests.shared_apps.ledger.cast import NOON, POST, account, balance, fresh, post, second_connection, superuser
 
@@ -124,6 +124,30 @@ class TestSeal:
 
         with in_main():
             assert Leaf.objects.filter(transfer_id__in=(late_id, on_time.id)).count() == 2
+        assert verify().broken == ()
+
+    def test_a_block_holds_whole_transactions_of_about_the_wanted_size(self) -> None:
+        tasks.seal_all()
+        cash, shop = account("ASSET"), account()
+        with in_main():
+            services.post_many(
+                requests=[
+                    Request(key=fresh("key"), kind="adjustment", legs=(Leg(cash, 1), Leg(shop, -1)), event_at=NOON)
+                    for _ in range(5)
+                ],
+                currency="CNY",
+            )
+        for _ in range(3):
+            post((cash, 1), (shop, -1))
+
+        heights = []
+        for _ in range(3):
+            with in_main():
+                heights.append(services.seal(now=NOON, size=2))
+
+        with in_main():
+            counted = [Leaf.objects.filter(height=height).count() for height in heights if height is not None]
+        assert counted == [5, 2, 1]
         assert verify().broken == ()
 
     def test_the_wait_for_an_open_writer_is_a_figure(self) -> None:

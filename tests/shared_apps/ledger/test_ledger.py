@@ -326,12 +326,15 @@ class TestRaces:
 
 
 class TestStatement:
-    def test_opening_and_lines_make_closing(self) -> None:
+    @pytest.mark.parametrize("rolled_up_after", [0, 2, 4])
+    def test_opening_and_lines_make_closing_however_much_is_rolled_up(self, rolled_up_after: int) -> None:
         cash, shop = account("ASSET"), account()
-        post((cash, 100), (shop, -100), event_at=datetime(2026, 11, 18, 4, 0, tzinfo=UTC))
-        post((cash, 30), (shop, -30), event_at=datetime(2026, 11, 19, 4, 0, tzinfo=UTC))
-        post((shop, 20), (cash, -20), event_at=datetime(2026, 11, 19, 5, 0, tzinfo=UTC))
-        post((cash, 1), (shop, -1), event_at=datetime(2026, 11, 21, 4, 0, tzinfo=UTC))
+        movements = [(18, 4, 100), (19, 4, 30), (19, 5, -20), (21, 4, 1)]
+        for number, (day, hour, amount) in enumerate(movements, 1):
+            post((cash, amount), (shop, -amount), event_at=datetime(2026, 11, day, hour, tzinfo=UTC))
+            if number == rolled_up_after:
+                with in_main():
+                    services.roll_up(now=NOON)
 
         with in_main():
             found = selectors.statement(shop, since=date(2026, 11, 19), until=date(2026, 11, 20))

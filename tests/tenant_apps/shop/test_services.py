@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from PIL import Image
 
 from kameng.accounts.models import AuditRecord
-from kameng.db.context import NoTenant, in_main, in_substation, pointed_at
+from kameng.db.context import in_main, in_substation, pointed_at
+from kameng.db.scopes import NoTenant
 from tenant_apps.shop import selectors, services
 from tenant_apps.shop.models import ShopSettings
 from tests.tenant_apps.market import CLERK, NOW

@@ -58,7 +58,9 @@ class Stall:
         now = clock.utc_now()
         with in_substation(self.shop):
             payment_id = market.announce(placed, self.account, now=now)
-        return payments.take_fact(fact=market.pay_fact(self.account, payment_id, placed.total_minor, **changes), now=now)
+        return payments.take_fact(
+            fact=market.pay_fact(self.account, payment_id, placed.total_minor, **changes), now=now
+        )
 
     def sync(self) -> None:
         """Bring the library's rows to the shelves, at 20 percent above the supply price of 9.50."""

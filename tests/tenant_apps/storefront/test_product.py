@@ -70,7 +70,9 @@ class TestPage:
         assert "¥34.20" in words(response)
 
     def test_hands_a_script_only_what_follows_the_choice(self, stall: Stall) -> None:
-        response = stall.visitor().get(stall.path, {"sku": stall.goods.sku_id, "quantity": 2}, headers={"HX-Target": "price"})
+        response = stall.visitor().get(
+            stall.path, {"sku": stall.goods.sku_id, "quantity": 2}, headers={"HX-Target": "price"}
+        )
 
         assert b"<html" not in response.content
         assert hidden(response, "expected_total_minor") == "2280"
@@ -122,7 +124,12 @@ class TestOrdering:
             order = Order.objects.get()
         assert response.status_code == 302
         assert re.fullmatch(rf"/o/{order.number}/[0-9A-Z]{{32}}/", response["Location"])
-        assert (order.total_minor, order.contact, order.source, order.language) == (2280, "ann@example.com", "WEB", "en")
+        assert (order.total_minor, order.contact, order.source, order.language) == (
+            2280,
+            "ann@example.com",
+            "WEB",
+            "en",
+        )
         assert order.state == "PENDING_PAYMENT"
 
     def test_works_without_javascript_from_the_page_to_the_order(
@@ -302,4 +309,4 @@ class TestRefusals:
 
         page = stall.visitor().get(stall.path).content.decode()
 
-        assert re.search(r'<button[^>]*k-btn-lg[^>]*disabled[^>]*>', page)
+        assert re.search(r"<button[^>]*k-btn-lg[^>]*disabled[^>]*>", page)

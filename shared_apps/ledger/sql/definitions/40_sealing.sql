@@ -46,14 +46,11 @@ BEGIN
     PERFORM public.ledger_xid();
     SELECT c.* INTO control FROM public.ledger_control c WHERE c.id = 1 FOR UPDATE;
     horizon := public.ledger_horizon();
-    -- The first transaction beyond the wanted size ends the block; a single larger one stays whole.
-    SELECT s.xid INTO cut FROM (
-        SELECT t.xid, min(t.xid) OVER () AS first FROM public.ledger_transfer t
-        WHERE t.xid >= control.sealed_to AND t.xid < horizon ORDER BY t.xid OFFSET 0) s
-    OFFSET p_size LIMIT 1;
-    IF cut IS NOT NULL AND NOT EXISTS (SELECT FROM public.ledger_transfer t WHERE t.xid >= control.sealed_to AND t.xid < cut) THEN
-        cut := cut + 1;
-    END IF;
+    -- Any cut up to the horizon is a sound one: the block holds every transfer before it, early ids or late. This one
+    -- ends the block after about `p_size` transfers, without a look at the others that wait.
+    SELECT least(horizon, max(t.xid) + 1) INTO cut FROM (
+        SELECT w.xid FROM public.ledger_transfer w
+        WHERE w.id > coalesce((SELECT max(k.transfer_id) FROM public.ledger_leaf k), 0) ORDER BY w.id LIMIT p_size) t;
     cut := coalesce(cut, horizon);
     SELECT b.* INTO last FROM public.ledger_block b ORDER BY b.height DESC LIMIT 1;
     WITH found AS MATERIALIZED (

@@ -4,11 +4,12 @@
 -- they ask of the gate functions, like any other statement of a shop.
 
 -- Everything that a price and its limits are made of.
+DROP FUNCTION IF EXISTS gate.orders_read_shelves(bigint[], timestamptz);
 CREATE OR REPLACE FUNCTION gate.orders_read_shelves(p_skus bigint[], p_at timestamptz)
 RETURNS TABLE (id bigint, product_id bigint, code text, name_zh text, name_en text, currency text, supply_unit numeric,
     suggested numeric, floor numeric, ceiling numeric, for_sale boolean, category_id bigint, slug text, kind text,
     delivery text, product_zh text, product_en text, buyer_fields jsonb, rules json, parents json, is_open boolean,
-    terms jsonb, channels text[])
+    terms jsonb, channels json)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -26,7 +27,7 @@ BEGIN
             WHERE EXISTS (SELECT 1 FROM listings_markuprule r WHERE r.scope = 'CATEGORY')),
            (SELECT s.open FROM shop_shopsettings s WHERE s.id = 1),
            (SELECT t.terms FROM gate.sale_terms(p_at) t),
-           (SELECT array_agg(c.channel) FROM gate.channels() c)
+           (SELECT json_agg(json_build_array(c.account_id, c.channel)) FROM gate.channels() c)
     FROM listings_listing l JOIN listings_listedproduct p ON p.id = l.product_id
     WHERE l.id = ANY (p_skus);
 END

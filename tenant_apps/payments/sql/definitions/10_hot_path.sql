@@ -70,3 +70,32 @@ BEGIN
 END
 $$;
 GRANT EXECUTE ON FUNCTION gate.payments_move(text, text, text[], text, timestamptz, text, text, text) TO kameng_tenant;
+
+-- A whole checkout: the order placed and an attempt to pay it begun. Answers what gate.orders_place answers, and the attempt.
+CREATE OR REPLACE FUNCTION gate.payments_checkout(
+    p_payment text, p_account bigint, p_channel text, p_payment_state text,
+    p_number text, p_token bytea, p_lookup bytea, p_contact text, p_state text, p_currency text, p_total bigint,
+    p_fields jsonb, p_language text, p_ip text, p_source text, p_at timestamptz, p_pay_by timestamptz,
+    p_hold_until timestamptz, p_hint text, p_by_kind text, p_by_label text, p_gate_lines jsonb, p_lines jsonb)
+RETURNS TABLE (order_id bigint, sku_id bigint, cost_minor bigint, payment_id bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    line record;
+BEGIN
+    FOR line IN SELECT * FROM gate.orders_place(p_number, p_token, p_lookup, p_contact, p_state, p_currency, p_total,
+        p_fields, p_language, p_ip, p_source, p_at, p_pay_by, p_hold_until, p_hint, p_by_kind, p_by_label, p_gate_lines,
+        p_lines) LOOP
+        IF payment_id IS NULL THEN
+            payment_id := gate.payments_begin(p_payment, line.order_id, p_number, p_channel, p_account, p_total, p_currency,
+                p_payment_state, p_at, p_by_kind, p_by_label);
+        END IF;
+        order_id := line.order_id;
+        sku_id := line.sku_id;
+        cost_minor := line.cost_minor;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+GRANT EXECUTE ON FUNCTION gate.payments_checkout(text, bigint, text, text, text, bytea, bytea, text, text, text, bigint,
+    jsonb, text, text, text, timestamptz, timestamptz, timestamptz, text, text, text, jsonb, jsonb) TO kameng_tenant;
