@@ -75,7 +75,8 @@ def opened_between(since: datetime, until: datetime) -> int:
 def plans() -> QuerySet[Plan]:
     """All plans in their order, with the number of their living shops as `shop_count`."""
     living = ~Q(substations__state__in=(SubstationState.CLOSED, SubstationState.PROVISIONING))
-    return Plan.objects.annotate(shop_count=Count("substations", filter=living & Q(substations__isnull=False)))
+    rows = Plan.objects.annotate(shop_count=Count("substations", filter=living & Q(substations__isnull=False)))
+    return rows.order_by("sort", "id")  # A grouped query has no order of its model.
 
 
 def plan(code: str) -> Plan:

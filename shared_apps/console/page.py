@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -39,6 +39,11 @@ def page(
         **context,
     }
     return render(request, template, shown, status=status)
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: what was sent, also when that is nothing; None where the page is only looked at."""
+    return request.POST if request.method == "POST" else None
 
 
 def refuse(form: forms.BaseForm, error: DomainError, **renamed: str) -> None:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, transaction
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.errors import Refused
@@ -76,10 +77,10 @@ _KINDS: dict[str, tuple[type[LedgerRefused], Any]] = {
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def refusals(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """Turn the database's refusals within into ours; anything else passes as it is."""
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=using):
             yield
     except DatabaseError as error:
         sqlstate = str(getattr(error.__cause__, "pgcode", ""))
@@ -239,7 +240,10 @@ def seal(*, now: datetime, size: int = 2000) -> int | None:
 
 
 def rebase() -> int:
-    """After a restore: continue the ledger's own count. Answers by how much. Run as the owner."""
-    with refusals(), connection.cursor() as cursor:
+    """After a restore onto another server: let the ledger's count go on from where it stood; answers by how much.
+
+    On the owner's connection: no role that serves requests may do this. Raises LedgerRefused when nothing is to be done.
+    """
+    with refusals(settings.OWNER_ALIAS), connections[settings.OWNER_ALIAS].cursor() as cursor:
         cursor.execute("SELECT public.ledger_rebase()")
         return int(cursor.fetchone()[0])

@@ -68,10 +68,12 @@ class Announced(models.Model):
     Written through `gate.announce_payment`; the amount can't be changed afterwards.
     """
 
-    payment_id = models.CharField(max_length=30, primary_key=True)
+    payment_id = models.CharField(max_length=30)
     substation_id = models.BigIntegerField()
     order_number = models.CharField(max_length=40)
-    account = models.ForeignKey(MerchantAccount, on_delete=models.PROTECT, related_name="announced")
+    # The function that writes the row has looked the account up: no constraint, which would do it again.
+    account = models.ForeignKey(MerchantAccount, on_delete=models.PROTECT, related_name="announced", db_constraint=False,
+                                db_index=False)  # fmt: skip
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     at = models.DateTimeField()
@@ -80,6 +82,7 @@ class Announced(models.Model):
     ask_count = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
+        constraints = (models.UniqueConstraint(fields=("payment_id",), name="announced_once"),)
         indexes = (
             models.Index(fields=("substation_id", "order_number"), name="announced_by_order"),
             models.Index(fields=("ask_at",), condition=Q(ask_at__isnull=False), name="announced_to_ask"),
@@ -97,12 +100,12 @@ class FactKind(models.TextChoices):
 class Receipt(models.Model):
     """One movement that a channel says it made. Append-only but for `used_for`, which is set once."""
 
-    public_id = models.CharField(max_length=30, unique=True)
-    account = models.ForeignKey(MerchantAccount, on_delete=models.PROTECT, related_name="receipts")
+    public_id = models.CharField(max_length=30)
+    account = models.ForeignKey(MerchantAccount, on_delete=models.PROTECT, related_name="receipts", db_index=False)
     channel = models.CharField(max_length=20)
     fact_id = models.CharField(max_length=120)
     kind = models.CharField(max_length=14, choices=FactKind.choices)
-    payment_id = models.CharField(max_length=30, blank=True, default="", db_index=True)
+    payment_id = models.CharField(max_length=30, blank=True, default="")
     channel_ref = models.CharField(max_length=120, blank=True, default="")
     substation_id = models.BigIntegerField(null=True)
     order_number = models.CharField(max_length=40, blank=True, default="")
@@ -119,6 +122,8 @@ class Receipt(models.Model):
     class Meta:
         ordering = ("-id",)
         constraints = (
+            # Not `unique=True`: Django would add a second index for LIKE, and each sale would pay for it.
+            models.UniqueConstraint(fields=("public_id",), name="receipt_public_id_once"),
             models.UniqueConstraint(fields=("account", "fact_id"), name="receipt_once"),
             models.UniqueConstraint(
                 fields=("substation_id", "order_number"), condition=Q(used_for="SALE"), name="order_settled_once"
@@ -128,6 +133,7 @@ class Receipt(models.Model):
                 condition=Q(amount_minor__gt=0) | Q(amount_minor=0, kind="DISPUTE_CLOSED"),
             ),
         )
+        indexes = (models.Index(fields=("payment_id",), name="receipt_by_payment"),)
 
 
 class CaseKind(models.TextChoices):

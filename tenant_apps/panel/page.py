@@ -102,7 +102,7 @@ def _nav(here: str, *, owner: bool) -> list[dict[str, Any]]:
         )
     shop = [item("settings", _("Shop settings"), "shop")]
     if owner:
-        shop += [item("staff", _("Staff"), "users"), item("tokens", _("API tokens"), "key")]
+        shop += [item("staff", pgettext("menu", "Staff"), "users"), item("tokens", _("API tokens"), "key")]
     groups.append({"label": pgettext("menu", "Shop"), "items": shop})
     groups.append({"label": "", "items": [item("audit", _("Activity"), "history")]})
     return groups

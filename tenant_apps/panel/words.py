@@ -59,8 +59,8 @@ KINDS: dict[str, Sentence] = {
 }
 ACCOUNTS: dict[str, Sentence] = {
     "": _("All accounts"),
-    "pending": _("Pending"),
-    "available": _("Available"),
+    "pending": pgettext_lazy("balance", "Pending"),
+    "available": pgettext_lazy("balance", "Available"),
     "withdrawing": _("Being paid out"),
     "prepaid": _("Prepaid balance"),
     "deposit": _("Deposit"),
@@ -73,7 +73,7 @@ PARTS: dict[str, Sentence] = {
     "partner": _("Partners"),
     "tax": _("Tax"),
     "subsidy": _("Subsidy of the main station"),
-    "pending": _("You earn"),
+    "pending": pgettext_lazy("shop", "You earn"),
     "other": _("Others"),
 }
 CHANNELS: dict[str, Sentence] = {"testpay": _("Test channel"), "stripe": "Stripe"}

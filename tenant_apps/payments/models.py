@@ -12,7 +12,7 @@ from tenant_apps.payments.states import PaymentState
 class Payment(models.Model):
     """One attempt to pay one order through one merchant account."""
 
-    public_id = models.CharField(max_length=30, unique=True)  # pay_…: also the idempotency key at the channel.
+    public_id = models.CharField(max_length=30)  # pay_…: also the idempotency key at the channel.
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="payments")
     channel = models.CharField(max_length=20)
     account_id = models.BigIntegerField()  # receipts.MerchantAccount.
@@ -29,6 +29,7 @@ class Payment(models.Model):
     class Meta:
         ordering = ("-id",)
         constraints = (
+            models.UniqueConstraint(fields=("public_id",), name="payment_public_id_once"),
             models.CheckConstraint(name="payment_amount_positive", condition=Q(amount_minor__gt=0)),
             # Two clicks at once open one attempt.
             models.UniqueConstraint(

@@ -54,7 +54,7 @@ class ProductFilters(Filters):
         category: Any = self.fields["category"]
         category.choices = any_of(category_choices())
         brand: Any = self.fields["brand"]
-        brand.choices = any_of([(brand.pk, brand.name) for brand in library.brands()])
+        brand.choices = any_of([(brand.pk, brand.name) for brand in library.brands().order_by("slug")])
 
 
 class PlainSearch(Filters):
@@ -113,7 +113,7 @@ class ProductForm(forms.Form):
         category: Any = self.fields["category_id"]
         category.choices = category_choices()
         brand: Any = self.fields["brand_id"]
-        brand.choices = any_of([(row.pk, row.name) for row in library.brands()], _("None"))
+        brand.choices = any_of([(row.pk, row.name) for row in library.brands().order_by("slug")], _("None"))
 
     def clean_tags(self) -> list[str]:
         return parted(self.cleaned_data["tags"])

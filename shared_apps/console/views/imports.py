@@ -21,7 +21,7 @@ from kameng.web.actors import actor
 from shared_apps.console import lists, words
 from shared_apps.console.access import in_own_transactions
 from shared_apps.console.forms.stock import CodeImportForm, LibraryFileForm, RunFilters
-from shared_apps.console.page import page, refuse
+from shared_apps.console.page import page, posted, refuse
 from shared_apps.library import selectors as library
 from shared_apps.library import services as library_services
 from shared_apps.library.models import ImportRun
@@ -44,7 +44,7 @@ REPORT: list[lists.Column] = [
 @staff_required
 def imports(request: HttpRequest) -> HttpResponse:
     """The runs so far, and a file to check: nothing is imported before its report was seen."""
-    form = LibraryFileForm(request.POST or None, request.FILES or None)
+    form = LibraryFileForm(posted(request), request.FILES)
     if request.method == "POST" and form.is_valid():
         upload = form.cleaned_data["file"]
         try:

@@ -28,7 +28,7 @@ from shared_apps.console.forms.library import (
     SkuForm,
     buyer_fields_initial,
 )
-from shared_apps.console.page import page, refuse
+from shared_apps.console.page import page, posted, refuse
 from shared_apps.library import selectors as library
 from shared_apps.library import services
 from shared_apps.library.models import Product, Sku
@@ -89,8 +89,8 @@ def products_shelf(request: HttpRequest) -> HttpResponse:
 
 @staff_required
 def product_new(request: HttpRequest) -> HttpResponse:
-    form = ProductForm(request.POST or None)
-    asked = BuyerFields(request.POST or None, prefix="fields")
+    form = ProductForm(posted(request))
+    asked = BuyerFields(posted(request), prefix="fields")
     if request.method == "POST" and form.is_valid() and asked.is_valid():
         try:
             with transaction.atomic():
@@ -118,7 +118,7 @@ def product(request: HttpRequest, slug: str) -> HttpResponse:
     row = library.product_with_skus(slug)
     initial = {name: getattr(row, name) for name in ProductForm.base_fields}
     initial["tags"] = ", ".join(row.tags)
-    data = request.POST or None
+    data = posted(request)
     form = ProductForm(data, initial=initial)
     asked = BuyerFields(data, prefix="fields", initial=buyer_fields_initial(row.buyer_fields))
     prices = [PricesForm(data, sku=sku) for sku in row.skus.all()]
@@ -187,7 +187,7 @@ def sku_new(request: HttpRequest, slug: str) -> HttpResponse:
     parent = library.product_with_skus(slug)
     codes = parent.delivery == "CODES"
     initial = {"stock_policy": "CODES" if codes else "UNLIMITED", "name_zh": parent.name_zh, "name_en": parent.name_en}
-    form = SkuForm(request.POST or None, initial=initial)
+    form = SkuForm(posted(request), initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():
@@ -207,7 +207,7 @@ def sku(request: HttpRequest, code: str) -> HttpResponse:
     row = library.sku_by_code(code)
     supply = {f"supply_{price.level.lower()}": price.unit for price in row.supply_prices.all()}
     initial = {name: getattr(row, name, None) for name in SkuForm.base_fields} | supply
-    form = SkuForm(request.POST or None, initial=initial)
+    form = SkuForm(posted(request), initial=initial)
     if request.method == "POST" and form.is_valid():
         by, now = actor(request), clock.utc_now()
         try:

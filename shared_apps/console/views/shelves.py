@@ -16,7 +16,7 @@ from kameng.lib.errors import DomainError
 from kameng.web.actors import actor
 from shared_apps.console import lists
 from shared_apps.console.forms.library import BrandForm, CategoryForm, PlainSearch
-from shared_apps.console.page import page, refuse
+from shared_apps.console.page import page, posted, refuse
 from shared_apps.library import selectors as library
 from shared_apps.library import services
 from shared_apps.library.models import Brand, Category
@@ -45,7 +45,7 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _category(request: HttpRequest, row: Category | None) -> HttpResponse:
     initial = {name: getattr(row, name) for name in CategoryForm.base_fields} if row else None
-    form = CategoryForm(request.POST or None, initial=initial, without=row.pk if row else None)
+    form = CategoryForm(posted(request), initial=initial, without=row.pk if row else None)
     if request.method == "POST" and form.is_valid():
         by, now = actor(request), clock.utc_now()
         try:
@@ -96,7 +96,7 @@ def brand(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _brand(request: HttpRequest, row: Brand | None) -> HttpResponse:
     initial = {name: getattr(row, name) for name in BrandForm.base_fields} if row else None
-    form = BrandForm(request.POST or None, initial=initial)
+    form = BrandForm(posted(request), initial=initial)
     if request.method == "POST" and form.is_valid():
         by, now = actor(request), clock.utc_now()
         try:

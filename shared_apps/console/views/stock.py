@@ -29,7 +29,7 @@ from shared_apps.console.forms.stock import (
     ReasonForm,
     RevealFilters,
 )
-from shared_apps.console.page import page, refuse
+from shared_apps.console.page import page, posted, refuse
 from shared_apps.console.selectors import shelves
 from shared_apps.library import selectors as library
 from shared_apps.library.names import localized
@@ -104,7 +104,7 @@ def count(request: HttpRequest, code: str) -> HttpResponse:
     """How many units there are of a SKU that is kept as a number."""
     sku = library.sku_by_code(code)
     level = shelves.levels().filter(pk=sku.pk).get()
-    form = CountForm(request.POST or None, initial={"available": getattr(level, "available", None) or 0})
+    form = CountForm(posted(request), initial={"available": getattr(level, "available", None) or 0})
     if request.method == "POST" and form.is_valid():
         now = clock.utc_now()
         try:
@@ -217,7 +217,7 @@ def batch_export(request: HttpRequest, public_id: str) -> HttpResponseBase:
 @owner_required
 def code_reveal(request: HttpRequest, code_id: int) -> HttpResponse:
     """One code, after its reason; a fragment of the dialogue, or a page of its own."""
-    form = ReasonForm(request.POST or None, auto_id=f"reveal_{code_id}_%s")
+    form = ReasonForm(posted(request), auto_id=f"reveal_{code_id}_%s")
     secret = ""
     if request.method == "POST" and form.is_valid():
         try:

@@ -19,7 +19,7 @@ from kameng.lib.errors import DomainError
 from kameng.web.actors import actor
 from shared_apps.console import lists, words
 from shared_apps.console.forms.tenants import ChangePlanForm, PlanForm, SubstationFilters, SuspendForm
-from shared_apps.console.page import page, refuse
+from shared_apps.console.page import page, posted, refuse
 from shared_apps.console.selectors import books, overview
 from shared_apps.receipts import selectors as receipts
 from tenants import selectors as tenants
@@ -143,7 +143,7 @@ def plans(request: HttpRequest) -> HttpResponse:
 
 @owner_required
 def plan_new(request: HttpRequest) -> HttpResponse:
-    form = PlanForm(request.POST or None)
+    form = PlanForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():
@@ -160,7 +160,7 @@ def plan_new(request: HttpRequest) -> HttpResponse:
 def plan(request: HttpRequest, code: str) -> HttpResponseBase:
     row = tenants.plan(code)
     initial = {name: getattr(row, name) for name in PlanForm.base_fields}
-    form = PlanForm(request.POST or None, initial=initial)
+    form = PlanForm(posted(request), initial=initial)
     del form.fields["code"]
     if request.method == "POST":
         return _plan_saved(request, row, form)

@@ -55,7 +55,7 @@ def receipt(public_id_or_pk: str | int) -> ReceiptInfo:
 
 def schedule_question(*, payment_id: str, ask_at: datetime | None) -> None:
     """Say when the janitor asks about an announced payment next; None: never again. Main scope."""
-    Announced.objects.filter(pk=payment_id).update(ask_at=ask_at, ask_count=F("ask_count") + 1)
+    Announced.objects.filter(payment_id=payment_id).update(ask_at=ask_at, ask_count=F("ask_count") + 1)
 
 
 def ask_soon(*, substation_id: int, order_number: str, now: datetime) -> None:

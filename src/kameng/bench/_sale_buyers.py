@@ -17,6 +17,7 @@ import psycopg2
 COUNTS = (1, 4, 16)
 KINDS = ("sale", "least")
 CROWD, LAST_CODES = 64, 10
+LEGS = (("clearing", 1140), ("revenue", -950), ("channel", -7), ("platform", -4), ("shop", -179))
 _fork = multiprocessing.get_context("fork")
 
 
@@ -142,6 +143,9 @@ def _fill(owner_url: str, hot_sku: int, codes: int) -> None:
             "INSERT INTO least.code SELECT g, 1, 'AVAILABLE', NULL, decode(repeat('00', 48), 'hex') "
             "FROM generate_series(1, %s) g", [codes],
         )  # fmt: skip
+        # Written to be read: the lines and codes of an order, the legs of an account.
+        cursor.execute("CREATE INDEX ON least.line (order_id); CREATE INDEX ON least.leg (order_id); "
+                       "CREATE INDEX ON least.leg (account, id); CREATE INDEX ON least.code (order_id)")  # fmt: skip
         cursor.execute("CREATE INDEX code_next ON least.code (sku_id, id) WHERE state = 'AVAILABLE'")
     conn.autocommit = True
     with conn.cursor() as cursor:
@@ -165,28 +169,26 @@ def _add_codes(cursor: Any, sku_id: int, codes: int) -> None:
 def buy(shop: Shop, sku_id: int) -> str:
     """One sale through the services: the checkout's transaction, then the callback's. Answers the order's number."""
     from kameng.accounts.types import Actor, ActorKind
-    from kameng.db.context import SchemaScope, in_substation
+    from kameng.db.context import SchemaScope, pointed_at
     from kameng.lib import clock, ids
     from shared_apps.receipts.types import Fact
-    from tenant_apps.orders import services as orders
     from tenant_apps.payments import services as payments
 
     buyer = Actor(ActorKind.BUYER, "buyer")
     now = clock.utc_now()
-    with in_substation(SchemaScope(shop.schema_name)):
-        placed = orders.place_order(
-            lines=[(sku_id, 1)], contact="ann@example.com", buyer_fields={}, expected_total_minor=None, language="zh-hans",
-            ip="127.0.0.1", source="WEB", by=buyer, now=now,
+    with pointed_at(SchemaScope(shop.schema_name)):
+        out = payments.checkout(
+            account_id=shop.account_id, lines=[(sku_id, 1)], contact="ann@example.com", buyer_fields={},
+            expected_total_minor=None, language="zh-hans", ip="127.0.0.1", source="WEB", by=buyer, now=now,
         )  # fmt: skip
-        payment = payments.begin_payment(order_number=placed.number, account_id=shop.account_id, by=buyer, now=now)
     fact = Fact(
         account_id=shop.account_id, channel="testpay", fact_id=ids.random_token(20), kind="PAID",
-        amount_minor=placed.total_minor, currency=placed.currency, fee_minor=7, occurred_at=now,
-        payment_id=payment.public_id, channel_ref="bench",
+        amount_minor=out.order.total_minor, currency=out.order.currency, fee_minor=7, occurred_at=now,
+        payment_id=out.payment_id, channel_ref="bench",
     )  # fmt: skip
     outcome = payments.take_fact(fact=fact, now=now)
     assert outcome == "SALE", outcome
-    return placed.number
+    return out.order.number
 
 
 def _least(owner_url: str) -> Callable[[], None]:
@@ -211,10 +213,10 @@ def _least(owner_url: str) -> Callable[[], None]:
             "AND state = 'AVAILABLE' ORDER BY sku_id, id LIMIT 1 FOR UPDATE SKIP LOCKED)", (order_id,),
         )  # fmt: skip
         assert cursor.rowcount == 1
-        cursor.execute(
-            "INSERT INTO least.leg (order_id, account, amount_minor) VALUES (%(o)s, 'clearing', 1140), (%(o)s, 'revenue', -950), "
-            "(%(o)s, 'channel', -7), (%(o)s, 'platform', -4), (%(o)s, 'shop', -179)", {"o": order_id},
-        )  # fmt: skip
+        for account, amount in LEGS:
+            cursor.execute(
+                "INSERT INTO least.leg (order_id, account, amount_minor) VALUES (%s, %s, %s)", (order_id, account, amount)
+            )
         conn.commit()
 
     return act

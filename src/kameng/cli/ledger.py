@@ -94,9 +94,6 @@ def accounts(words: tuple[str, ...]) -> None:
 @ledger.command()
 def rebase() -> None:
     """After a restore onto another server: let the ledger's count go on from where it stood."""
-    from django.conf import settings
-    from django.db import connections, transaction
+    from shared_apps.ledger import services
 
-    with transaction.atomic(using=settings.OWNER_ALIAS), connections[settings.OWNER_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT public.ledger_rebase()")
-        click.echo(f"rebased by {cursor.fetchone()[0]}")
+    click.echo(f"rebased by {services.rebase()}")

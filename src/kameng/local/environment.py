@@ -133,7 +133,9 @@ def make_importable() -> None:
     script = VENV / "bin" / "kameng"
     # Through sh: a first line with an interpreter may be no longer than 127 bytes and hold no blank.
     script.write_text(
-        f"#!/bin/sh\n'''exec' \"{VENV}/bin/python\" \"$0\" \"$@\"\n' '''\nfrom kameng.cli import main\n\nmain()\n",
+        f"#!/bin/sh\n'''exec' \"{VENV}/bin/python\" \"$0\" \"$@\"\n' '''\nfrom kameng.cli import main\n\n"
+        # The benches start processes that read this file again.
+        'if __name__ == "__main__":\n    main()\n',
         encoding="utf-8",
     )
     script.chmod(0o755)

@@ -1,5 +1,6 @@
 """Everything that writes an order."""
 
+from tenant_apps.orders.services._sql import SETTLE_ARGUMENTS
 from tenant_apps.orders.services._delivering import deliver_by_hand, reveal_codes
 from tenant_apps.orders.services._errors import (
     CurrenciesMixed,
@@ -26,7 +27,7 @@ from tenant_apps.orders.services._splitting import expected_margin
 
 __all__ = [
     "CurrenciesMixed", "LinesInvalid", "NotHeld", "OffShelf", "OrderInvalid", "OrderMissing", "OrderTransitionRefused",
-    "Payable", "Prepared", "PriceMoved", "PriceOutOfBounds", "QuantityInvalid", "RevealRefused", "SettlementRefused", "ShopClosed",
+    "Payable", "Prepared", "PriceMoved", "PriceOutOfBounds", "QuantityInvalid", "RevealRefused", "SETTLE_ARGUMENTS", "SettlementRefused", "ShopClosed",
     "SkuMissing", "SoldOut", "cancel_order", "deliver_by_hand", "expected_margin", "expire_due", "expire_order", "lock_payable",
     "mark_refunded", "pay_order", "place_order", "prepare_order", "read_shelves", "reveal_codes",
     "write_order",

@@ -72,11 +72,15 @@ def lock_payable(number: str, *, paid_at: datetime) -> Payable | None:
     return Payable(order_id, number, state, total, currency, _loaded(lines), known)
 
 
-def pay_order(*, receipt: PaidReceipt, by: Actor, now: datetime, payable: Payable | None = None) -> SettledOrder:
+def pay_order(
+    *, receipt: PaidReceipt, by: Actor, now: datetime, payable: Payable | None = None, statement: str = _sql.SETTLE,
+    **more: Any,
+) -> SettledOrder:  # fmt: skip
     """Take `receipt` as the payment of its order: codes delivered, lines for people queued, the sale in the ledger.
 
     All of it is one transaction with whatever the caller writes beside it. An order that had expired or was cancelled
-    is revived when its stock can be held again. `payable` saves the reading when the caller has locked the order.
+    is revived when its stock can be held again. `payable` saves the reading when the caller has locked the order;
+    `statement` may do more than SETTLE, with the parameters `more`, and answers the same columns.
 
     Raises: OrderMissing; OrderTransitionRefused (paid already, refunded); SoldOut (late, and the stock is gone);
     NotHeld; SettlementRefused (amount, receipt and legs don't agree; `details["reason"]`). Nothing is written then.
@@ -91,7 +95,7 @@ def pay_order(*, receipt: PaidReceipt, by: Actor, now: datetime, payable: Payabl
             raise OrderTransitionRefused(number=order.number, event=event, state=order.state)
         if event == OrderEvent.REVIVE:
             _hold_again(order, by=by, now=now)
-        return _settle(order, receipt, event, by=by, now=now)
+        return _settle(order, receipt, event, by=by, now=now, statement=statement, more=more)
 
 
 def _hold_again(order: Payable, *, by: Actor, now: datetime) -> None:
@@ -111,7 +115,10 @@ def _hold_again(order: Payable, *, by: Actor, now: datetime) -> None:
         raise
 
 
-def _settle(order: Payable, receipt: PaidReceipt, event: OrderEvent, *, by: Actor, now: datetime) -> SettledOrder:
+def _settle(
+    order: Payable, receipt: PaidReceipt, event: OrderEvent, *, by: Actor, now: datetime, statement: str,
+    more: Mapping[str, Any],
+) -> SettledOrder:  # fmt: skip
     split = _splitting.split(order, receipt)
     sources, paid_state = ORDER_TRANSITIONS[event]
     queued = sum(line["delivery"] != "CODES" for line in order.lines)
@@ -123,11 +130,11 @@ def _settle(order: Payable, receipt: PaidReceipt, event: OrderEvent, *, by: Acto
         "event": str(event), "sources": _sources(sources), "from_state": order.state, "paid": str(paid_state),
         "final": str(final), "line_sources": _sources(DELIVERY_TRANSITIONS[DeliveryEvent.QUEUE][0]),
         "by_kind": str(by.kind), "by_label": by.label[:120], "note": f"{receipt.channel} {receipt.public_id}",
-        "jobs": jobs,
+        "jobs": jobs, **more,
     }  # fmt: skip
     try:
         with _sql.through_the_gate(), connection.cursor() as cursor:
-            cursor.execute(_sql.SETTLE, params)
+            cursor.execute(statement, params)
             transfer_id, job_ids = cursor.fetchone()
     except _sql.GateRefused as refusal:
         if refusal.code == "KG026":

@@ -124,7 +124,7 @@ def place_order(
             lines=lines, contact=contact, buyer_fields=buyer_fields, expected_total_minor=expected_total_minor,
             language=language, ip=ip, source=source, by=by, now=now, lookup_secret=lookup_secret,
         )  # fmt: skip
-        return write_order(prepared, _sql.PLACE)
+        return write_order(prepared, _sql.PLACE)[0]
 
 
 def prepare_order(
@@ -164,17 +164,17 @@ def prepare_order(
     return Prepared(order, params, shelves, priced, terms)
 
 
-def write_order(prepared: Prepared, statement: str, **more: Any) -> PlacedOrder:
+def write_order(prepared: Prepared, statement: str, **more: Any) -> tuple[PlacedOrder, int]:
     """Write a prepared order by `statement`: PLACE, or one that does more and answers the same columns first. In the
-    caller's transaction, which can't go on after a refusal but by rolling back. Refusals are `place_order`'s."""
+    caller's transaction, which can't go on after a refusal but by rolling back. Answers the order and what it costs the
+    shop, in minor units. Refusals are `place_order`'s."""
     try:
         with _sql.through_the_gate(), connection.cursor() as cursor:
             cursor.execute(statement, {**prepared.params, **more})
             rows = cursor.fetchall()
     except _sql.GateRefused as refusal:
         raise _named(refusal, prepared.shelves) from None
-    _refuse_loss(rows, prepared)
-    return replace(prepared.order, id=int(rows[0][0]))
+    return replace(prepared.order, id=int(rows[0][0])), _refuse_loss(rows, prepared)
 
 
 def read_shelves(sku_ids: list[int], *, now: datetime) -> tuple[dict[int, Shelf], RuleBook, Terms]:
@@ -263,17 +263,19 @@ def _named(refusal: _sql.GateRefused, shelves: Mapping[int, Shelf]) -> Exception
     return ShopClosed() if refusal.code == "KG002" else refusal
 
 
-def _refuse_loss(rows: Sequence[Any], prepared: Prepared) -> None:
+def _refuse_loss(rows: Sequence[Any], prepared: Prepared) -> int:
     """The listing's cost may be older than the library's: check each line, and the order with tax and the fee of its
-    cheapest channel, against the cost of this moment. Raises: PriceOutOfBounds."""
+    cheapest channel, against the cost of this moment. Answers the order's cost. Raises: PriceOutOfBounds."""
     costs = {row[1]: row[2] for row in rows}
     worst = min(prepared.priced, key=lambda line: line.total_minor - costs[line.sku_id])
+    cost = sum(costs.values())
     margin = expected_margin(
-        total_minor=prepared.order.total_minor, cost_minor=sum(costs.values()), terms=prepared.terms.rule,
+        total_minor=prepared.order.total_minor, cost_minor=cost, terms=prepared.terms.rule,
         channels=prepared.terms.channels.values(),
     )  # fmt: skip
     if worst.total_minor < costs[worst.sku_id] or margin < 0:
         raise PriceOutOfBounds(sku_id=worst.sku_id, name=prepared.shelves[worst.sku_id].full_name_zh)
+    return cost
 
 
 def _as_row(line: WantedLine) -> dict[str, Any]:

@@ -13,9 +13,10 @@ PLACE = """SELECT * FROM gate.orders_place(%(number)s, %(token_digest)s, %(looku
     %(currency)s, %(total)s, %(buyer_fields)s, %(language)s, %(ip)s, %(source)s, %(now)s, %(pay_by)s, %(hold_until)s,
     %(hint)s, %(by_kind)s, %(by_label)s, %(gate_lines)s, %(lines)s)"""
 LOCK_PAYABLE = "SELECT * FROM gate.orders_lock_payable(%(number)s, %(terms_at)s)"
-SETTLE = """SELECT * FROM gate.orders_settle(%(number)s, %(order_id)s, %(receipt)s, %(codes)s::text[],
-    %(amounts)s::bigint[], %(rule)s, %(earned)s, %(now)s, %(event)s, %(sources)s, %(from_state)s, %(paid)s, %(final)s,
-    %(line_sources)s, %(by_kind)s, %(by_label)s, %(note)s, %(jobs)s::text[])"""
+SETTLE_ARGUMENTS = """%(number)s, %(order_id)s, %(receipt)s, %(codes)s::text[], %(amounts)s::bigint[], %(rule)s,
+    %(earned)s, %(now)s, %(event)s, %(sources)s, %(from_state)s, %(paid)s, %(final)s, %(line_sources)s, %(by_kind)s,
+    %(by_label)s, %(note)s, %(jobs)s::text[]"""
+SETTLE = f"SELECT * FROM gate.orders_settle({SETTLE_ARGUMENTS})"
 
 REQUEUE_LINES = """
 WITH moved AS (

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Min, Q, QuerySet, Sum
+from django.utils.translation import get_language
 
 from tenant_apps.finance import selectors as finance
 from tenant_apps.finance.types import Line
+from tenant_apps.listings.models import ListedProduct
 from tenant_apps.orders import selectors as orders
 from tenant_apps.orders.models import Order, OrderLine, OrderStep
 from tenant_apps.orders.states import DeliveryState, OrderState
@@ -92,6 +94,16 @@ def sums(rows: QuerySet[Order]) -> Sums:
 def counts_by_state(rows: QuerySet[Order]) -> dict[str, int]:
     """How many orders of each state match."""
     return {row["state"]: row["n"] for row in rows.order_by().values("state").annotate(n=Count("pk"))}
+
+
+def field_labels(slugs: Iterable[str]) -> dict[str, str]:
+    """What the fields are called that these products ask their buyers for, by key, in the reader's language."""
+    english = (get_language() or "").startswith("en")
+    labels: dict[str, str] = {}
+    for wanted in ListedProduct.objects.filter(slug__in=set(slugs)).values_list("buyer_fields", flat=True):
+        for field in wanted or ():
+            labels[str(field["key"])] = (english and field.get("label_en")) or field.get("label_zh") or str(field["key"])
+    return labels
 
 
 def detail(number: str) -> OrderDetail:

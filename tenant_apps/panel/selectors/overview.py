@@ -33,8 +33,8 @@ class Figure:
 
     @property
     def trend_bps(self) -> int | None:
-        """The change in ten-thousandths; None where yesterday had nothing to compare with."""
-        return (self.today - self.yesterday) * 10_000 // self.yesterday if self.yesterday > 0 else None
+        """The change in whole percents, as ten-thousandths; None where yesterday had nothing to compare with."""
+        return round((self.today - self.yesterday) * 100 / self.yesterday) * 100 if self.yesterday > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,10 @@ EXPORTED = 100_001  # One more than a file may hold, so that `export` notices.
 @require_GET
 @owner_screen
 def statement(request: HttpRequest) -> HttpResponseBase:
-    filters = StatementFilters(request.GET)
-    first, last = _days(filters)
+    first, last = _days(StatementFilters(request.GET))
+    shown_days = request.GET.copy()
+    shown_days["since"], shown_days["until"] = first.isoformat(), last.isoformat()
+    filters = StatementFilters(shown_days)
     since, until = day_start(first), day_end(last)
     account = filters.chip_value
     if wants_export(request):

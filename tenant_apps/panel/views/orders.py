@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -83,7 +83,7 @@ def _columns(*, owner: bool) -> tuple[Column, ...]:
     )
     if not owner:
         return (*columns, *times)
-    return (*columns, (gettext_lazy("You earn"), _earned), *times)
+    return (*columns, (pgettext_lazy("shop", "You earn"), _earned), *times)
 
 
 def _earned(row: Order) -> object:
@@ -95,7 +95,8 @@ def _earned(row: Order) -> object:
 def queue(request: HttpRequest) -> HttpResponse:
     """Lines that a person delivers, the longest waiting first, each with its form."""
     rows = paged(request, mine.queued_lines(), QUEUE_PAGE)
-    waiting = [_line_row(line) | {"order": line.order} for line in rows]
+    labels = mine.field_labels(line.product_slug for line in rows)
+    waiting = [_line_row(line) | {"order": line.order, "fields": _fields(line.order, labels)} for line in rows]
     return page(
         request, "panel/queue.html", here="queue", heading=_("To deliver by hand"), rows=rows, waiting=waiting,
         next=request.get_full_path(),
@@ -122,7 +123,7 @@ def _drawn(request: HttpRequest, number: str, *, status: int = 200, **more: Any)
         crumbs=((_("Orders"), reverse("panel:orders")),), order=order, found=found,
         lines=lines, payments=[_payment_row(payment) for payment in found.payments],
         events=[words.step_event(step) for step in found.steps], parts=parts,
-        fields=sorted(order.buyer_fields.items()), next=request.get_full_path(),
+        fields=_fields(order, mine.field_labels(line.product_slug for line in found.lines)), next=request.get_full_path(),
         **{"reveal_form": ReasonForm(prefix="reveal"),
            "link_form": ReasonForm(prefix="link"), **more},
     )  # fmt: skip
@@ -142,6 +143,11 @@ def _line_row(line: OrderLine, came_back: DeliverForm | None = None) -> dict[str
         "queued": line.delivery_state == DeliveryState.QUEUED,
         "form": came_back if came_back is not None and came_back.auto_id == ids else DeliverForm(auto_id=ids),
     }  # fmt: skip
+
+
+def _fields(order: Order, labels: dict[str, str]) -> list[tuple[str, str]]:
+    """What the buyer filled in, under the names that the product's page gave it."""
+    return [(labels.get(key, key), str(value)) for key, value in order.buyer_fields.items()]
 
 
 def _payment_row(payment: Any) -> dict[str, Any]:

@@ -41,7 +41,7 @@ STEP_WORDS: dict[str, tuple[Sentence, Sentence, Sentence]] = {
         gettext_lazy("How fast you deliver, when you are there, how to reach you."),
         gettext_lazy("Write it"),
     ),
-    "face": (gettext_lazy("Choose logo and colour"), gettext_lazy("So that people know you again."), gettext_lazy("Choose")),
+    "face": (gettext_lazy("Choose logo and colour"), gettext_lazy("So that people know you again."), gettext_lazy("Choose them")),
     "share": (
         gettext_lazy("Share the shop"),
         gettext_lazy("Send the address to a group or put up the QR code."),

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -44,7 +44,7 @@ def staff(request: HttpRequest) -> HttpResponse:
             say(request, worded(gettext_lazy("A mail with a link is on its way to %(email)s."), email=user.email))
             return redirect("panel:staff")
     return page(
-        request, "panel/staff.html", here="staff", heading=_("Staff"), form=form, rows=people.staff(),
+        request, "panel/staff.html", here="staff", heading=pgettext("menu", "Staff"), form=form, rows=people.staff(),
         roles=[(value, label.title) for value, label in ROLES], status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip
 
@@ -158,5 +158,5 @@ _COLUMNS: tuple[Column, ...] = (
     (gettext_lazy("What"), lambda record: words.action_words(record.action)),
     (gettext_lazy("About"), lambda record: record.target),
     (gettext_lazy("Details"), lambda record: words.details_words(record.details)),
-    (gettext_lazy("Address"), lambda record: record.ip),
+    (gettext_lazy("IP address"), lambda record: record.ip),
 )

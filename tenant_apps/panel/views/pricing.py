@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from kameng.lib import clock, money
@@ -30,7 +30,7 @@ from tenant_apps.panel.forms.pricing import ManyForm, RuleForm, Target
 from tenant_apps.panel.page import back_to, page, refuse, say
 
 PER_PAGE = 50
-SHOWN = 60  # Rows of a preview; its counts are over all.
+SHOWN = 25  # Rows of a preview; its counts are over all.
 FIRST_VALUE = Decimal(12)
 SAVED = gettext_lazy("Saved. %(count)s prices changed.")
 
@@ -218,7 +218,7 @@ def _sample(seen: RulePreview, stored: StoredRule) -> dict[str, Any]:
         {"label": _("Channel's fee, the dearest"), "minor": kept.channel_fee_minor},
         {"label": _("Platform fee"), "minor": kept.platform_fee_minor},
         {"label": _("Tax and shares"), "minor": kept.other_minor},
-        {"label": _("You earn"), "minor": kept.net_minor, "tone": "success"},
+        {"label": pgettext("shop", "You earn"), "minor": kept.net_minor, "tone": "success"},
     ]
     stages = [
         {"label": stage_sentence(stage.as_json(), price.currency), "value": money.format_unit(stage.amount, price.currency)}

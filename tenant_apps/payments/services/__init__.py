@@ -15,16 +15,18 @@ from tenant_apps.payments.services._inbox import MAX_BODY, ask_and_take, handle_
 from tenant_apps.payments.services._janitor import ask_about_unknown
 from tenant_apps.payments.services._refunding import refund_order, run_refund
 from tenant_apps.payments.services._starting import (
+    CheckedOut,
     Offer,
     StartedPayment,
     begin_payment,
+    checkout,
     offered_channels,
     start_payment,
 )
 
 __all__ = [
-    "MAX_BODY", "AccountMissing", "ChannelAway", "ChannelDeclined", "ChannelMissing", "NotSettled", "Offer",
+    "MAX_BODY", "AccountMissing", "ChannelAway", "ChannelDeclined", "ChannelMissing", "CheckedOut", "NotSettled", "Offer",
     "OrderNotPayable", "OrderNotRefundable", "StartedPayment", "ask_about_unknown", "ask_and_take", "begin_payment",
-    "carry_out_case", "create_account", "ensure_testpay_account", "handle_event", "handle_waiting", "offered_channels",
+    "carry_out_case", "checkout", "create_account", "ensure_testpay_account", "handle_event", "handle_waiting", "offered_channels",
     "receive_callback", "refund_order", "replay_event", "run_refund", "settle_case", "start_payment", "take_fact",
 ]  # fmt: skip

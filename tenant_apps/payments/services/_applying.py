@@ -16,9 +16,14 @@ from tenant_apps.orders import services as orders
 from tenant_apps.orders.types import PaidReceipt
 from tenant_apps.payments.services._errors import NotSettled
 from tenant_apps.payments.services._transitions import move_payment
-from tenant_apps.payments.states import PaymentEvent
+from tenant_apps.payments.states import PAYMENT_TRANSITIONS, PaymentEvent
 
 log = structlog.get_logger("payments")
+# The sale, and the attempt that brought its money has succeeded: one statement.
+_SETTLE = f"""SELECT * FROM gate.payments_settle(%(payment)s, %(payment_event)s, %(payment_sources)s, %(payment_target)s,
+    {orders.SETTLE_ARGUMENTS})"""
+_SUCCEEDS_FROM = sorted(str(state) for state in PAYMENT_TRANSITIONS[PaymentEvent.SUCCEED][0])
+_SUCCEEDED = str(PAYMENT_TRANSITIONS[PaymentEvent.SUCCEED][1])
 
 
 def take_fact(*, fact: Fact, now: datetime) -> str:
@@ -59,14 +64,15 @@ def _settle(receipt: ReceiptInfo, *, now: datetime) -> None:
             kind = "SHORT" if receipt.amount_minor < order.total_minor else "OVER"
             raise NotSettled(kind, expected_minor=order.total_minor)
         try:
-            orders.pay_order(receipt=as_paid(receipt), by=by, now=now, payable=order)
+            orders.pay_order(
+                receipt=as_paid(receipt), by=by, now=now, payable=order, statement=_SETTLE, payment=receipt.payment_id,
+                payment_event=str(PaymentEvent.SUCCEED), payment_sources=_SUCCEEDS_FROM, payment_target=_SUCCEEDED,
+            )  # fmt: skip
         except (orders.SoldOut, orders.NotHeld) as refusal:
             raise NotSettled("NO_STOCK", expected_minor=order.total_minor, note=str(refusal)) from refusal
         except DomainError as refusal:
             log.exception("payments.sale.refused", receipt=receipt.public_id, order=receipt.order_number)
             raise NotSettled("STUCK", expected_minor=order.total_minor, note=f"{refusal} {refusal.details}") from refusal
-        move_payment(payment_id=receipt.payment_id, event=PaymentEvent.SUCCEED, by=by, now=now,
-                     note=receipt.public_id)  # fmt: skip
 
 
 def as_paid(receipt: ReceiptInfo, *, from_suspense: bool = False) -> PaidReceipt:

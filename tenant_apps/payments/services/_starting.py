@@ -108,11 +108,13 @@ def checkout(*, account_id: int, now: datetime, **wanted: Any) -> CheckedOut:
         if channel is None:
             raise ChannelMissing()
         payment_id = public_id("pay")
-        order = orders.write_order(
+        order, cost = orders.write_order(
             prepared, _CHECKOUT, payment=payment_id, account=account_id, channel=channel,
             payment_state=str(PaymentState.CREATED),
         )  # fmt: skip
-        if orders.margin_of(order, prepared, channel=channel) < 0:
+        if 0 > orders.expected_margin(
+            total_minor=order.total_minor, cost_minor=cost, terms=prepared.terms.rule, channel=channel
+        ):
             raise ChannelMissing()
     return CheckedOut(order, payment_id)
 

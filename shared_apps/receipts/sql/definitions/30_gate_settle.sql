@@ -36,6 +36,7 @@ CREATE OR REPLACE FUNCTION gate.settle_sale(
 RETURNS TABLE (transfer_id bigint, transfer_public_id text, delivered integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    rule record;
     caller bigint;
     paid record;
     ordered record;
@@ -43,53 +44,49 @@ DECLARE
     take bigint;
     held record;
     changed integer;
-    rule record;
     sums record;
-    posted record;
 BEGIN
+    IF p_state NOT IN ('PAID', 'DELIVERED') THEN
+        RAISE EXCEPTION 'A sale ends paid or delivered.' USING ERRCODE = 'KG025';
+    END IF;
     SELECT s.id INTO caller FROM public.tenants_substation s WHERE s.schema_name = current_setting('role');
     IF caller IS NULL THEN
         RAISE EXCEPTION 'Only a substation may call this.' USING ERRCODE = 'KG001';
     END IF;
-    IF p_state NOT IN ('PAID', 'DELIVERED') THEN
-        RAISE EXCEPTION 'A sale ends paid or delivered.' USING ERRCODE = 'KG025';
-    END IF;
 
-    -- The receipt: this order's, and not used for anything yet unless a person approved its case.
-    SELECT r.id, r.channel, r.amount_minor, r.currency, r.fee_minor, r.used_for, r.occurred_at INTO paid
-    FROM public.receipts_receipt r
+    -- The receipt: this order's, and not used for anything yet unless a person approved its case. Taking it locks it, so
+    -- that a second sale waits here and then finds it used.
+    UPDATE public.receipts_receipt r SET used_for = 'SALE'
     WHERE r.public_id = p_receipt AND r.substation_id = caller AND r.order_number = p_number AND r.kind = 'PAID'
-    FOR NO KEY UPDATE;
-    IF paid.id IS NULL OR NOT (paid.used_for = '' OR (paid.used_for = 'CASE' AND EXISTS (
+      AND r.used_for IN ('', 'CASE')
+    RETURNING r.id, r.channel, r.amount_minor, r.currency, r.fee_minor, old.used_for AS used_before, r.occurred_at INTO paid;
+    IF paid.id IS NULL OR (paid.used_before = 'CASE' AND NOT EXISTS (
             SELECT 1 FROM public.receipts_paymentcase c
-            WHERE c.receipt_id = paid.id AND c.state = 'SETTLING' AND c.resolution = 'DELIVER'))) THEN
+            WHERE c.receipt_id = paid.id AND c.state = 'SETTLING' AND c.resolution = 'DELIVER')) THEN
         RAISE EXCEPTION 'no such receipt' USING ERRCODE = 'KG024', DETAIL = p_receipt;
     END IF;
     SELECT o.id, o.total_minor, o.currency, o.transfer_id INTO ordered
-    FROM public.receipts_networkorder o WHERE o.substation_id = caller AND o.order_number = p_number
-    FOR NO KEY UPDATE;
+    FROM public.receipts_networkorder o WHERE o.substation_id = caller AND o.order_number = p_number;
     IF ordered.id IS NULL OR ordered.transfer_id IS NOT NULL OR ordered.currency <> paid.currency
-            OR (paid.used_for = '' AND ordered.total_minor <> paid.amount_minor) THEN
+            OR (paid.used_before = '' AND ordered.total_minor <> paid.amount_minor) THEN
         RAISE EXCEPTION 'not the price of this order' USING ERRCODE = 'KG025', DETAIL = p_number;
     END IF;
     -- Out of a case, a short payment is taken as it is, and of a long one no more than the price.
     take := least(paid.amount_minor, ordered.total_minor);
-    source := CASE paid.used_for WHEN '' THEN 'channel:' || paid.channel || ':clearing'
+    source := CASE paid.used_before WHEN '' THEN 'channel:' || paid.channel || ':clearing'
               ELSE 'suspense:' || paid.channel END;
-    UPDATE public.receipts_receipt SET used_for = 'SALE' WHERE id = paid.id;
 
     -- The stock: every hold of the order is taken, and each held code goes to the buyer.
     WITH taken AS (
         UPDATE public.stock_hold h SET state = 'TAKEN', updated_at = p_at
-        WHERE h.substation_id = caller AND h.order_number = p_number AND h.state = 'HELD'
-        RETURNING h.id, h.quantity, h.policy, h.cost_minor
+        WHERE h.substation_id = caller AND h.order_number = p_number
+        RETURNING h.id, h.quantity, h.policy, h.cost_minor, old.state AS state_before
     )
-    SELECT count(*) AS holds, sum(t.cost_minor) AS cost,
+    SELECT coalesce(bool_and(t.state_before = 'HELD'), false) AS whole, sum(t.cost_minor) AS cost,
            coalesce(sum(t.quantity) FILTER (WHERE t.policy = 'CODES'), 0) AS codes,
            array_agg(t.id) FILTER (WHERE t.policy = 'CODES') AS ids
     INTO held FROM taken t;
-    IF held.holds = 0 OR EXISTS (SELECT 1 FROM public.stock_hold h WHERE h.substation_id = caller
-                                 AND h.order_number = p_number AND h.state <> 'TAKEN') THEN
+    IF NOT held.whole THEN
         RAISE EXCEPTION 'not held' USING ERRCODE = 'KG026', DETAIL = p_number;
     END IF;
     IF held.codes > 0 THEN
@@ -118,14 +115,16 @@ BEGIN
             OR -sums.platform < div(greatest(take + sums.supply + sums.fee + sums.tax, 0) * rule.platform_bps, 10000) THEN
         RAISE EXCEPTION 'not the legs of this sale' USING ERRCODE = 'KG027', DETAIL = p_number;
     END IF;
-    SELECT l.transfer_id AS id, l.public_id INTO posted
+    SELECT l.transfer_id, l.public_id INTO transfer_id, transfer_public_id
     FROM public.ledger_post('sale:' || p_receipt, 'sale', 'order', p_number, caller, paid.occurred_at, p_codes, p_amounts,
                             ARRAY[ordered.currency]::text[], p_rule,
                             jsonb_build_object('platform_bps', rule.platform_bps)) l;
-    UPDATE public.receipts_networkorder SET state = p_state, paid_at = p_at, updated_at = p_at, transfer_id = posted.id
-    WHERE id = ordered.id;
-    transfer_id := posted.id;
-    transfer_public_id := posted.public_id;
+    UPDATE public.receipts_networkorder o SET state = p_state, paid_at = p_at, updated_at = p_at,
+        transfer_id = settle_sale.transfer_id
+    WHERE o.id = ordered.id AND o.transfer_id IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'sold already' USING ERRCODE = 'KG025', DETAIL = p_number;
+    END IF;
     delivered := held.codes;
     RETURN NEXT;
 END

@@ -54,19 +54,16 @@ CREATE OR REPLACE FUNCTION gate.payments_move(
     p_public_id text, p_event text, p_sources text[], p_target text, p_at timestamptz, p_by_kind text, p_by_label text,
     p_note text) RETURNS boolean
 LANGUAGE plpgsql AS $$
-DECLARE
-    found_one record;
 BEGIN
-    SELECT p.id, p.order_id, p.state, p.channel INTO found_one FROM payments_payment p WHERE p.public_id = p_public_id
-    FOR NO KEY UPDATE;
-    IF NOT FOUND OR found_one.state <> ALL (p_sources) THEN
-        RETURN false;
-    END IF;
-    UPDATE payments_payment SET state = p_target, updated_at = p_at WHERE id = found_one.id AND state = ANY (p_sources);
+    WITH moved AS (
+        UPDATE payments_payment SET state = p_target, updated_at = p_at
+        WHERE public_id = p_public_id AND state = ANY (p_sources)
+        RETURNING order_id, channel, old.state AS state_before
+    )
     INSERT INTO orders_orderstep (order_id, at, subject, event, from_state, to_state, by_kind, by_label, note)
-    VALUES (found_one.order_id, p_at, 'PAYMENT', p_event, found_one.state, p_target, p_by_kind, p_by_label,
-            coalesce(nullif(p_note, ''), found_one.channel));
-    RETURN true;
+    SELECT m.order_id, p_at, 'PAYMENT', p_event, m.state_before, p_target, p_by_kind, p_by_label,
+        coalesce(nullif(p_note, ''), m.channel) FROM moved m;
+    RETURN FOUND;
 END
 $$;
 GRANT EXECUTE ON FUNCTION gate.payments_move(text, text, text[], text, timestamptz, text, text, text) TO kameng_tenant;
@@ -99,3 +96,29 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION gate.payments_checkout(text, bigint, text, text, text, bytea, bytea, text, text, text, bigint,
     jsonb, text, text, text, timestamptz, timestamptz, timestamptz, text, text, text, jsonb, jsonb) TO kameng_tenant;
+
+-- gate.orders_settle, and the attempt that brought the money has succeeded.
+CREATE OR REPLACE FUNCTION gate.payments_settle(
+    p_payment text, p_payment_event text, p_payment_sources text[], p_payment_target text,
+    p_number text, p_order bigint, p_receipt text, p_codes text[], p_amounts bigint[], p_rule integer, p_earned bigint,
+    p_at timestamptz, p_event text, p_sources text[], p_from text, p_paid text, p_final text, p_line_sources text[],
+    p_by_kind text, p_by_label text, p_note text, p_jobs text[])
+RETURNS TABLE (transfer_id text, job_ids bigint[])
+LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT s.transfer_id, s.job_ids INTO transfer_id, job_ids
+    FROM gate.orders_settle(p_number, p_order, p_receipt, p_codes, p_amounts, p_rule, p_earned, p_at, p_event, p_sources,
+        p_from, p_paid, p_final, p_line_sources, p_by_kind, p_by_label, p_note, p_jobs) s;
+    WITH moved AS (
+        UPDATE payments_payment SET state = p_payment_target, updated_at = p_at
+        WHERE public_id = p_payment AND state = ANY (p_payment_sources)
+        RETURNING order_id, old.state AS state_before
+    )
+    INSERT INTO orders_orderstep (order_id, at, subject, event, from_state, to_state, by_kind, by_label, note)
+    SELECT m.order_id, p_at, 'PAYMENT', p_payment_event, m.state_before, p_payment_target, p_by_kind, p_by_label, p_receipt
+    FROM moved m;
+    RETURN NEXT;
+END
+$$;
+GRANT EXECUTE ON FUNCTION gate.payments_settle(text, text, text[], text, text, bigint, text, text[], bigint[], integer,
+    bigint, timestamptz, text, text[], text, text, text, text[], text, text, text, text[]) TO kameng_tenant;

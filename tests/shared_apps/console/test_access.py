@@ -1,0 +1,212 @@
+"""Who gets which page of the console, and on which host there is one at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+from kameng.accounts.models import AuditRecord
+from kameng.db.context import in_main
+from shared_apps.stock.models import CodeReveal
+from tests.shared_apps.console.conftest import Scene
+from tests.tenant_apps import market
+
+URLS = "kameng.urls_main"
+LISTS = (
+    "overview", "search", "substations", "plans", "products", "categories", "brands", "imports", "levels", "batches",
+    "code_import", "reveals", "orders", "accounts", "transfers", "trial_balance", "chain", "cases", "inbox", "sync",
+    "audit", "jobs", "tokens",
+)  # fmt: skip
+EXPORTS = (
+    "substations", "products", "levels", "batches", "reveals", "orders", "accounts", "transfers", "trial_balance",
+    "cases", "inbox", "audit",
+)  # fmt: skip
+
+
+def url(name: str, *args: Any) -> str:
+    return reverse(f"console:{name}", args=args, urlconf=URLS)
+
+
+def details(scene: Scene) -> dict[str, str]:
+    """Pages of one thing each."""
+    sku = scene.goods.code
+    [(slug,)] = market.rows("SELECT slug FROM library_product WHERE id = %s", scene.goods.product_id)
+    return {
+        "substation": url("substation", scene.shop.public_id), "plan": url("plan", "basic"),
+        "product": url("product", slug), "sku": url("sku", sku), "category": url("category", "cards"),
+        "import_run": url("import_run", scene.run), "batch": url("batch", scene.batch),
+        "order": url("order", scene.shop.slug, scene.order), "account": url("account", "main:revenue"),
+        "transfer": url("transfer", scene.transfer), "case": url("case", scene.case),
+        "event": url("event", scene.event),
+    }  # fmt: skip
+
+
+def posts(scene: Scene) -> dict[str, tuple[str, dict[str, str]]]:
+    """Every deed of the console with what would do it."""
+    shop, reason = scene.shop.public_id, {"reason": "a good reason"}
+    [(slug,)] = market.rows("SELECT slug FROM library_product WHERE id = %s", scene.goods.product_id)
+    return {
+        "suspend": (url("suspend", shop), reason),
+        "resume": (url("resume", shop), {}),
+        "change_plan": (url("change_plan", shop), {"plan": "pro"}),
+        "plan_new": (url("plan_new"), {"code": "gold"}),
+        "plan": (url("plan", "basic"), {"name_en": "Taken"}),
+        "products_shelf": (url("products_shelf"), {"everything": "1", "deed": "off"}),
+        "product_new": (url("product_new"), {"slug": "x"}),
+        "product": (url("product", slug), {"name_zh": "x"}),
+        "product_picture": (url("product_picture", slug), {"deed": "remove"}),
+        "sku_new": (url("sku_new", slug), {"code": "X"}),
+        "sku": (url("sku", scene.goods.code), {"name_zh": "x"}),
+        "category_new": (url("category_new"), {"slug": "x"}),
+        "category": (url("category", "cards"), {"name_zh": "x"}),
+        "brand_new": (url("brand_new"), {"slug": "x"}),
+        "imports": (url("imports"), {}),
+        "import_checked": (url("import_checked", scene.run), {}),
+        "import_discard": (url("import_discard", scene.run), {}),
+        "count": (url("count", scene.counted.code), {"available": "9"}),
+        "batch_void": (url("batch_void", scene.batch), reason),
+        "batch_export": (url("batch_export", scene.batch), reason),
+        "code_reveal": (url("code_reveal", _code_of(scene)), reason),
+        "code_import": (url("code_import"), {"sku": scene.goods.code, "paste": "B-1"}),
+        "case_settle": (url("case_settle", scene.case), {"resolution": "CREDIT", "evidence": "I looked."}),
+        "case_note": (url("case_note", scene.case), {"text": "A note."}),
+        "event_replay": (url("event_replay", scene.event), {}),
+        "sync_repeat": (url("sync_repeat"), {"deed": "full"}),
+        "job_retry": (url("job_retry", scene.job), {}),
+        "tokens": (url("tokens"), {"name": "x", "scopes": "stock:read"}),
+        "token_revoke": (url("token_revoke", scene.token), {}),
+    }
+
+
+def _code_of(scene: Scene) -> int:
+    return int(market.rows("SELECT min(id) FROM stock_code WHERE sku_id = %s", scene.goods.sku_id)[0][0])
+
+
+def everything() -> dict[str, Any]:
+    """The tables that the console can change, as one comparable value."""
+    tables = (
+        "tenants_substation", "tenants_plan", "tenants_syncstate", "library_product", "library_sku", "library_category",
+        "library_brand", "library_supplyprice", "library_importrun", "stock_code", "stock_codereveal",
+        "stock_stockcount", "receipts_paymentcase", "receipts_casenote", "receipts_inboxevent", "jobs_job",
+        "accounts_apitoken", "accounts_auditrecord",
+    )  # fmt: skip
+    return {
+        table: market.rows(f"SELECT count(*), md5(coalesce(string_agg(x::text, '' ORDER BY x::text), '')) FROM {table} x")
+        for table in tables
+    }
+
+
+class TestPages:
+    @pytest.mark.parametrize("name", LISTS)
+    def test_renders_a_list_for_an_operator(self, operator: Client, scene: Scene, name: str) -> None:
+        response = operator.get(url(name))
+
+        assert response.status_code == 200
+        assert b"k-page-title" in response.content
+
+    def test_renders_each_detail_for_an_operator(self, operator: Client, scene: Scene) -> None:
+        for name, address in details(scene).items():
+            assert operator.get(address).status_code == 200, name
+
+    def test_renders_in_chinese_too(self, operator: Client, scene: Scene) -> None:
+        for name, address in {**{name: url(name) for name in LISTS}, **details(scene)}.items():
+            response = operator.get(address, HTTP_ACCEPT_LANGUAGE="zh-CN")
+            assert response.status_code == 200, name
+            assert response.headers["Content-Language"] == "zh-hans", name
+
+    def test_a_viewer_may_look_at_all_of_it(self, viewer: Client, scene: Scene) -> None:
+        for name, address in {**{name: url(name) for name in LISTS}, **details(scene)}.items():
+            assert viewer.get(address).status_code == 200, name
+
+    @pytest.mark.parametrize("name", EXPORTS)
+    @pytest.mark.parametrize("kind", ["csv", "xlsx"])
+    def test_each_list_exports(self, operator: Client, scene: Scene, name: str, kind: str) -> None:
+        response = operator.get(url(name), {"export": kind})
+
+        assert response.status_code == 200
+        assert response.headers["Content-Disposition"].endswith(f'.{kind}"')
+        assert response.headers["Cache-Control"] == "no-store"
+
+    def test_a_page_that_is_not_there_is_404(self, operator: Client, scene: Scene, alice: Any) -> None:
+        addresses = (
+            url("substation", "sub_NOBODY"), url("plan", "none"), url("product", "none"), url("sku", "NONE"),
+            url("category", "none"), url("brand", "none"), url("import_run", "imp_NONE"), url("batch", "bat_NONE"),
+            url("order", scene.shop.slug, "KNONE"), url("order", alice.slug, scene.order),
+            url("account", "main:nothing"), url("transfer", "trf_NONE"), url("case", "case_NONE"),
+            url("event", 10**9), url("code_reveal", 10**9), url("count", "NONE"),
+        )  # fmt: skip
+
+        for address in addresses:
+            assert operator.get(address).status_code == 404, address
+
+    def test_shows_no_internal_name_where_a_filter_is_nonsense(self, operator: Client, scene: Scene) -> None:
+        response = operator.get(
+            url("orders"), {"state": "NO", "since": "yesterday", "sort": "--x", "page": "-3", "substation": "sub_NO"}
+        )
+
+        assert response.status_code == 200
+        assert scene.order.encode() in response.content
+
+
+class TestDoors:
+    @pytest.mark.parametrize("name", LISTS)
+    def test_sends_a_stranger_to_the_log_in(self, stranger: Client, name: str) -> None:
+        response = stranger.get(url(name))
+
+        assert response.status_code == 302
+        assert response.headers["Location"].startswith("/login/?next=%2Fconsole%2F")
+
+    def test_a_strangers_deed_changes_nothing(self, stranger: Client, scene: Scene) -> None:
+        before = everything()
+
+        for name, (address, data) in posts(scene).items():
+            response = stranger.post(address, data)
+            assert response.status_code in (302, 403), name
+            if response.status_code == 302:
+                assert response.headers["Location"].startswith("/login/"), name
+
+        assert everything() == before
+
+    def test_refuses_a_viewers_deeds_with_nothing_changed(self, viewer: Client, scene: Scene) -> None:
+        before = everything()
+
+        for name, (address, data) in posts(scene).items():
+            assert viewer.post(address, data).status_code == 403, name
+
+        assert everything() == before
+
+    def test_knows_every_deed(self, scene: Scene) -> None:
+        """A new address that takes a POST is added to the list above."""
+        looking = {*LISTS, *details(scene), "library_export", "sku_options", "brand"} - {"plan", "product", "sku"}
+        names = {pattern.name for pattern in get_resolver("shared_apps.console.urls").url_patterns}
+
+        assert names - looking - set(posts(scene)) == set()
+
+    def test_a_shop_has_no_console(self, alice: Any, operator: Client) -> None:
+        host = f"{alice.slug}.localhost"
+
+        for address in ("/console/", "/console/orders/", "/console/tokens/"):
+            assert operator.get(address, HTTP_HOST=host).status_code == 404, address
+
+    def test_a_log_in_of_a_shop_opens_nothing_here(self, alice: Any, stranger: Client) -> None:
+        from kameng.accounts.models import User
+        from kameng.db.context import in_substation
+
+        with in_substation(alice):
+            owner = User.objects.get(email=alice.owner_email)
+            stranger.force_login(owner, backend="kameng.accounts.backends.EmailBackend")
+
+        assert stranger.get("/console/").status_code == 302
+
+    def test_looking_leaves_no_trace_in_the_audit(self, operator: Client, scene: Scene) -> None:
+        with in_main():
+            before = AuditRecord.objects.count(), CodeReveal.objects.count()
+
+        for address in details(scene).values():
+            operator.get(address)
+
+        with in_main():
+            assert (AuditRecord.objects.count(), CodeReveal.objects.count()) == before
