@@ -21,7 +21,7 @@ def _signup_id() -> str:
     return public_id("sup")
 
 
-class Plan(models.Model):
+class Plan(models.Model):  # type: ignore[django-manager-missing]
     """What a substation pays and gets. Prices in minor units of the network's currency."""
 
     code = models.SlugField(max_length=20, unique=True)

@@ -125,8 +125,12 @@ class TestRepository:
         assert long == []
 
     def test_names_no_registry_and_no_path_of_a_machine(self) -> None:
-        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
-        forbidden = re.compile(r"--(extra-)?index-url|--find-links|\"resolved\": \"http|(^|[^a-zA-Z0-9_.-])/(work|root)/[a-z]")
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+            "\n"
+        )
+        forbidden = re.compile(
+            r"--(extra-)?index-url|--find-links|\"resolved\": \"http|(^|[^a-zA-Z0-9_.-])/(work|root)/[a-z]"
+        )
         found = []
         for name in listed:
             path = ROOT / name

@@ -37,8 +37,9 @@ class CategoryNode:
 
 
 def sku_by_code(code: str) -> Sku:
-    """A SKU by its code, in any case. Raises: SkuUnknown."""
-    sku = Sku.objects.select_related("product").filter(code=code.strip().upper()).first()
+    """A SKU by its code, typed in small letters or capitals. Raises: SkuUnknown."""
+    typed = code.strip()
+    sku = Sku.objects.select_related("product").filter(code__in={typed, typed.upper()}).first()
     if sku is None:
         raise SkuUnknown(worded(_("There is no SKU with the code %(code)s."), code=shorten(code)))
     return sku

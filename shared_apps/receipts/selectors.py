@@ -61,13 +61,9 @@ def sale_amount(*, substation_id: int, order_number: str) -> int:
     return rows.values_list("total_minor", flat=True).get()
 
 
-def sale_transfer_id(*, substation_id: int, order_number: str) -> int | None:
-    """The ledger transfer of an order's sale."""
-    rows = NetworkOrder.objects.filter(substation_id=substation_id, order_number=order_number)
-    return rows.values_list("transfer_id", flat=True).first()
-
-
-def cases(*, state: str = "", kind: str = "", substation_id: int | None = None, text: str = "") -> QuerySet[PaymentCase]:
+def cases(
+    *, state: str = "", kind: str = "", substation_id: int | None = None, text: str = ""
+) -> QuerySet[PaymentCase]:
     """Payment cases, newest first. `text` is an order number or a case's id."""
     found = PaymentCase.objects.select_related("receipt", "receipt__account")
     if state:

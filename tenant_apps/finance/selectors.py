@@ -27,9 +27,7 @@ _LINES = """SELECT * FROM (
 ) period ORDER BY event_at DESC, id DESC LIMIT %(limit)s OFFSET %(offset)s"""
 
 
-def statement(
-    *, since: datetime, until: datetime, account: str = "", limit: int = 50, offset: int = 0
-) -> Statement:
+def statement(*, since: datetime, until: datetime, account: str = "", limit: int = 50, offset: int = 0) -> Statement:
     """The shop's money from `since` (included) to `until` (not), of one account or of all, with one page of its lines.
 
     It adds up to the ledger's own statement of the same accounts and period, as far as it has been synced.

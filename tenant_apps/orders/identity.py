@@ -59,7 +59,7 @@ def mailed_token(number: str, key: str | None = None) -> str:
 
 def opens(digest: bytes, number: str, token: str) -> bool:
     """Whether `token` is the order's own or the one that was mailed; compared in constant time."""
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    keys: list[str] = [settings.SECRET_KEY, *map(str, settings.SECRET_KEY_FALLBACKS)]
     mailed = [hmac.compare_digest(mailed_token(number, key).encode(), token.encode()) for key in keys]
     return any([token_matches(digest, token), *mailed])
 
@@ -71,7 +71,7 @@ def token_matches(digest: bytes, token: str) -> bool:
 
 def lookup_matches(digest: bytes, number: str, secret: str) -> bool:
     """Compare in constant time, also with the keys that were in use before the present one."""
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    keys: list[str] = [settings.SECRET_KEY, *map(str, settings.SECRET_KEY_FALLBACKS)]
     return any([hmac.compare_digest(bytes(digest), lookup_digest(number, secret, key)) for key in keys])
 
 

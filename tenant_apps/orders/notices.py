@@ -70,4 +70,4 @@ def _send(subject: str, body: str, to: list[str], *, sender: str) -> None:
 def _shop_url() -> str:
     schema = current_schema()
     with in_main():
-        return Substation.objects.get(schema_name=schema).url
+        return str(Substation.objects.get(schema_name=schema).url)

@@ -19,12 +19,12 @@ View = Callable[..., HttpResponseBase]
 
 def screen(view: View) -> View:
     """Everybody with a log-in to this shop; a viewer may look and not change."""
-    return staff_required(_in_shop_zone(view))  # type: ignore[arg-type, return-value]
+    return staff_required(_in_shop_zone(view))
 
 
 def owner_screen(view: View) -> View:
     """Money, staff and tokens: the owner's alone."""
-    return owner_required(_in_shop_zone(view))  # type: ignore[arg-type, return-value]
+    return owner_required(_in_shop_zone(view))
 
 
 def is_owner(request: HttpRequest) -> bool:

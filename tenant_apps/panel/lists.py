@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -10,7 +11,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from kameng.lib.words import Sentence
 from kameng.web.lists import Column, Filters, any_of, export, ordered, paged, wants_export
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _day(label: Sentence) -> forms.DateField:
+def _day(label: Any) -> forms.DateField:
     # The bounds keep a typed year 1 or 9999 from running out of the calendar in another zone.
     bounds = [MinValueValidator(dt.date(2000, 1, 1)), MaxValueValidator(dt.date(2100, 1, 1))]
     picker = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})

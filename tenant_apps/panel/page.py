@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
@@ -19,6 +20,7 @@ from tenant_apps.panel.access import is_owner
 from tenant_apps.panel.selectors import orders
 from tenant_apps.shop import selectors as shops
 
+FRAME = "ui/console.html"
 Crumb = tuple[Sentence, str]
 Item = dict[str, Any]
 
@@ -35,20 +37,32 @@ def page(
 ) -> HttpResponse:
     """Render a screen. `here` names the menu's entry that it belongs to; crumbs are (label, address) pairs."""
     owner = is_owner(request)
+    frame = _frame(request)
     trail = [{"label": label, "url": url} for label, url in crumbs]
     shown = {
-        "nav": _nav(here, owner=owner),
+        "nav": _nav(here, owner=owner) if frame == FRAME else [],
         "nav_home": reverse("panel:overview"),
         "search_url": reverse("panel:search"),
         "brand_sub": _("Shop panel"),
         "shop": shops.shop_settings(),
         "crumbs": [*trail, {"label": heading, "url": ""}] if trail else [],
         "heading": heading,
+        "frame": frame,
         "is_owner": owner,
         "may_change": getattr(request.user, "may_change", False),
         **context,
     }
-    return render(request, template, shown, status=status)
+    response = render(request, template, shown, status=status)
+    # One address, two answers: a page kept by the browser must not be answered with a fragment.
+    patch_vary_headers(response, ["HX-Request"])
+    response.headers.setdefault("Cache-Control", "private, no-cache")
+    return response
+
+
+def _frame(request: HttpRequest) -> str:
+    """The frame that the template extends: none of it for a part that htmx swaps in."""
+    htmx: Any = getattr(request, "htmx", None)
+    return "panel/_fragment.html" if htmx and not htmx.history_restore_request else FRAME
 
 
 def refuse(form: forms.BaseForm, error: DomainError, **renamed: str) -> None:
@@ -65,7 +79,9 @@ def say(request: HttpRequest, words: Sentence) -> None:
 def back_to(request: HttpRequest, fallback: str) -> str:
     """Where the form that was sent wants to return to (`next`), when it is an address of this shop."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
-    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    safe = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
     return wanted if safe else fallback
 
 
@@ -97,9 +113,7 @@ def _nav(here: str, *, owner: bool) -> list[dict[str, Any]]:
         },
     ]
     if owner:
-        groups.append(
-            {"label": _("Money"), "items": [item("statement", _("Statement"), "wallet", bar=True)]}
-        )
+        groups.append({"label": _("Money"), "items": [item("statement", _("Statement"), "wallet", bar=True)]})
     shop = [item("settings", _("Shop settings"), "shop")]
     if owner:
         shop += [item("staff", pgettext("menu", "Staff"), "users"), item("tokens", _("API tokens"), "key")]

@@ -135,7 +135,9 @@ def actor_words(kind: str, label: str) -> Sentence:
 
 def step_event(step: OrderStep) -> dict[str, Any]:
     """A step for `<c-timeline>`."""
-    title, tone, icon = STEPS.get((step.subject, step.event), (step.event.replace("_", " ").capitalize(), "neutral", "activity"))
+    title, tone, icon = STEPS.get(
+        (step.subject, step.event), (step.event.replace("_", " ").capitalize(), "neutral", "activity")
+    )
     return {
         "at": step.at, "by": actor_words(step.by_kind, step.by_label), "title": title, "tone": tone, "icon": icon,
         "text": step.note, "url": "",

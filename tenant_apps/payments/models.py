@@ -33,10 +33,9 @@ class Payment(models.Model):
             models.CheckConstraint(name="payment_amount_positive", condition=Q(amount_minor__gt=0)),
             # Two clicks at once open one attempt.
             models.UniqueConstraint(
-                fields=("order", "account_id"), condition=Q(state__in=("CREATED", "UNKNOWN", "PENDING")),
+                fields=("order", "account_id"),
+                condition=Q(state__in=("CREATED", "UNKNOWN", "PENDING")),
                 name="payment_open_once",
             ),
-            models.CheckConstraint(
-                name="pending_payment_has_ref", condition=~Q(state="PENDING") | ~Q(channel_ref="")
-            ),
+            models.CheckConstraint(name="pending_payment_has_ref", condition=~Q(state="PENDING") | ~Q(channel_ref="")),
         )

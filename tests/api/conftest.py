@@ -117,12 +117,15 @@ def sell(shop: Any) -> Callable[..., market.Goods]:
 
 
 def some_goods(**wishes: Any) -> market.Goods:
-    """`market.make_goods` with a code as the library writes them: in capitals."""
+    """`market.make_goods` with a code as the library writes them, in capitals, and its stock counted."""
+    from kameng.lib import clock
     from shared_apps.library.models import Sku
+    from shared_apps.stock import services as stock
 
     goods = market.make_goods(**wishes)
     goods.code = goods.code.upper()
     Sku.objects.filter(pk=goods.sku_id).update(code=goods.code)
+    stock.count_now(sku_ids=[goods.sku_id], now=clock.utc_now())
     return goods
 
 
@@ -238,9 +241,7 @@ def buy(visitor: Api, sell: Callable[..., market.Goods]) -> Callable[..., Bought
         answer = visitor.post("orders/", an_order(goods, quantity))
         assert answer.status == 201, answer.body
         token = answer.body["token"]
-        return Bought(
-            answer.body["number"], token, goods, visitor.with_header("X-Order-Token", token), answer.body
-        )
+        return Bought(answer.body["number"], token, goods, visitor.with_header("X-Order-Token", token), answer.body)
 
     return place
 

@@ -7,7 +7,6 @@ The seed is fixed, so that a failure is found again; `FUZZ_EXAMPLES=500` looks f
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,9 +121,7 @@ class TestWhateverIsSent:
         _try(stages["main"], operation_id)
 
     @pytest.mark.parametrize("operation_id", operation_ids("shop"))
-    def test_a_shop_answers_as_documented(
-        self, stages: dict[str, Stage], channel: Any, operation_id: str
-    ) -> None:
+    def test_a_shop_answers_as_documented(self, stages: dict[str, Stage], channel: Any, operation_id: str) -> None:
         _try(stages["shop"], operation_id)
 
 

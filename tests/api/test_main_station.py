@@ -27,9 +27,9 @@ def product_slug(goods: market.Goods) -> str:
         return Product.objects.get(pk=goods.product_id).slug
 
 
-def a_sku(product: str, **changes: Any) -> dict[str, Any]:
+def a_sku(of: str, /, **changes: Any) -> dict[str, Any]:
     return {
-        "code": f"NEW-{market.public_id('x')[2:12]}", "product": product, "name_zh": "一百元", "suggested": "100",
+        "code": f"NEW-{market.public_id('x')[2:12]}", "product": of, "name_zh": "一百元", "suggested": "100",
         "stock_policy": "CODES", "supply": {"BASIC": "95.5", "PRO": "94"}, **changes,
     }  # fmt: skip
 
@@ -129,7 +129,9 @@ class TestLibrary:
         path = f"library/skus/{goods.code}/"
 
         answer = operator.call(
-            "PATCH", path, {"suggested": "13", "floor": "11.5", "supply": {"PRO": None, "BASIC": "9.6"}, "active": False}
+            "PATCH",
+            path,
+            {"suggested": "13", "floor": "11.5", "supply": {"PRO": None, "BASIC": "9.6"}, "active": False},
         )
 
         assert (answer.status, answer.body["suggested"], answer.body["floor"]) == (200, "13.0000", "11.5000")
@@ -149,7 +151,8 @@ class TestLibrary:
 
 class TestStock:
     def test_takes_codes_and_never_says_one(self, operator: Api, goods: market.Goods) -> None:
-        sent = ["AAAA-BBBB-1111", "AAAA-BBBB-1111", goods.texts[0], "1.23E+15", "card----word", "code"]
+        sent = ["AAAA-BBBB-1111", "AAAA-BBBB-1111", "OLD-CODE-9876", "1.23E+15", "card----word", "code"]
+        operator.post("stock/batches/", {"sku": goods.code, "codes": ["OLD-CODE-9876"]})
 
         answer = operator.post("stock/batches/", {"sku": goods.code, "codes": sent, "note": "by API"})
 
@@ -162,7 +165,7 @@ class TestStock:
         with in_main():
             batch = CodeBatch.objects.get(public_id=answer.body["batch"])
             assert Code.objects.filter(batch_id=batch.pk).count() == 3
-            assert StockLevel.objects.get(pk=goods.sku_id).available == 6
+            assert StockLevel.objects.get(pk=goods.sku_id).available == 7
 
     def test_a_dry_run_writes_nothing(self, operator: Api, goods: market.Goods) -> None:
         with in_main():
@@ -178,9 +181,7 @@ class TestStock:
         ("codes", "field"),
         [([], "codes"), (["a\nb"], "codes.0"), ([""], "codes.0"), (["x" * 4097], "codes.0"), ("CODE", "codes")],
     )
-    def test_refuses_what_is_no_list_of_codes(
-        self, operator: Api, goods: market.Goods, codes: Any, field: str
-    ) -> None:
+    def test_refuses_what_is_no_list_of_codes(self, operator: Api, goods: market.Goods, codes: Any, field: str) -> None:
         answer = operator.post("stock/batches/", {"sku": goods.code, "codes": codes})
 
         assert (answer.status, answer.error["field"]) == (422, field)

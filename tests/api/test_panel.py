@@ -118,9 +118,7 @@ class TestPrices:
             ({"kind": "PRICE"}, 422, "kind"), ({"rounding": "UP"}, 422, "rounding"),
         ],
     )  # fmt: skip
-    def test_what_is_no_rule(
-        self, shop: Any, owner: Api, changes: dict[str, Any], status: int, field: str
-    ) -> None:
+    def test_what_is_no_rule(self, shop: Any, owner: Api, changes: dict[str, Any], status: int, field: str) -> None:
         before = rules_of(shop)
 
         answer = owner.call(
@@ -177,14 +175,12 @@ class TestOrders:
         assert staff.get(path).body["earned_minor"] is None
         assert boss.get(path).body["earned_minor"] > 0
 
-    def test_are_delivered_by_hand(
-        self, shop: Any, owner: Api, buy: Buy, account: Any, channel: MemoryChannel
-    ) -> None:
+    def test_are_delivered_by_hand(self, shop: Any, owner: Api, buy: Buy, account: Any, channel: MemoryChannel) -> None:
         bought = buy(delivery="MANUAL")
         begin_payment(bought, account)
         pay(shop, account, bought)
         line = owner.get(f"panel/orders/{bought.number}/").body["lines"][0]
-        assert [row["number"] for row in owner.get("panel/orders/?queued=true").body["results"]][0] == bought.number
+        assert next(row["number"] for row in owner.get("panel/orders/?queued=true").body["results"]) == bought.number
         body = {"line_id": line["id"], "note": "Account: ann, password: 1234"}
 
         answer = owner.post(f"panel/orders/{bought.number}/deliver/", body, Idempotency_Key=bought.number)

@@ -148,9 +148,7 @@ class TestSignup:
             ({"email": "x" * 255}, 422, "email"), ({"password": None}, 422, "password"), ({"slug": 7}, 422, "slug"),
         ],
     )  # fmt: skip
-    def test_refuses_what_can_not_be_used(
-        self, main: Api, changes: dict[str, Any], status: int, field: str
-    ) -> None:
+    def test_refuses_what_can_not_be_used(self, main: Api, changes: dict[str, Any], status: int, field: str) -> None:
         before = signup_count()
 
         answer = main.post("signups/", an_application(main, **changes))

@@ -45,7 +45,9 @@ class MemoryChannel(TestpayAdapter):
     def create(self, *, account: Any, request: Any) -> CreatedPayment:
         self._called("create")
         self.payments.setdefault(request.payment_id, [])
-        return CreatedPayment(f"ref-{request.payment_id}", f"http://pay/{request.payment_id}", None, request.expires_at, {})
+        return CreatedPayment(
+            f"ref-{request.payment_id}", f"http://pay/{request.payment_id}", None, request.expires_at, {}
+        )
 
     def query(self, *, account: Any, payment_id: str, channel_ref: str = "", sent_at: Any = None) -> ChannelState:
         self._called("query")
@@ -66,7 +68,14 @@ class MemoryChannel(TestpayAdapter):
         return self.refunds.get(refund_id) or RefundState(RefundStatus.NOT_FOUND, refund_id, "", 0, "", None)
 
     def pays(
-        self, payment_id: str, amount: int, *, at: datetime, currency: str = "CNY", kind: FactKind = FactKind.PAID, **more: Any
+        self,
+        payment_id: str,
+        amount: int,
+        *,
+        at: datetime,
+        currency: str = "CNY",
+        kind: FactKind = FactKind.PAID,
+        **more: Any,
     ) -> MoneyFact:
         """The buyer paid (or the money went): a fact that queries tell from now on."""
         facts = self.payments.setdefault(payment_id, [])
@@ -90,7 +99,9 @@ def said_no(code: str) -> ChannelRefused:
     return ChannelRefused("no", code=code, provider="testpay")
 
 
-def callback(account: Any, secret: str, payment_id: str, *, at: datetime, event_id: str = "", age_s: int = 0) -> tuple[bytes, str]:
+def callback(
+    account: Any, secret: str, payment_id: str, *, at: datetime, event_id: str = "", age_s: int = 0
+) -> tuple[bytes, str]:
     """The bytes and the signature header of a callback about a payment."""
     signed_at = int((at - timedelta(seconds=age_s)).timestamp())
     body = json.dumps(

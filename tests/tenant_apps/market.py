@@ -93,9 +93,7 @@ def open_books(substation: Any, channel: str = "testpay") -> None:
         ):  # fmt: skip
             cursor.execute("SELECT count(*) FROM ledger_account WHERE code = %s", [code])
             if not cursor.fetchone()[0]:
-                cursor.execute(
-                    "SELECT ledger_open_account(%s, %s, 'CNY', NULL, %s, now())", [code, kind, owner]
-                )
+                cursor.execute("SELECT ledger_open_account(%s, %s, 'CNY', NULL, %s, now())", [code, kind, owner])
 
 
 def ensure_account(substation_id: int | None = None, ref: str = "") -> Any:

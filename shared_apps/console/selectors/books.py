@@ -139,16 +139,18 @@ def statement(row: Account, *, first_day: date, last_day: date, offset: int = 0,
 
 
 def transfers(
-    *, query: str = "", kind: str = "", substation_id: int | None = None, since: datetime | None = None,
+    *,
+    query: str = "",
+    kind: str = "",
+    substation_id: int | None = None,
+    since: datetime | None = None,
     until: datetime | None = None,
 ) -> QuerySet[Transfer]:
     """Transfers; `query` is an id, an idempotency key or a reference (an order's number, a receipt's id)."""
     rows = Transfer.objects.all()
     text = query.strip()
     if text:
-        rows = rows.filter(
-            Q(public_id=text) | Q(idempotency_key=text) | Q(reference=text) | Q(reference=text.upper())
-        )
+        rows = rows.filter(Q(public_id=text) | Q(idempotency_key=text) | Q(reference=text) | Q(reference=text.upper()))
     if kind:
         rows = rows.filter(kind=kind)
     if substation_id is not None:

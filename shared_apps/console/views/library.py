@@ -237,4 +237,3 @@ def _sku_page(
         warnings=list(library.price_warnings(row)) if row and not form.is_bound else [],
         status=422 if form.is_bound else 200,
     )  # fmt: skip
-

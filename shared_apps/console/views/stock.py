@@ -134,9 +134,7 @@ def batches(request: HttpRequest) -> HttpResponseBase:
     shown = lists.paged(request, rows)
     for row in shown:
         row.sku_name = _sku_name(row)
-    return page(
-        request, "console/batches.html", here="batches", heading=_("Code batches"), filters=filters, rows=shown
-    )
+    return page(request, "console/batches.html", here="batches", heading=_("Code batches"), filters=filters, rows=shown)
 
 
 def _sku_name(row: Any) -> str:
@@ -165,9 +163,7 @@ def _batch_page(request: HttpRequest, row: Any, status: int = 200, **shown: Any)
     names = tenants.shop_names({code.substation_id for code in codes if getattr(code, "substation_id", None)})
     for code in codes:
         code.shop = names.get(code.substation_id)
-    counts = [
-        {"label": label, "value": by_state.get(value, 0), "tone": value} for value, label in CodeState.choices
-    ]
+    counts = [{"label": label, "value": by_state.get(value, 0), "tone": value} for value, label in CodeState.choices]
     return page(
         request, "console/batch.html", here="batches", heading=f"{row.sku_code}", row=row, counts=counts,
         available=by_state.get(CodeState.AVAILABLE, 0), codes=codes, filters=filters, chips=filters.chips(by_state),
@@ -186,9 +182,7 @@ def batch_void(request: HttpRequest, public_id: str) -> HttpResponse:
     if form.is_valid():
         now = clock.utc_now()
         try:
-            done = services.void_codes(
-                batch=public_id, reason=form.cleaned_data["reason"], by=actor(request), now=now
-            )
+            done = services.void_codes(batch=public_id, reason=form.cleaned_data["reason"], by=actor(request), now=now)
         except DomainError as error:
             refuse(form, error)
         else:

@@ -100,9 +100,7 @@ def suspend(request: HttpRequest, public_id: str) -> HttpResponse:
         else:
             messages.success(request, _("The shop is suspended. It sells nothing until you resume it."))
             return redirect("console:substation", public_id)
-    return _substation_page(
-        request, tenants.substation(public_id), 422, suspend_form=form, open_dialog="suspend"
-    )
+    return _substation_page(request, tenants.substation(public_id), 422, suspend_form=form, open_dialog="suspend")
 
 
 @require_POST

@@ -141,13 +141,13 @@ def _save(row: Row, values: Mapping[str, Any], action: str, by: Actor, now: date
     before = {name: getattr(row, name) for name in clean} if row.pk else {}
     for name, value in clean.items():
         setattr(row, name, value)
+    problem = fields.row_problem(row)  # First: of a broken constraint, Django can't say which field it is about.
+    if problem is not None:
+        raise LibraryInvalid(problem[1], field=problem[0])
     try:
         row.full_clean()
     except ValidationError as error:
         raise _as_invalid(error) from error
-    problem = fields.row_problem(row)
-    if problem is not None:
-        raise LibraryInvalid(problem[1], field=problem[0])
     with transaction.atomic():
         row.save()
         changed = {name: fields.plain(value) for name, value in clean.items() if before.get(name) != value}

@@ -81,10 +81,7 @@ def refund_sale(refund: RefundInfo, *, now: datetime) -> str:
     """
     receipt = refund.receipt
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT transfer_id FROM receipts_networkorder WHERE substation_id = %s AND order_number = %s",
-            [receipt.substation_id, receipt.order_number],
-        )
+        cursor.execute("SELECT id FROM ledger_transfer WHERE idempotency_key = %s", [f"sale:{receipt.public_id}"])
         sale = cursor.fetchone()[0]
         cursor.execute(
             "SELECT public_id FROM public.ledger_reverse(%s, %s, 'refund', %s, %s::jsonb, 'REFUNDS')",

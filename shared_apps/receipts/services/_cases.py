@@ -93,9 +93,7 @@ def lock_case(case_public_id: str) -> CaseInfo:
     return _info(case)
 
 
-def begin_settlement(
-    *, case_public_id: str, resolution: str, evidence: str, by: Actor, now: datetime
-) -> CaseInfo:
+def begin_settlement(*, case_public_id: str, resolution: str, evidence: str, by: Actor, now: datetime) -> CaseInfo:
     """OPEN → SETTLING: what is to be done, why, and who says so. Main scope.
 
     Raises: CaseMissing, CaseRefused (settled or being settled already; not possible with its kind), EvidenceMissing.
@@ -106,7 +104,9 @@ def begin_settlement(
     if case.state != CaseState.OPEN:
         raise CaseRefused(_("This case is settled, or being settled, already. Nothing was changed."))
     wished = Resolution(resolution)
-    if wished not in ALLOWED[case.kind] or (wished in (Resolution.CREDIT, Resolution.CHARGE) and not case.substation_id):
+    if wished not in ALLOWED[case.kind] or (
+        wished in (Resolution.CREDIT, Resolution.CHARGE) and not case.substation_id
+    ):
         raise CaseRefused(_("This can't be done with a case of this kind. Nothing was changed."))
     PaymentCase.objects.filter(pk=case.id, state=CaseState.OPEN).update(
         state=CaseState.SETTLING, resolution=wished, evidence=evidence.strip(), settled_by=by.label[:120]
@@ -149,7 +149,7 @@ def return_disputed(*, receipt: ReceiptInfo, by: str, now: datetime) -> bool:
     """A dispute was won and its money came back: settle its case by itself. False when no case of it is open."""
     case = (
         PaymentCase.objects.select_for_update()
-        .filter(receipt__payment_id=receipt.payment_id, receipt__account_id=receipt.account_id, kind=CaseKind.DISPUTE,
+        .filter(order_number=receipt.order_number, receipt__payment_id=receipt.payment_id, receipt__account_id=receipt.account_id, kind=CaseKind.DISPUTE,
                 state=CaseState.OPEN, amount_minor=receipt.amount_minor, outward=True)
         .first()
     )  # fmt: skip

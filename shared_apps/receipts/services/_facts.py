@@ -37,9 +37,16 @@ def record_fact(*, fact: Fact, now: datetime) -> ReceiptInfo:
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_RECORD, params)
-        row = cursor.fetchone()
-    assert row is not None  # Written now, or before.
-    return ReceiptInfo(*row)
+        pk, substation_id, schema_name, order_number, fresh = cursor.fetchone()
+    if not fresh:
+        return receipt(pk)
+    return ReceiptInfo(
+        id=pk, public_id=params["public_id"], account_id=fact.account_id, channel=fact.channel, kind=fact.kind,
+        payment_id=params["payment_id"], channel_ref=params["channel_ref"], substation_id=substation_id,
+        schema_name=schema_name, order_number=order_number, amount_minor=fact.amount_minor, currency=fact.currency,
+        fee_minor=fact.fee_minor, occurred_at=fact.occurred_at, refund_id=params["refund_id"], detail=params["detail"],
+        used_for="", fresh=True,
+    )  # fmt: skip
 
 
 def receipt(public_id_or_pk: str | int) -> ReceiptInfo:
@@ -50,7 +57,7 @@ def receipt(public_id_or_pk: str | int) -> ReceiptInfo:
         row = cursor.fetchone()
     if row is None:
         raise Receipt.DoesNotExist(public_id_or_pk)
-    return ReceiptInfo(*row, fresh=False)
+    return ReceiptInfo(*row, fresh=False)  # type: ignore[misc]
 
 
 def schedule_question(*, payment_id: str, ask_at: datetime | None) -> None:
@@ -60,9 +67,9 @@ def schedule_question(*, payment_id: str, ask_at: datetime | None) -> None:
 
 def ask_soon(*, substation_id: int, order_number: str, now: datetime) -> None:
     """Have the open attempts of an order asked about at the janitor's next round. Main scope."""
-    Announced.objects.filter(
-        substation_id=substation_id, order_number=order_number, ask_at__isnull=False
-    ).update(ask_at=now)
+    Announced.objects.filter(substation_id=substation_id, order_number=order_number, ask_at__isnull=False).update(
+        ask_at=now
+    )
 
 
 def note_receipt(receipt_id: int) -> None:

@@ -4,113 +4,157 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='CodeBatch',
+            name="CodeBatch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(max_length=30, unique=True)),
-                ('sku_id', models.BigIntegerField(db_index=True)),
-                ('source', models.CharField(blank=True, default='', max_length=200)),
-                ('note', models.CharField(blank=True, default='', max_length=200)),
-                ('imported', models.BigIntegerField(default=0)),
-                ('duplicates', models.BigIntegerField(default=0)),
-                ('rejected', models.BigIntegerField(default=0)),
-                ('by', models.CharField(blank=True, default='', max_length=120)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("public_id", models.CharField(max_length=30, unique=True)),
+                ("sku_id", models.BigIntegerField(db_index=True)),
+                ("source", models.CharField(blank=True, default="", max_length=200)),
+                ("note", models.CharField(blank=True, default="", max_length=200)),
+                ("imported", models.BigIntegerField(default=0)),
+                ("duplicates", models.BigIntegerField(default=0)),
+                ("rejected", models.BigIntegerField(default=0)),
+                ("by", models.CharField(blank=True, default="", max_length=120)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'ordering': ('-id',),
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='CodeReveal',
+            name="CodeReveal",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code_id', models.BigIntegerField(db_index=True)),
-                ('substation_id', models.BigIntegerField(null=True)),
-                ('order_number', models.CharField(blank=True, default='', max_length=40)),
-                ('actor_kind', models.CharField(max_length=10)),
-                ('actor_label', models.CharField(max_length=120)),
-                ('reason', models.CharField(max_length=200)),
-                ('ip', models.CharField(blank=True, default='', max_length=45)),
-                ('at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("code_id", models.BigIntegerField(db_index=True)),
+                ("substation_id", models.BigIntegerField(null=True)),
+                ("order_number", models.CharField(blank=True, default="", max_length=40)),
+                ("actor_kind", models.CharField(max_length=10)),
+                ("actor_label", models.CharField(max_length=120)),
+                ("reason", models.CharField(max_length=200)),
+                ("ip", models.CharField(blank=True, default="", max_length=45)),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'ordering': ('-id',),
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='StockLevel',
+            name="StockLevel",
             fields=[
-                ('sku_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('available', models.BigIntegerField(default=0)),
-                ('state', models.CharField(max_length=9)),
-                ('counted_at', models.DateTimeField()),
+                ("sku_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("available", models.BigIntegerField(default=0)),
+                ("state", models.CharField(max_length=9)),
+                ("counted_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='StockMove',
+            name="StockMove",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sku_id', models.BigIntegerField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sku_id", models.BigIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name='Code',
+            name="Code",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('batch_id', models.BigIntegerField()),
-                ('sku_id', models.BigIntegerField()),
-                ('position', models.BigIntegerField()),
-                ('state', models.CharField(choices=[('AVAILABLE', 'Available'), ('HELD', 'Held for an order'), ('DELIVERED', 'Delivered'), ('VOID', 'Withdrawn')], default='AVAILABLE', max_length=9)),
-                ('blob', models.BinaryField()),
-                ('key_version', models.CharField(max_length=12)),
-                ('blind_index', models.BinaryField(max_length=16)),
-                ('hold_id', models.BigIntegerField(null=True)),
-                ('delivered_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("batch_id", models.BigIntegerField()),
+                ("sku_id", models.BigIntegerField()),
+                ("position", models.BigIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("AVAILABLE", "Available"),
+                            ("HELD", "Held for an order"),
+                            ("DELIVERED", "Delivered"),
+                            ("VOID", "Withdrawn"),
+                        ],
+                        default="AVAILABLE",
+                        max_length=9,
+                    ),
+                ),
+                ("blob", models.BinaryField()),
+                ("key_version", models.CharField(max_length=12)),
+                ("blind_index", models.BinaryField(max_length=16)),
+                ("hold_id", models.BigIntegerField(null=True)),
+                ("delivered_at", models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'AVAILABLE')), fields=['sku_id', 'position'], name='code_next'), models.Index(condition=models.Q(('hold_id__isnull', False)), fields=['hold_id'], name='code_by_hold'), models.Index(fields=['key_version'], name='code_by_key')],
-                'constraints': [models.UniqueConstraint(fields=('sku_id', 'blind_index'), name='code_once_per_sku'), models.CheckConstraint(condition=models.Q(models.Q(('hold_id__isnull', True), ('state__in', ('AVAILABLE', 'VOID'))), models.Q(('hold_id__isnull', False), ('state__in', ('HELD', 'DELIVERED'))), _connector='OR'), name='code_state_and_hold')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "AVAILABLE")), fields=["sku_id", "position"], name="code_next"
+                    ),
+                    models.Index(
+                        condition=models.Q(("hold_id__isnull", False)), fields=["hold_id"], name="code_by_hold"
+                    ),
+                    models.Index(fields=["key_version"], name="code_by_key"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("sku_id", "blind_index"), name="code_once_per_sku"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("hold_id__isnull", True), ("state__in", ("AVAILABLE", "VOID"))),
+                            models.Q(("hold_id__isnull", False), ("state__in", ("HELD", "DELIVERED"))),
+                            _connector="OR",
+                        ),
+                        name="code_state_and_hold",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Hold',
+            name="Hold",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('substation_id', models.BigIntegerField()),
-                ('order_number', models.CharField(max_length=40)),
-                ('sku_id', models.BigIntegerField()),
-                ('quantity', models.PositiveIntegerField()),
-                ('state', models.CharField(choices=[('HELD', 'Held'), ('TAKEN', 'Delivered'), ('RELEASED', 'Given back')], default='HELD', max_length=8)),
-                ('cost_minor', models.BigIntegerField()),
-                ('supply_unit', models.DecimalField(decimal_places=4, max_digits=18)),
-                ('policy', models.CharField(max_length=9)),
-                ('expires_at', models.DateTimeField()),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("substation_id", models.BigIntegerField()),
+                ("order_number", models.CharField(max_length=40)),
+                ("sku_id", models.BigIntegerField()),
+                ("quantity", models.PositiveIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("HELD", "Held"), ("TAKEN", "Delivered"), ("RELEASED", "Given back")],
+                        default="HELD",
+                        max_length=8,
+                    ),
+                ),
+                ("cost_minor", models.BigIntegerField()),
+                ("supply_unit", models.DecimalField(decimal_places=4, max_digits=18)),
+                ("policy", models.CharField(max_length=9)),
+                ("expires_at", models.DateTimeField()),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'HELD')), fields=['expires_at'], name='hold_due')],
-                'constraints': [models.UniqueConstraint(fields=('substation_id', 'order_number', 'sku_id'), name='hold_once_per_line'), models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='hold_quantity_positive')],
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "HELD")), fields=["expires_at"], name="hold_due")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("substation_id", "order_number", "sku_id"), name="hold_once_per_line"
+                    ),
+                    models.CheckConstraint(condition=models.Q(("quantity__gt", 0)), name="hold_quantity_positive"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='StockCount',
+            name="StockCount",
             fields=[
-                ('sku_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('available', models.BigIntegerField(default=0)),
-                ('updated_at', models.DateTimeField()),
+                ("sku_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("available", models.BigIntegerField(default=0)),
+                ("updated_at", models.DateTimeField()),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('available__gte', 0)), name='stock_count_not_negative')],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("available__gte", 0)), name="stock_count_not_negative")
+                ],
             },
         ),
     ]

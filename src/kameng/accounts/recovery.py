@@ -58,7 +58,9 @@ def holder_of(entry: str) -> User:
         claim = signing.loads(entry, salt=_SALT, max_age=PASS_LIFE_S)
     except signing.BadSignature as error:
         raise PassRefused() from error
-    user = User.objects.filter(pk=claim["user"], is_active=True).first() if claim["schema"] == current_schema() else None
+    user = (
+        User.objects.filter(pk=claim["user"], is_active=True).first() if claim["schema"] == current_schema() else None
+    )
     if user is None or not constant_time_compare(claim["print"], _fingerprint(user)):
         raise PassRefused()
     return user

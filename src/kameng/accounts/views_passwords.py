@@ -104,7 +104,9 @@ def _mail(request: HttpRequest, email: str, path: str) -> None:
         last = _("If it was not you who asked, forget this mail: nothing has changed.")
         body = f"{first}\n\n{base}{path}\n\n{last}\n"
     else:
-        body = _("Somebody asked for a new password for this address, but it has no log-in at %(name)s.") % {"name": name}
+        body = _("Somebody asked for a new password for this address, but it has no log-in at %(name)s.") % {
+            "name": name
+        }
     sender = formataddr((name, parseaddr(settings.DEFAULT_FROM_EMAIL)[1]))
     EmailMessage(subject, body, sender, [email]).send()
 

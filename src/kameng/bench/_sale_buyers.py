@@ -215,7 +215,8 @@ def _least(owner_url: str) -> Callable[[], None]:
         assert cursor.rowcount == 1
         for account, amount in LEGS:
             cursor.execute(
-                "INSERT INTO least.leg (order_id, account, amount_minor) VALUES (%s, %s, %s)", (order_id, account, amount)
+                "INSERT INTO least.leg (order_id, account, amount_minor) VALUES (%s, %s, %s)",
+                (order_id, account, amount),
             )
         conn.commit()
 
@@ -279,7 +280,9 @@ class _Buyers:
         self.processes = []
         for _ in range(count):
             ours, theirs = _fork.Pipe()
-            process = _fork.Process(target=self._child, args=(shop, owner_url, theirs, [*self.pipes, ours]), daemon=True)
+            process = _fork.Process(
+                target=self._child, args=(shop, owner_url, theirs, [*self.pipes, ours]), daemon=True
+            )
             process.start()
             theirs.close()
             self.pipes.append(ours)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 
 from kameng.db.scopes import PUBLIC_SCHEMA, SYNC_ROLE, NoTenant
 
@@ -39,7 +39,7 @@ MAIN = SchemaScope(PUBLIC_SCHEMA)
 @contextmanager
 def pointed_at(tenant: HasSchema) -> Iterator[None]:
     """Point the default connection at `tenant`, without a transaction; for requests that open their own."""
-    wrapper: Any = connection
+    wrapper: Any = connections[DEFAULT_DB_ALIAS]  # Looked up once; the proxy would do it for each attribute.
     previous = wrapper.tenant
     wrapper.set_tenant(tenant)
     try:

@@ -91,9 +91,7 @@ def load_shops(*, now: datetime, say: Say) -> list[Substation]:
 
 def _shop(wanted: dict[str, Any], now: datetime) -> Substation:
     with in_main():
-        substation: Substation | None = (
-            Substation.objects.select_related("plan").filter(slug=wanted["slug"]).first()
-        )
+        substation: Substation | None = Substation.objects.select_related("plan").filter(slug=wanted["slug"]).first()
         if substation is None:
             substation = Substation(
                 slug=wanted["slug"], name=wanted["name"], plan=Plan.objects.get(code=wanted["plan"]),

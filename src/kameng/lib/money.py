@@ -12,7 +12,14 @@ BPS = 10_000
 # ISO 4217 minor-unit exponents of the currencies that the product sells in.
 EXPONENTS: dict[str, int] = {"CNY": 2, "USD": 2, "EUR": 2, "HKD": 2, "TWD": 2, "JPY": 0, "MYR": 2, "SGD": 2}
 SYMBOLS: dict[str, str] = {
-    "CNY": "¥", "USD": "$", "EUR": "€", "HKD": "HK$", "TWD": "NT$", "JPY": "JP¥", "MYR": "RM", "SGD": "S$",
+    "CNY": "¥",
+    "USD": "$",
+    "EUR": "€",
+    "HKD": "HK$",
+    "TWD": "NT$",
+    "JPY": "JP¥",
+    "MYR": "RM",
+    "SGD": "S$",
 }
 MINUS = "\u2212"
 

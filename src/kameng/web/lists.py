@@ -84,9 +84,7 @@ class Filters(forms.Form):
             for key in [key for key in kept if not any(kept.getlist(key))]:
                 kept.pop(key)
             count = None if counts is None else counts.get(value, 0) if value else sum(counts.values())
-            chips.append(
-                {"label": label, "url": f"?{kept.urlencode()}", "active": present == value, "count": count}
-            )
+            chips.append({"label": label, "url": f"?{kept.urlencode()}", "active": present == value, "count": count})
         return chips
 
 

@@ -4,33 +4,34 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='StatementLine',
+            name="StatementLine",
             fields=[
-                ('id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('transfer_id', models.BigIntegerField()),
-                ('transfer_public_id', models.CharField(max_length=30)),
-                ('leg', models.SmallIntegerField()),
-                ('account', models.CharField(max_length=20)),
-                ('kind', models.CharField(max_length=30)),
-                ('reference_type', models.CharField(blank=True, default='', max_length=20)),
-                ('reference', models.CharField(blank=True, default='', max_length=40)),
-                ('amount_minor', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('parts', models.JSONField(default=list)),
-                ('event_at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField()),
+                ("id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("transfer_id", models.BigIntegerField()),
+                ("transfer_public_id", models.CharField(max_length=30)),
+                ("leg", models.SmallIntegerField()),
+                ("account", models.CharField(max_length=20)),
+                ("kind", models.CharField(max_length=30)),
+                ("reference_type", models.CharField(blank=True, default="", max_length=20)),
+                ("reference", models.CharField(blank=True, default="", max_length=40)),
+                ("amount_minor", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("parts", models.JSONField(default=list)),
+                ("event_at", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField()),
             ],
             options={
-                'ordering': ('-event_at', '-id'),
-                'indexes': [models.Index(fields=['account', '-event_at', '-id'], name='statement_by_account'), models.Index(fields=['reference'], name='statement_by_reference')],
+                "ordering": ("-event_at", "-id"),
+                "indexes": [
+                    models.Index(fields=["account", "-event_at", "-id"], name="statement_by_account"),
+                    models.Index(fields=["reference"], name="statement_by_reference"),
+                ],
             },
         ),
     ]

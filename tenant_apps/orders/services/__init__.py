@@ -1,6 +1,5 @@
 """Everything that writes an order."""
 
-from tenant_apps.orders.services._sql import SETTLE_ARGUMENTS
 from tenant_apps.orders.services._delivering import deliver_by_hand, reveal_codes
 from tenant_apps.orders.services._errors import (
     CurrenciesMixed,
@@ -24,11 +23,38 @@ from tenant_apps.orders.services._paying import Payable, lock_payable, pay_order
 from tenant_apps.orders.services._placing import Prepared, place_order, prepare_order, read_shelves, write_order
 from tenant_apps.orders.services._refunding import mark_refunded
 from tenant_apps.orders.services._splitting import expected_margin
+from tenant_apps.orders.services._sql import SETTLE_ARGUMENTS
 
 __all__ = [
-    "CurrenciesMixed", "LinesInvalid", "NotHeld", "OffShelf", "OrderInvalid", "OrderMissing", "OrderTransitionRefused",
-    "Payable", "Prepared", "PriceMoved", "PriceOutOfBounds", "QuantityInvalid", "RevealRefused", "SETTLE_ARGUMENTS", "SettlementRefused", "ShopClosed",
-    "SkuMissing", "SoldOut", "cancel_order", "deliver_by_hand", "expected_margin", "expire_due", "expire_order", "lock_payable",
-    "mark_refunded", "pay_order", "place_order", "prepare_order", "read_shelves", "reveal_codes",
+    "SETTLE_ARGUMENTS",
+    "CurrenciesMixed",
+    "LinesInvalid",
+    "NotHeld",
+    "OffShelf",
+    "OrderInvalid",
+    "OrderMissing",
+    "OrderTransitionRefused",
+    "Payable",
+    "Prepared",
+    "PriceMoved",
+    "PriceOutOfBounds",
+    "QuantityInvalid",
+    "RevealRefused",
+    "SettlementRefused",
+    "ShopClosed",
+    "SkuMissing",
+    "SoldOut",
+    "cancel_order",
+    "deliver_by_hand",
+    "expected_margin",
+    "expire_due",
+    "expire_order",
+    "lock_payable",
+    "mark_refunded",
+    "pay_order",
+    "place_order",
+    "prepare_order",
+    "read_shelves",
+    "reveal_codes",
     "write_order",
 ]  # fmt: skip

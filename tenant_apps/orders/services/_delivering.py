@@ -50,7 +50,9 @@ def deliver_by_hand(*, line_id: int, note: str, by: Actor, now: datetime) -> boo
             with connection.cursor() as cursor:
                 cursor.execute("SELECT gate.note_order(%s, %s, %s)", [order.number, str(OrderState.DELIVERED), now])
         # The note itself may hold what was sold: the audit trail says that it was written, not what.
-        audit.record(action="orders.line.delivered", by=by, target=order.number, at=now, line=line_id, sku=line.sku_code)
+        audit.record(
+            action="orders.line.delivered", by=by, target=order.number, at=now, line=line_id, sku=line.sku_code
+        )
         enqueue(kind=MAIL_JOB, payload={"order_number": order.number}, dedupe=order.number)
     return complete
 
@@ -81,6 +83,11 @@ def reveal_codes(*, number: str, by: Actor, reason: str, ip: str, now: datetime)
         ]
         if by.kind in (ActorKind.USER, ActorKind.TOKEN):
             audit.record(
-                action="orders.codes.revealed", by=by, target=number, at=now, reason=reason.strip()[:200], codes=len(codes)
+                action="orders.codes.revealed",
+                by=by,
+                target=number,
+                at=now,
+                reason=reason.strip()[:200],
+                codes=len(codes),
             )
     return codes

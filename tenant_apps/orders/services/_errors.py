@@ -80,7 +80,10 @@ class PriceMoved(Refused):
 
     def __init__(self, *, total_minor: int, expected_minor: int, currency: str) -> None:
         super().__init__(
-            worded(_("The price has changed to %(total)s. Please confirm it; nothing was ordered yet."), total=format_minor(total_minor, currency)),
+            worded(
+                _("The price has changed to %(total)s. Please confirm it; nothing was ordered yet."),
+                total=format_minor(total_minor, currency),
+            ),
             field="expected_total_minor",
             details={"total_minor": total_minor, "expected_total_minor": expected_minor, "currency": currency},
         )

@@ -181,18 +181,22 @@ def read_shelves(sku_ids: list[int], *, now: datetime) -> tuple[dict[int, Shelf]
     """The listings of these SKUs, the rules that price them and the shop's terms, in one statement. Raises: ShopClosed."""
     with connection.cursor() as cursor:
         cursor.execute(_sql.READ_FOR_CHECKOUT, {"skus": sku_ids, "now": now})
-        rows = cursor.fetchall()
-    if not rows:
-        return {}, RuleBook(()), Terms({}, {})
-    rules, parents, is_open, terms, channels = rows[0][-5:]
-    if is_open is False:
+        found = json.loads(cursor.fetchone()[0])
+    if found["open"] is False:
         raise ShopClosed()
     book = RuleBook(
-        [_RuleRow(scope, target, kind, Decimal(value), rounding) for scope, target, kind, value, rounding in rules or ()],
-        dict(parents or ()),
-    )
-    loaded = json.loads(terms) if isinstance(terms, str) else terms
-    return {row[0]: Shelf(*row[:-5]) for row in rows}, book, Terms(loaded or {}, dict(channels or ()))
+        [_RuleRow(scope, target, kind, Decimal(value), rounding) for scope, target, kind, value, rounding in
+         found["rules"] or ()],
+        dict(found["parents"] or ()),
+    )  # fmt: skip
+    shelves = {row[0]: _shelf(row) for row in found["rows"] or ()}
+    return shelves, book, Terms(found["terms"] or {}, dict(found["channels"] or ()))
+
+
+def _shelf(row: Sequence[Any]) -> Shelf:
+    """A row as it travelled, with its prices as numbers again (columns 6 to 9: supply, suggested, floor, ceiling)."""
+    prices = (None if price is None else Decimal(price) for price in row[6:10])
+    return Shelf(*row[:6], *prices, *row[10:])
 
 
 def _checked_lines(lines: Sequence[tuple[int, int]]) -> dict[int, int]:
@@ -239,8 +243,7 @@ def _total(priced: Sequence[WantedLine], shelves: Mapping[int, Shelf], expected:
 def _buyer_fields(shelves: Any, given: Mapping[str, Any]) -> dict[str, str]:
     wanted: dict[str, Mapping[str, Any]] = {}
     for shelf in shelves:
-        asked = json.loads(shelf.buyer_fields) if isinstance(shelf.buyer_fields, str) else shelf.buyer_fields
-        for field in asked or ():
+        for field in shelf.buyer_fields or ():
             wanted[field["key"]] = field
     if not wanted:
         return {}
@@ -268,7 +271,7 @@ def _refuse_loss(rows: Sequence[Any], prepared: Prepared) -> int:
     cheapest channel, against the cost of this moment. Answers the order's cost. Raises: PriceOutOfBounds."""
     costs = {row[1]: row[2] for row in rows}
     worst = min(prepared.priced, key=lambda line: line.total_minor - costs[line.sku_id])
-    cost = sum(costs.values())
+    cost: int = sum(costs.values())
     margin = expected_margin(
         total_minor=prepared.order.total_minor, cost_minor=cost, terms=prepared.terms.rule,
         channels=prepared.terms.channels.values(),

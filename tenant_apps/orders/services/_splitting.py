@@ -68,7 +68,9 @@ def expected_margin(
     """What is left of an order after cost, tax and the fee that the terms expect of `channel`, or of the cheapest of
     `channels`; negative: a loss."""
     fees = terms.get("channel_fees") or {}
-    expected = [arithmetic.channel_fee_minor(total_minor, fees.get(name) or {}) for name in ([channel] if channel else channels)]
+    expected = [
+        arithmetic.channel_fee_minor(total_minor, fees.get(name) or {}) for name in ([channel] if channel else channels)
+    ]
     tax = money.share_bps_minor(total_minor, terms.get("tax_bps") or 0)
     return total_minor - cost_minor - tax - min(expected, default=0)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import DatabaseError
 
-READ_FOR_CHECKOUT = "SELECT * FROM gate.orders_read_shelves(%(skus)s::bigint[], %(now)s)"
+READ_FOR_CHECKOUT = "SELECT gate.orders_read_shelves(%(skus)s::bigint[], %(now)s)"
 PLACE = """SELECT * FROM gate.orders_place(%(number)s, %(token_digest)s, %(lookup_digest)s, %(contact)s, %(state)s,
     %(currency)s, %(total)s, %(buyer_fields)s, %(language)s, %(ip)s, %(source)s, %(now)s, %(pay_by)s, %(hold_until)s,
     %(hint)s, %(by_kind)s, %(by_label)s, %(gate_lines)s, %(lines)s)"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from kameng.accounts.models import Role
 from kameng.accounts.tokens import SHOP_SCOPES
@@ -12,7 +13,10 @@ from kameng.ui.fields import CardLabel
 from tenant_apps.panel.lists import DayRange
 
 ROLES = (
-    (Role.STAFF.value, CardLabel(_("Staff"), _("Goods, prices, orders, shop settings. No money, no staff, no tokens."))),
+    (
+        Role.STAFF.value,
+        CardLabel(_("Staff"), _("Goods, prices, orders, shop settings. No money, no staff, no tokens.")),
+    ),
     (Role.VIEWER.value, CardLabel(_("Read only"), _("Looks at goods and orders, changes nothing."))),
     (Role.OWNER.value, CardLabel(_("Owner"), _("Everything, also money and staff."))),
 )
@@ -28,7 +32,7 @@ EXPIRIES = (("90", _("In 90 days")), ("365", _("In a year")), ("", _("Never")))
 
 class InviteForm(forms.Form):
     email = forms.EmailField(label=_("Email"), max_length=254)
-    name = forms.CharField(label=_("Name"), required=False, max_length=80)
+    name = forms.CharField(label=pgettext_lazy("person", "Name"), required=False, max_length=80)
     role = forms.ChoiceField(label=_("Role"), choices=ROLES, initial=Role.STAFF.value, widget=forms.RadioSelect)
 
 

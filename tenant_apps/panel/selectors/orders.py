@@ -102,7 +102,9 @@ def field_labels(slugs: Iterable[str]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for wanted in ListedProduct.objects.filter(slug__in=set(slugs)).values_list("buyer_fields", flat=True):
         for field in wanted or ():
-            labels[str(field["key"])] = (english and field.get("label_en")) or field.get("label_zh") or str(field["key"])
+            labels[str(field["key"])] = (
+                (english and field.get("label_en")) or field.get("label_zh") or str(field["key"])
+            )
     return labels
 
 

@@ -68,7 +68,7 @@ def pricelist(now: datetime) -> Pricelist:
 
 def _made(terms: Terms) -> Pricelist:
     book = RuleBook(MarkupRule.objects.all(), listings.categories_for_home().parents)
-    made = Pricelist(*(array("q") for _ in range(4)), array("B"))
+    made = Pricelist(array("q"), array("q"), array("q"), array("q"), array("B"))
     after = 0
     while lines := listings.pricing_lines(after=after, limit=CHUNK):
         for line in lines:

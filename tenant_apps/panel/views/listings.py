@@ -77,13 +77,12 @@ class GoodsRow:
         """The price's stages for `<c-stages>`."""
         price = self.row.price
         return [
-            {"label": stage_sentence(stage.as_json(), price.currency), "value": format_unit(stage.amount, price.currency)}
+            {
+                "label": stage_sentence(stage.as_json(), price.currency),
+                "value": format_unit(stage.amount, price.currency),
+            }
             for stage in price.stages
         ]
-
-
-
-
 
 
 def rows_of(found: Iterable[Listing], terms: Terms) -> list[GoodsRow]:
@@ -141,9 +140,10 @@ def _in_order(found: QuerySet[Listing], sort: str, now: datetime) -> QuerySet[Li
 
 def _page_of(request: HttpRequest, found: QuerySet[Listing], sort: str, now: datetime) -> Page[Any]:
     ordered = _in_order(found, sort, now)
-    shown = Paginator(ordered, PER_PAGE).get_page(request.GET.get("page"))
+    shown: Page[Any] = Paginator(ordered, PER_PAGE).get_page(request.GET.get("page"))
     if isinstance(ordered, list):
-        shown.object_list = _by_ids(list(shown.object_list))
+        ids: Any = shown.object_list
+        shown.object_list = _by_ids(ids)
     return shown
 
 
@@ -192,7 +192,7 @@ _COLUMNS: tuple[Column, ...] = (
 
 
 def _exported(request: HttpRequest, found: Any, terms: Terms) -> HttpResponseBase:
-    ordered = found if isinstance(found, list) else list(found.values_list("pk", flat=True)[: 100_001])
+    ordered = found if isinstance(found, list) else list(found.values_list("pk", flat=True)[:100_001])
     goods: list[GoodsRow] = []
     for start in range(0, len(ordered), 2_000):
         goods += rows_of(_by_ids(ordered[start : start + 2_000]), terms)

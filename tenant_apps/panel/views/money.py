@@ -62,14 +62,10 @@ def _days(filters: StatementFilters) -> tuple[dt.date, dt.date]:
     return min(first, last), max(first, last)
 
 
-def _page_of(
-    request: HttpRequest, since: dt.datetime, until: dt.datetime, account: str
-) -> tuple[Statement, Page[Any]]:
+def _page_of(request: HttpRequest, since: dt.datetime, until: dt.datetime, account: str) -> tuple[Statement, Page[Any]]:
     typed = request.GET.get("page", "1")
     wanted = max(int(typed), 1) if typed.isascii() and typed.isdigit() and len(typed) < 8 else 1
-    found = finance.statement(
-        since=since, until=until, account=account, limit=PER_PAGE, offset=(wanted - 1) * PER_PAGE
-    )
+    found = finance.statement(since=since, until=until, account=account, limit=PER_PAGE, offset=(wanted - 1) * PER_PAGE)
     shown = Paginator(range(found.line_count), PER_PAGE).get_page(wanted)
     if shown.number != wanted:  # Beyond the last page: show the last.
         found = finance.statement(

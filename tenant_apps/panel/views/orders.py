@@ -72,7 +72,10 @@ def _columns(*, owner: bool) -> tuple[Column, ...]:
         (gettext_lazy("Order"), lambda row: row.number),
         (gettext_lazy("State"), lambda row: row.get_state_display()),
         (gettext_lazy("Contact"), lambda row: row.contact),
-        (gettext_lazy("Goods"), lambda row: "; ".join(f"{line_name(line)} × {line.quantity}" for line in row.lines.all())),
+        (
+            gettext_lazy("Goods"),
+            lambda row: "; ".join(f"{line_name(line)} × {line.quantity}" for line in row.lines.all()),
+        ),
         (gettext_lazy("Currency"), lambda row: row.currency),
         (gettext_lazy("Paid by the buyer"), lambda row: money.minor_to_decimal(row.total_minor, row.currency)),
     )
@@ -241,4 +244,3 @@ def buyer_page(request: HttpRequest, number: str) -> HttpResponse:
             path = reverse("storefront:order", args=[clean, key])
             return _drawn(request, clean, buyer_url=request.build_absolute_uri(path))
     return _drawn(request, number, status=422, link_form=form)
-

@@ -30,7 +30,11 @@ from tenant_apps.shop.provisioning import DEFAULT_ACCENT
 RECENT = 8
 BY_HAND = ("look", "share", "dismissed")  # Steps that a person says are done; the others tick themselves off.
 STEP_WORDS: dict[str, tuple[Sentence, Sentence, Sentence]] = {
-    "look": (gettext_lazy("Look at your shop"), gettext_lazy("See it as your buyers do."), gettext_lazy("Open my shop")),
+    "look": (
+        gettext_lazy("Look at your shop"),
+        gettext_lazy("See it as your buyers do."),
+        gettext_lazy("Open my shop"),
+    ),
     "prices": (
         gettext_lazy("Set your prices"),
         gettext_lazy("A new shop asks 8% on top of the supply price. Make it yours."),
@@ -41,7 +45,11 @@ STEP_WORDS: dict[str, tuple[Sentence, Sentence, Sentence]] = {
         gettext_lazy("How fast you deliver, when you are there, how to reach you."),
         gettext_lazy("Write it"),
     ),
-    "face": (gettext_lazy("Choose logo and colour"), gettext_lazy("So that people know you again."), gettext_lazy("Choose them")),
+    "face": (
+        gettext_lazy("Choose logo and colour"),
+        gettext_lazy("So that people know you again."),
+        gettext_lazy("Choose them"),
+    ),
     "share": (
         gettext_lazy("Share the shop"),
         gettext_lazy("Send the address to a group or put up the QR code."),
@@ -134,7 +142,14 @@ def _step_row(step: overview.Step) -> dict[str, Any]:
         "notice": reverse("panel:settings") + "#notice",
         "face": reverse("panel:settings") + "#face",
     }
-    return {"key": step.key, "done": step.done, "title": title, "text": text, "deed": deed, "url": urls.get(step.key, "")}
+    return {
+        "key": step.key,
+        "done": step.done,
+        "title": title,
+        "text": text,
+        "deed": deed,
+        "url": urls.get(step.key, ""),
+    }
 
 
 @require_POST

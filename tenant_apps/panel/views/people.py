@@ -35,9 +35,7 @@ def staff(request: HttpRequest) -> HttpResponse:
     form = InviteForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            user = services.invite(
-                **form.cleaned_data, base_url=_base(request), by=actor(request), now=clock.utc_now()
-            )
+            user = services.invite(**form.cleaned_data, base_url=_base(request), by=actor(request), now=clock.utc_now())
         except DomainError as error:
             refuse(form, error)
         else:

@@ -70,7 +70,9 @@ def index(request: HttpRequest) -> HttpResponse:
     )  # fmt: skip
 
 
-def _tree_rows(tree: CategoryTree, rules: dict[tuple[str, int], MarkupRule], shop: MarkupRule | None) -> list[CategoryRow]:
+def _tree_rows(
+    tree: CategoryTree, rules: dict[tuple[str, int], MarkupRule], shop: MarkupRule | None
+) -> list[CategoryRow]:
     rows: list[CategoryRow] = []
 
     def walk(parent_id: int | None, depth: int, above: MarkupRule | None) -> None:
@@ -173,7 +175,9 @@ def rule(request: HttpRequest) -> HttpResponse:
         "aim": aim, "form": form, "next": back_to(request, reverse("panel:pricing")), **_look(aim, form),
     }  # fmt: skip
     if getattr(request, "htmx", False):
-        return render(request, "panel/_rule.html", {**context, "may_change": getattr(request.user, "may_change", False)})
+        return render(
+            request, "panel/_rule.html", {**context, "may_change": getattr(request.user, "may_change", False)}
+        )
     return page(
         request, "panel/rule.html", here="pricing", heading=aim.name,
         crumbs=((_("Category pricing"), reverse("panel:pricing")),),
@@ -197,7 +201,9 @@ def _look(aim: Aim, form: RuleForm) -> dict[str, Any]:
         return {"preview": None}
     typed = form.cleaned_data
     try:
-        seen = services.preview_rule(scope=aim.scope, target_id=aim.target_id, now=clock.utc_now(), limit=SHOWN, **typed)
+        seen = services.preview_rule(
+            scope=aim.scope, target_id=aim.target_id, now=clock.utc_now(), limit=SHOWN, **typed
+        )
     except DomainError as error:
         refuse(form, error)
         return {"preview": None}
@@ -221,7 +227,10 @@ def _sample(seen: RulePreview, stored: StoredRule) -> dict[str, Any]:
         {"label": pgettext("shop", "You earn"), "minor": kept.net_minor, "tone": "success"},
     ]
     stages = [
-        {"label": stage_sentence(stage.as_json(), price.currency), "value": money.format_unit(stage.amount, price.currency)}
+        {
+            "label": stage_sentence(stage.as_json(), price.currency),
+            "value": money.format_unit(stage.amount, price.currency),
+        }
         for stage in price.stages
     ]
     return {
@@ -263,7 +272,12 @@ def begin_many(request: HttpRequest, ids: list[int]) -> HttpResponse:
     if len(ids) > services.MAX_AT_ONCE:
         message = gettext_lazy("At most %(max)s SKUs are priced at once. Set the rule of a category for more.")
         raise Invalid(worded(message, max=f"{services.MAX_AT_ONCE:,}"), code="too_many_chosen")
-    start = {"ids": ",".join(map(str, ids)), "kind": RuleKind.PERCENT, "value": words.plain(FIRST_VALUE), "rounding": "TENTH"}
+    start = {
+        "ids": ",".join(map(str, ids)),
+        "kind": RuleKind.PERCENT,
+        "value": words.plain(FIRST_VALUE),
+        "rounding": "TENTH",
+    }
     return _many(request, ManyForm(start, scope=RuleScope.SKU), save=False)
 
 

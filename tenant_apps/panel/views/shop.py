@@ -156,8 +156,12 @@ def search(request: HttpRequest) -> HttpResponse:
     found_orders = list(orders.orders_for_panel(text=query)[:10]) if query else []
     if len(found_orders) == 1 and found_orders[0].number.lower() == query.lower().replace("-", "").replace(" ", ""):
         return redirect("panel:order", number=found_orders[0].number)
-    found = listings.priced(listings.panel_listings(query=query).order_by("product_id", "sort", "id")[:20]) if query else []
-    categories = ListedCategory.objects.filter(Q(name_zh__icontains=query) | Q(name_en__icontains=query))[:6] if query else []
+    found = (
+        listings.priced(listings.panel_listings(query=query).order_by("product_id", "sort", "id")[:20]) if query else []
+    )
+    categories = (
+        ListedCategory.objects.filter(Q(name_zh__icontains=query) | Q(name_en__icontains=query))[:6] if query else []
+    )
     return page(
         request, "panel/search.html", here="", heading=_("Search"), query=query, orders=found_orders, goods=found,
         categories=categories, listings_url=reverse("panel:listings"),

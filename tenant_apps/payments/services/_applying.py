@@ -72,7 +72,9 @@ def _settle(receipt: ReceiptInfo, *, now: datetime) -> None:
             raise NotSettled("NO_STOCK", expected_minor=order.total_minor, note=str(refusal)) from refusal
         except DomainError as refusal:
             log.exception("payments.sale.refused", receipt=receipt.public_id, order=receipt.order_number)
-            raise NotSettled("STUCK", expected_minor=order.total_minor, note=f"{refusal} {refusal.details}") from refusal
+            raise NotSettled(
+                "STUCK", expected_minor=order.total_minor, note=f"{refusal} {refusal.details}"
+            ) from refusal
 
 
 def as_paid(receipt: ReceiptInfo, *, from_suspense: bool = False) -> PaidReceipt:

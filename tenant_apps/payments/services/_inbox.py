@@ -61,9 +61,7 @@ def handle_event(*, event_id: int, now: datetime) -> str:
             return event.state
         account = receipts.account_with_credentials(account_id=event.account_id)
     try:
-        taken = ask_and_take(
-            account=account, payment_id=event.payment_id, channel_ref=event.channel_ref, now=now
-        )
+        taken = ask_and_take(account=account, payment_id=event.payment_id, channel_ref=event.channel_ref, now=now)
     except (ProviderError, DomainError) as error:
         return _failed(event_id, f"{type(error).__name__}: {error}", now=now)
     except Exception as error:

@@ -80,9 +80,7 @@ def run_refund(*, refund_public_id: str, now: datetime) -> RefundInfo:
     if state.status == RefundStatus.FAILED:
         return _failed(refund, "failed at the channel", now=now)
     with in_main():
-        receipts.note_refund(
-            refund_id=refund.id, state="PENDING", now=now, channel_refund_ref=state.channel_refund_ref
-        )
+        receipts.note_refund(refund_id=refund.id, state="PENDING", now=now, channel_refund_ref=state.channel_refund_ref)
         return receipts.refund(refund_public_id)
 
 

@@ -22,8 +22,8 @@ from shared_apps.receipts.types import AccountInfo
 from tenant_apps.orders import services as orders
 from tenant_apps.orders.models import Order
 from tenant_apps.orders.services import OrderMissing
-from tenant_apps.orders.types import PlacedOrder
 from tenant_apps.orders.states import OrderState
+from tenant_apps.orders.types import PlacedOrder
 from tenant_apps.payments import providers
 from tenant_apps.payments.models import Payment
 from tenant_apps.payments.providers.base import ChannelRefused, CreatedPayment, MerchantAccount, PaymentRequest
@@ -112,8 +112,11 @@ def checkout(*, account_id: int, now: datetime, **wanted: Any) -> CheckedOut:
             prepared, _CHECKOUT, payment=payment_id, account=account_id, channel=channel,
             payment_state=str(PaymentState.CREATED),
         )  # fmt: skip
-        if 0 > orders.expected_margin(
-            total_minor=order.total_minor, cost_minor=cost, terms=prepared.terms.rule, channel=channel
+        if (
+            orders.expected_margin(
+                total_minor=order.total_minor, cost_minor=cost, terms=prepared.terms.rule, channel=channel
+            )
+            < 0
         ):
             raise ChannelMissing()
     return CheckedOut(order, payment_id)
@@ -136,9 +139,10 @@ def begin_payment(*, order_number: str, account_id: int, by: Actor, now: datetim
             raise OrderNotPayable(number=order_number, state=state)
         if open_id is not None:
             return Payment.objects.get(pk=open_id)
-        if channel is None or orders.expected_margin(
-            total_minor=total, cost_minor=cost, terms=_loaded(terms), channel=channel
-        ) < 0:
+        if (
+            channel is None
+            or orders.expected_margin(total_minor=total, cost_minor=cost, terms=_loaded(terms), channel=channel) < 0
+        ):
             raise ChannelMissing()
         payment = Payment(
             public_id=public_id("pay"), order_id=order_id, channel=channel, account_id=account_id, amount_minor=total,
@@ -232,9 +236,7 @@ def _record_opened(payment: Payment, created: CreatedPayment, *, by: Actor, now:
 
 def _note_failure(payment: Payment, event: PaymentEvent, *, by: Actor, now: datetime, problem: str) -> None:
     with transaction.atomic():
-        move_payment(
-            payment_id=payment.public_id, event=event, by=by, now=now, note=problem, problem=problem[:300]
-        )
+        move_payment(payment_id=payment.public_id, event=event, by=by, now=now, note=problem, problem=problem[:300])
 
 
 def _started(payment: Payment) -> StartedPayment:

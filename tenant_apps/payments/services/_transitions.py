@@ -19,6 +19,8 @@ def move_payment(
     (told twice, or overtaken). In the caller's transaction, in the shop's scope. The row is locked, then its update is
     guarded by the states that the event may leave."""
     sources, target = PAYMENT_TRANSITIONS[event]
+    if fields:  # Before the state, which may want them: one that is pending has the channel's reference.
+        Payment.objects.filter(public_id=payment_id, state__in=sources).update(**fields)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT gate.payments_move(%s, %s, %s, %s, %s, %s, %s, %s)",
@@ -26,6 +28,4 @@ def move_payment(
              by.label[:120], note[:300]],
         )  # fmt: skip
         (moved,) = cursor.fetchone()
-    if moved and fields:
-        Payment.objects.filter(public_id=payment_id).update(**fields)
     return bool(moved)

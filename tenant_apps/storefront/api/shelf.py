@@ -37,12 +37,15 @@ class ListingFilters(serializers.Serializer[Any]):
 class BuyerFieldShape(serializers.Serializer[Any]):
     key = serializers.CharField(help_text="The key in an order's `buyer_fields`.")
     label = serializers.SerializerMethodField()  # type: ignore[assignment]
-    kind = serializers.CharField(help_text="text, phone, email or choice.")
+    kind = serializers.SerializerMethodField(help_text="text, phone, email or choice.")
     required = serializers.SerializerMethodField()  # type: ignore[assignment]
     choices = serializers.SerializerMethodField()
 
     def get_label(self, row: dict[str, Any]) -> str:
         return str((in_english() and row.get("label_en")) or row.get("label_zh") or row["key"])
+
+    def get_kind(self, row: dict[str, Any]) -> str:
+        return str(row.get("kind", "text"))
 
     def get_required(self, row: dict[str, Any]) -> bool:
         return bool(row.get("required", True))

@@ -94,7 +94,9 @@ def everything() -> dict[str, Any]:
         "accounts_apitoken", "accounts_auditrecord",
     )  # fmt: skip
     return {
-        table: market.rows(f"SELECT count(*), md5(coalesce(string_agg(x::text, '' ORDER BY x::text), '')) FROM {table} x")
+        table: market.rows(
+            f"SELECT count(*), md5(coalesce(string_agg(x::text, '' ORDER BY x::text), '')) FROM {table} x"
+        )
         for table in tables
     }
 

@@ -162,7 +162,8 @@ class TestShelves:
 
         assert [line[:9] for line in rows[1:]] == [
             [row.slug, row.name_zh, row.name_en, "Cards", "", "Card code", "By hand", str(row.skus_count()), "yes"]
-            if hasattr(row, "skus_count") else rows[1][:9]
+            if hasattr(row, "skus_count")
+            else rows[1][:9]
         ]
         assert len(rows) == 2
 

@@ -70,9 +70,7 @@ class TestSuspending:
 class TestChangingThePlan:
     def test_moves_the_shop_and_has_everything_compared(self, operator: Client, fresh_shop: Any) -> None:
         with in_main():
-            SyncState.objects.update_or_create(
-                substation=fresh_shop, feed="LIBRARY", defaults={"watermark": 77}
-            )
+            SyncState.objects.update_or_create(substation=fresh_shop, feed="LIBRARY", defaults={"watermark": 77})
             Job.objects.filter(kind="listings.sync_all", state="PENDING").delete()
 
         response = operator.post(url("change_plan", fresh_shop.public_id), {"plan": "pro"})

@@ -105,9 +105,7 @@ class TestSetRule:
             least = Decimal(cure.removeprefix("Set at least ¥").removesuffix("."))
 
             with pytest.raises(services.RuleRefused):
-                set_rule(
-                    scope="SKU", target_id=shelf.plain.sku_id, kind="PRICE", value=least - Decimal("0.01")
-                )
+                set_rule(scope="SKU", target_id=shelf.plain.sku_id, kind="PRICE", value=least - Decimal("0.01"))
             made = set_rule(scope="SKU", target_id=shelf.plain.sku_id, kind="PRICE", value=least)
 
         assert terms.shares.platform_bps >= 0
@@ -184,9 +182,7 @@ class TestPreview:
 
     def test_counts_all_and_lists_the_first_the_refused_before_the_others(self, shop: Any, shelf: Any) -> None:
         with in_substation(shop):
-            preview = services.preview_rule(
-                scope="CATEGORY", target_id=shelf.top, kind="SUGGESTED", now=NOW, limit=1
-            )
+            preview = services.preview_rule(scope="CATEGORY", target_id=shelf.top, kind="SUGGESTED", now=NOW, limit=1)
 
             assert (preview.affected, preview.refused, len(preview.rows)) == (3, 1, 1)
             assert preview.rows[0].listing_id == shelf.cheap.sku_id
@@ -252,9 +248,7 @@ class TestShelf:
     def test_refuses_all_when_one_is_not_this_shops(self, shop: Any, shelf: Any) -> None:
         with in_substation(shop):
             with pytest.raises(services.ListingUnknown):
-                services.set_on_shelf(
-                    listing_ids=[shelf.plain.sku_id, 987654321], on=False, by=CLERK, now=NOW
-                )
+                services.set_on_shelf(listing_ids=[shelf.plain.sku_id, 987654321], on=False, by=CLERK, now=NOW)
 
             assert Listing.objects.get(pk=shelf.plain.sku_id).on_shelf
 
@@ -272,7 +266,11 @@ class TestEditProduct:
 
     @pytest.mark.parametrize(
         ("own", "field"),
-        [({"own_name": "x" * 121}, "own_name"), ({"seo_title": "a\x00b"}, "seo_title"), ({"own_sort": 10**7}, "own_sort")],
+        [
+            ({"own_name": "x" * 121}, "own_name"),
+            ({"seo_title": "a\x00b"}, "seo_title"),
+            ({"own_sort": 10**7}, "own_sort"),
+        ],
     )
     def test_refuses_what_can_not_be_kept(self, shop: Any, shelf: Any, own: dict[str, Any], field: str) -> None:
         with in_substation(shop), pytest.raises(services.TextInvalid) as refused:

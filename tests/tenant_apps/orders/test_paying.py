@@ -25,7 +25,9 @@ def receipt_for(placed: Any, account: Any, amount: int | None = None, **told: An
     """A recorded receipt of the order's price, not used yet. Inside the shop's transaction."""
     payment = market.announce(placed, account)
     with in_main():
-        return receipts.record_fact(fact=market.pay_fact(account, payment, amount or placed.total_minor, **told), now=NOW)
+        return receipts.record_fact(
+            fact=market.pay_fact(account, payment, amount or placed.total_minor, **told), now=NOW
+        )
 
 
 class TestPayOrder:
@@ -53,7 +55,9 @@ class TestPayOrder:
             ("DELIVERY", "DELIVER", "WAITING", "DELIVERED"),
             ("ORDER", "DELIVER", "PAID", "DELIVERED"),
         ]
-        states = market.rows("SELECT state, count(*) FROM stock_code WHERE sku_id = %s GROUP BY 1 ORDER BY 1", goods.sku_id)
+        states = market.rows(
+            "SELECT state, count(*) FROM stock_code WHERE sku_id = %s GROUP BY 1 ORDER BY 1", goods.sku_id
+        )
         assert states == [("AVAILABLE", 1), ("DELIVERED", 2)]
         network = market.rows("SELECT state, paid_at FROM receipts_networkorder WHERE order_number = %s", placed.number)
         assert network == [("DELIVERED", NOW)]
@@ -169,7 +173,13 @@ class TestTheGate:
             receipt = receipt_for(placed, account)
         rule = market.rows("SELECT max(version) FROM splits_splitrule")[0][0]
         mine, fee = f"substation:{shop.pk}:pending", "channel:testpay:fee"
-        whole = [("channel:testpay:clearing", 1140), ("main:revenue", -950), (fee, -6), ("main:platform_fee", -3), (mine, -181)]
+        whole = [
+            ("channel:testpay:clearing", 1140),
+            ("main:revenue", -950),
+            (fee, -6),
+            ("main:platform_fee", -3),
+            (mine, -181),
+        ]
         greedy = {
             "supply not paid": [("channel:testpay:clearing", 1140), (fee, -6), ("main:platform_fee", -3), (mine, -1131)],
             "no platform fee": [("channel:testpay:clearing", 1140), ("main:revenue", -950), (fee, -6), (mine, -184)],
@@ -192,14 +202,18 @@ class TestTheGate:
             self._settle(placed.number, receipt.public_id, whole, rule)
         assert market.legs(placed.number) == dict(whole)
 
-    def test_refuses_a_receipt_of_another_shops_order(self, shop: Any, account: Any, sell: Sell, fresh_shop: Any) -> None:
+    def test_refuses_a_receipt_of_another_shops_order(
+        self, shop: Any, account: Any, sell: Sell, fresh_shop: Any
+    ) -> None:
         goods = sell(codes=1)
         with in_substation(shop):
             placed = place(goods)
             receipt = receipt_for(placed, account)
 
         with pytest.raises(DatabaseError) as refused, in_substation(fresh_shop):
-            self._settle(placed.number, receipt.public_id, [("channel:testpay:clearing", 1140), ("main:revenue", -1140)], 1)
+            self._settle(
+                placed.number, receipt.public_id, [("channel:testpay:clearing", 1140), ("main:revenue", -1140)], 1
+            )
 
         assert refused.value.__cause__.pgcode == "KG024"  # type: ignore[union-attr]
 
@@ -210,7 +224,9 @@ class TestTheGate:
             receipt = receipt_for(mine, account)
 
         with pytest.raises(DatabaseError) as refused, in_substation(shop):
-            self._settle(other.number, receipt.public_id, [("channel:testpay:clearing", 1140), ("main:revenue", -1140)], 1)
+            self._settle(
+                other.number, receipt.public_id, [("channel:testpay:clearing", 1140), ("main:revenue", -1140)], 1
+            )
 
         assert refused.value.__cause__.pgcode == "KG024"  # type: ignore[union-attr]
 
@@ -282,7 +298,9 @@ class TestRevealing:
 
         assert [code.text for code in shown] == goods.texts[:2]
         assert goods.texts[0] not in repr(shown)
-        looks = market.rows("SELECT actor_kind, reason, ip FROM stock_codereveal WHERE order_number = %s", placed.number)
+        looks = market.rows(
+            "SELECT actor_kind, reason, ip FROM stock_codereveal WHERE order_number = %s", placed.number
+        )
         assert looks == [("BUYER", "delivery page", "203.0.113.7")] * 2
 
     def test_wants_a_reason(self, shop: Any, sell: Sell) -> None:
@@ -312,7 +330,9 @@ class TestExpiring:
         assert states == {due.number: "EXPIRED", fresh.number: "PENDING_PAYMENT"}
         assert due.number in watched
         assert fresh.number not in watched
-        stock = market.rows("SELECT state, count(*) FROM stock_code WHERE sku_id = %s GROUP BY 1 ORDER BY 1", goods.sku_id)
+        stock = market.rows(
+            "SELECT state, count(*) FROM stock_code WHERE sku_id = %s GROUP BY 1 ORDER BY 1", goods.sku_id
+        )
         assert stock == [("AVAILABLE", 1), ("HELD", 1)]
 
     def test_cancelling_gives_the_stock_back_once(self, shop: Any, sell: Sell) -> None:

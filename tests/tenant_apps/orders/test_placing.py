@@ -33,7 +33,12 @@ class TestPlaceOrder:
         assert (placed.total_minor, placed.currency) == (2280, "CNY")  # 9.50 + 20 % = 11.40, twice.
         assert (order.state, order.cost_minor, order.contact) == ("PENDING_PAYMENT", 1900, "Ann@example.com")
         assert (order.expires_at, placed.pay_by) == (NOW + timedelta(minutes=15),) * 2
-        assert (line.unit, line.total_minor, line.cost_minor, line.delivery_state) == (Decimal("11.4"), 2280, 1900, "WAITING")
+        assert (line.unit, line.total_minor, line.cost_minor, line.delivery_state) == (
+            Decimal("11.4"),
+            2280,
+            1900,
+            "WAITING",
+        )
         assert [stage["code"] for stage in line.stages] == ["supply", "percent", "retail"]
         assert (step.event, step.to_state, step.by_kind) == ("PLACE", "PENDING_PAYMENT", "BUYER")
         held = "SELECT state, count(*) FROM stock_code WHERE sku_id = %s GROUP BY state ORDER BY state"
@@ -127,9 +132,7 @@ class TestRefusals:
     def test_says_which_line_is_sold_out_and_holds_none(self, shop: Any, sell: Sell) -> None:
         plenty, scarce = sell(codes=5), sell(codes=1)
 
-        refused = self._refused(
-            orders.SoldOut, shop, plenty, lines=[(plenty.sku_id, 2), (scarce.sku_id, 2)]
-        )
+        refused = self._refused(orders.SoldOut, shop, plenty, lines=[(plenty.sku_id, 2), (scarce.sku_id, 2)])
 
         assert refused.details["sku_id"] == scarce.sku_id
         held = market.rows("SELECT count(*) FROM stock_code WHERE state <> 'AVAILABLE' AND sku_id IN (%s, %s)",

@@ -224,6 +224,7 @@ class TestCallbackAgainstExpiry:
 
     def _codes(self, placed: Any) -> list[str]:
         found = market.rows(
-            "SELECT c.state FROM stock_code c JOIN stock_hold h ON h.id = c.hold_id WHERE h.order_number = %s", placed.number
+            "SELECT c.state FROM stock_code c JOIN stock_hold h ON h.id = c.hold_id WHERE h.order_number = %s",
+            placed.number,
         )
         return [state for (state,) in found]

@@ -45,7 +45,9 @@ class TestEveryPair:
         with in_substation(alice):
             order = make_order(state)
             if state in sources:
-                came_from = move_order(order_id=order.pk, number=order.number, event=event, by=CLERK, now=NOW, note="why")
+                came_from = move_order(
+                    order_id=order.pk, number=order.number, event=event, by=CLERK, now=NOW, note="why"
+                )
 
                 order.refresh_from_db()
                 step = OrderStep.objects.get(order=order)
@@ -62,7 +64,9 @@ class TestEveryPair:
                 assert not OrderStep.objects.filter(order=order).exists()
 
     @pytest.mark.parametrize(("state", "event"), list(itertools.product(DeliveryState, DeliveryEvent)))
-    def test_a_line_moves_only_where_the_table_says(self, alice: Any, state: DeliveryState, event: DeliveryEvent) -> None:
+    def test_a_line_moves_only_where_the_table_says(
+        self, alice: Any, state: DeliveryState, event: DeliveryEvent
+    ) -> None:
         sources, target = DELIVERY_TRANSITIONS[event]
 
         with in_substation(alice):

@@ -29,7 +29,8 @@ def begun(shop: Any, account: Any, goods: market.Goods) -> tuple[Any, str]:
 
 def case_of(placed: Any) -> tuple[Any, ...]:
     return market.rows(
-        "SELECT kind, state, amount_minor, expected_minor FROM receipts_paymentcase WHERE order_number = %s", placed.number
+        "SELECT kind, state, amount_minor, expected_minor FROM receipts_paymentcase WHERE order_number = %s",
+        placed.number,
     )[0]
 
 

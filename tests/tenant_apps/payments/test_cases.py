@@ -35,7 +35,9 @@ def open_case(shop: Any, account: Any, sell: Sell, channel: MemoryChannel) -> Ca
         if first:
             payments.take_fact(fact=pay_fact(account, payment, first), now=NOW)
         payments.take_fact(fact=pay_fact(account, payment, amount), now=NOW)
-        [(public_id,)] = market.rows("SELECT public_id FROM receipts_paymentcase WHERE order_number = %s", placed.number)
+        [(public_id,)] = market.rows(
+            "SELECT public_id FROM receipts_paymentcase WHERE order_number = %s", placed.number
+        )
         return placed, public_id
 
     return make
@@ -199,9 +201,7 @@ class TestRules:
 
         placed, case = open_case(1100)
         with in_main():
-            receipts.request_settlement(
-                case_public_id=case, resolution="DELIVER", evidence=EVIDENCE, by=CLERK, now=NOW
-            )
+            receipts.request_settlement(case_public_id=case, resolution="DELIVER", evidence=EVIDENCE, by=CLERK, now=NOW)
         assert case_row(case)[0] == "SETTLING"
 
         tasks.carry_out_case(case_public_id=case)

@@ -72,7 +72,11 @@ class TestCallback:
 
     @pytest.mark.parametrize(
         ("secret", "age_s", "code"),
-        [("wrong", 0, b"callback_bad_signature\n"), ("s3cret", 301, b"callback_stale\n"), ("s3cret", -301, b"callback_stale\n")],
+        [
+            ("wrong", 0, b"callback_bad_signature\n"),
+            ("s3cret", 301, b"callback_stale\n"),
+            ("s3cret", -301, b"callback_stale\n"),
+        ],
     )
     def test_is_refused_when_it_is_not_to_be_believed(
         self, account: Any, begun: tuple[Any, str], secret: str, age_s: int, code: bytes
@@ -192,9 +196,7 @@ class TestHandleEvent:
         assert stored(payment)[0][1:] == ("HANDLED", 0)
         assert market.legs(placed.number)["channel:testpay:clearing"] == 1140
 
-    @pytest.mark.parametrize(
-        ("told", "state"), [(ChannelStatus.FAILED, "FAILED"), (ChannelStatus.EXPIRED, "EXPIRED")]
-    )
+    @pytest.mark.parametrize(("told", "state"), [(ChannelStatus.FAILED, "FAILED"), (ChannelStatus.EXPIRED, "EXPIRED")])
     def test_notes_an_attempt_that_ended_without_money(
         self, shop: Any, account: Any, begun: tuple[Any, str], channel: MemoryChannel, told: ChannelStatus, state: str
     ) -> None:
@@ -231,9 +233,7 @@ class TestJanitor:
             assert Order.objects.get(number=placed.number).state == "DELIVERED"
         assert self._ask_at(payment) is None
 
-    def test_goes_on_asking_when_the_channel_is_away(
-        self, begun: tuple[Any, str], channel: MemoryChannel
-    ) -> None:
+    def test_goes_on_asking_when_the_channel_is_away(self, begun: tuple[Any, str], channel: MemoryChannel) -> None:
         first = self._ask_at(begun[1])
         channel.fails["query"] = weather()
 

@@ -119,7 +119,6 @@ CREATE OR REPLACE FUNCTION public.ledger_post(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     stamp bigint;
-    highest bigint;
     payload bytea;
     kept bytea;
 BEGIN
@@ -127,24 +126,22 @@ BEGIN
         OR coalesce(p_key, '') = '' THEN
         RAISE EXCEPTION 'A transfer has a key, and an account and an amount for each leg.' USING ERRCODE = 'KG102';
     END IF;
-    -- What ledger_xid() does, without the call.
-    SELECT pg_current_xact_id()::text::bigint + c.xid_offset, c.highest_cut INTO STRICT stamp, highest
-    FROM public.ledger_control c;
-    IF stamp < highest THEN
-        RAISE EXCEPTION 'The ledger is ahead of this server: run `kameng ledger rebase` first.' USING ERRCODE = 'KG109';
-    END IF;
     payload := sha256(convert_to(ROW(p_key, p_kind, p_reference_type, p_reference, p_substation, extract(epoch FROM p_event_at),
         p_codes, p_amounts, p_currencies, p_rule, p_memo, p_relation, p_related)::text, 'UTF8'));
     IF p_relation IS NOT NULL THEN
         PERFORM public.ledger_check_relation(p_key, p_relation, p_related, p_codes, p_amounts);
     END IF;
+    -- What ledger_xid() does, without a statement of its own.
     INSERT INTO public.ledger_transfer AS t (public_id, idempotency_key, digest, kind, reference_type, reference,
         substation_id, relation, related_id, split_rule_version, event_at, recorded_at, xid, memo)
-    VALUES (public.ledger_public_id(payload), p_key, payload, p_kind, p_reference_type, p_reference, p_substation,
-        p_relation, p_related, p_rule, p_event_at, clock_timestamp(), stamp, p_memo)
+    SELECT public.ledger_public_id(payload), p_key, payload, p_kind, p_reference_type, p_reference, p_substation,
+        p_relation, p_related, p_rule, p_event_at, clock_timestamp(), pg_current_xact_id()::text::bigint + c.xid_offset,
+        p_memo
+    FROM public.ledger_control c WHERE pg_current_xact_id()::text::bigint + c.xid_offset >= c.highest_cut
     ON CONFLICT (idempotency_key) DO NOTHING
-    RETURNING t.id, t.public_id INTO transfer_id, public_id;
+    RETURNING t.id, t.public_id, t.xid INTO transfer_id, public_id, stamp;
     IF transfer_id IS NULL THEN
+        PERFORM public.ledger_xid();  -- Either this server is behind (KG109), or the key was used.
         SELECT t.id, t.public_id, t.digest INTO STRICT transfer_id, public_id, kept
         FROM public.ledger_transfer t WHERE t.idempotency_key = p_key;
         IF kept <> payload THEN

@@ -65,9 +65,10 @@ BEGIN
             WHERE c.receipt_id = paid.id AND c.state = 'SETTLING' AND c.resolution = 'DELIVER')) THEN
         RAISE EXCEPTION 'no such receipt' USING ERRCODE = 'KG024', DETAIL = p_receipt;
     END IF;
-    SELECT o.id, o.total_minor, o.currency, o.transfer_id INTO ordered
-    FROM public.receipts_networkorder o WHERE o.substation_id = caller AND o.order_number = p_number;
-    IF ordered.id IS NULL OR ordered.transfer_id IS NOT NULL OR ordered.currency <> paid.currency
+    UPDATE public.receipts_networkorder o SET state = p_state, paid_at = p_at, updated_at = p_at
+    WHERE o.substation_id = caller AND o.order_number = p_number AND o.paid_at IS NULL
+    RETURNING o.id, o.total_minor, o.currency INTO ordered;
+    IF ordered.id IS NULL OR ordered.currency <> paid.currency
             OR (paid.used_before = '' AND ordered.total_minor <> paid.amount_minor) THEN
         RAISE EXCEPTION 'not the price of this order' USING ERRCODE = 'KG025', DETAIL = p_number;
     END IF;
@@ -119,12 +120,6 @@ BEGIN
     FROM public.ledger_post('sale:' || p_receipt, 'sale', 'order', p_number, caller, paid.occurred_at, p_codes, p_amounts,
                             ARRAY[ordered.currency]::text[], p_rule,
                             jsonb_build_object('platform_bps', rule.platform_bps)) l;
-    UPDATE public.receipts_networkorder o SET state = p_state, paid_at = p_at, updated_at = p_at,
-        transfer_id = settle_sale.transfer_id
-    WHERE o.id = ordered.id AND o.transfer_id IS NULL;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'sold already' USING ERRCODE = 'KG025', DETAIL = p_number;
-    END IF;
     delivered := held.codes;
     RETURN NEXT;
 END

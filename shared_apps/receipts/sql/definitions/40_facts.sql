@@ -1,13 +1,13 @@
--- Append a fact, or find it. A payment counts for the order that announced it on this very account: a fact of another
+-- Append a fact, or find its id. A payment counts for the order that announced it on this very account: a fact of another
 -- account that names it belongs to nobody. `fresh` is false when it had been recorded before.
 -- Race: the same fact told by two callbacks at once. The second insert waits for the first one's commit, writes nothing,
 -- and reads what the first did with it.
-CREATE OR REPLACE FUNCTION public.receipts_record_fact(
+DROP FUNCTION IF EXISTS public.receipts_record_fact(text, bigint, text, text, text, text, text, bigint, text, bigint, text,
+    text, timestamptz, timestamptz);
+CREATE FUNCTION public.receipts_record_fact(
     p_public_id text, p_account bigint, p_channel text, p_fact text, p_kind text, p_payment text, p_ref text,
     p_amount bigint, p_currency text, p_fee bigint, p_refund text, p_detail text, p_occurred timestamptz, p_at timestamptz)
-RETURNS TABLE (id bigint, public_id text, account_id bigint, channel text, kind text, payment_id text, channel_ref text,
-    substation_id bigint, schema_name text, order_number text, amount_minor bigint, currency text, fee_minor bigint,
-    occurred_at timestamptz, refund_id text, detail text, used_for text, fresh boolean)
+RETURNS TABLE (id bigint, substation_id bigint, schema_name text, order_number text, fresh boolean)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -23,16 +23,12 @@ BEGIN
         coalesce(who.order_number, ''), p_amount, p_currency, p_fee, p_refund, p_detail, p_occurred, p_at, '')
     ON CONFLICT (account_id, fact_id) DO NOTHING RETURNING r.id INTO made;
     IF made IS NOT NULL THEN
-        RETURN QUERY SELECT made, p_public_id, p_account, p_channel, p_kind, p_payment, p_ref, who.substation_id,
-            coalesce(who.schema_name, '')::text, coalesce(who.order_number, '')::text, p_amount, p_currency, p_fee,
-            p_occurred, p_refund, p_detail, ''::text, true;
+        RETURN QUERY SELECT made, who.substation_id, coalesce(who.schema_name, '')::text,
+            coalesce(who.order_number, '')::text, true;
         RETURN;
     END IF;
-    RETURN QUERY SELECT r.id, r.public_id::text, r.account_id, r.channel::text, r.kind::text, r.payment_id::text,
-        r.channel_ref::text, r.substation_id, coalesce(s.schema_name, '')::text, r.order_number::text, r.amount_minor,
-        r.currency::text, r.fee_minor, r.occurred_at, r.refund_id::text, r.detail::text, r.used_for::text, false
-    FROM public.receipts_receipt r LEFT JOIN public.tenants_substation s ON s.id = r.substation_id
-    WHERE r.account_id = p_account AND r.fact_id = p_fact;
+    RETURN QUERY SELECT r.id, NULL::bigint, ''::text, ''::text, false
+    FROM public.receipts_receipt r WHERE r.account_id = p_account AND r.fact_id = p_fact;
 END
 $$;
 GRANT EXECUTE ON FUNCTION public.receipts_record_fact(text, bigint, text, text, text, text, text, bigint, text, bigint,

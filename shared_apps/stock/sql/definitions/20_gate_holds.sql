@@ -118,11 +118,11 @@ BEGIN
         ORDER BY l.sku_id
     LOOP
         IF line.active IS NOT TRUE OR line.supply IS NULL OR line.currency <> p_currency THEN
-            RAISE EXCEPTION 'not for sale' USING ERRCODE = 'KG011', DETAIL = line.sku_id::text;
+            RAISE EXCEPTION 'not for sale' USING ERRCODE = 'KG011', DETAIL = coalesce(line.sku_id, 0)::text;
         END IF;
         IF line.unit IS NULL OR line.unit < coalesce(line.floor, 0) OR line.unit > coalesce(line.ceiling, line.unit)
         THEN
-            RAISE EXCEPTION 'out of bounds' USING ERRCODE = 'KG013', DETAIL = line.sku_id::text;
+            RAISE EXCEPTION 'out of bounds' USING ERRCODE = 'KG013', DETAIL = coalesce(line.sku_id, 0)::text;
         END IF;
         lines_total := lines_total
             + round(line.unit * line.quantity * 10::numeric ^ public.money_exponent(p_currency));

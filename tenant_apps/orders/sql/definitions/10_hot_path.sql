@@ -3,33 +3,29 @@
 -- for the session, and planning cost more than running (measured: docs/money-path.md). What the main station has to allow
 -- they ask of the gate functions, like any other statement of a shop.
 
--- Everything that a price and its limits are made of.
+-- Everything that a price and its limits are made of, as one JSON text: {"rows": [[…] a listing], "rules", "parents", "open",
+-- "terms", "channels"}. One column, because a driver pays for each. Numbers with places travel as texts.
 DROP FUNCTION IF EXISTS gate.orders_read_shelves(bigint[], timestamptz);
-CREATE OR REPLACE FUNCTION gate.orders_read_shelves(p_skus bigint[], p_at timestamptz)
-RETURNS TABLE (id bigint, product_id bigint, code text, name_zh text, name_en text, currency text, supply_unit numeric,
-    suggested numeric, floor numeric, ceiling numeric, for_sale boolean, category_id bigint, slug text, kind text,
-    delivery text, product_zh text, product_en text, buyer_fields jsonb, rules json, parents json, is_open boolean,
-    terms jsonb, channels json)
-LANGUAGE plpgsql AS $$
-#variable_conflict use_column
+CREATE FUNCTION gate.orders_read_shelves(p_skus bigint[], p_at timestamptz) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN QUERY
-    SELECT l.id, l.product_id, l.code::text, l.name_zh::text, l.name_en::text, l.currency::text, l.supply_unit,
-           l.suggested, l.floor, l.ceiling, l.active AND l.on_shelf AND p.active, p.category_id, p.slug::text,
-           p.kind::text, p.delivery::text, coalesce(nullif(p.own_name, ''), p.name_zh)::text,
-           coalesce(nullif(p.own_name, ''), p.name_en)::text, p.buyer_fields,
-           (SELECT json_agg(json_build_array(r.scope, r.target_id, r.kind, r.value::text, r.rounding))
+    RETURN (SELECT json_build_object(
+        'rows', (SELECT json_agg(json_build_array(l.id, l.product_id, l.code, l.name_zh, l.name_en, l.currency,
+                l.supply_unit::text, l.suggested::text, l.floor::text, l.ceiling::text,
+                l.active AND l.on_shelf AND p.active, p.category_id, p.slug, p.kind, p.delivery,
+                coalesce(nullif(p.own_name, ''), p.name_zh), coalesce(nullif(p.own_name, ''), p.name_en),
+                p.buyer_fields))
+            FROM listings_listing l JOIN listings_listedproduct p ON p.id = l.product_id WHERE l.id = ANY (p_skus)),
+        'rules', (SELECT json_agg(json_build_array(r.scope, r.target_id, r.kind, r.value::text, r.rounding))
             FROM listings_markuprule r
             WHERE r.scope IN ('SHOP', 'CATEGORY') OR (r.scope = 'SKU' AND r.target_id = ANY (p_skus))
                OR (r.scope = 'PRODUCT' AND r.target_id IN (SELECT x.product_id FROM listings_listing x
                                                           WHERE x.id = ANY (p_skus)))),
-           (SELECT json_agg(json_build_array(c.id, c.parent_id)) FROM listings_listedcategory c
+        'parents', (SELECT json_agg(json_build_array(c.id, c.parent_id)) FROM listings_listedcategory c
             WHERE EXISTS (SELECT 1 FROM listings_markuprule r WHERE r.scope = 'CATEGORY')),
-           (SELECT s.open FROM shop_shopsettings s WHERE s.id = 1),
-           (SELECT t.terms FROM gate.sale_terms(p_at) t),
-           (SELECT json_agg(json_build_array(c.account_id, c.channel)) FROM gate.channels() c)
-    FROM listings_listing l JOIN listings_listedproduct p ON p.id = l.product_id
-    WHERE l.id = ANY (p_skus);
+        'open', (SELECT s.open FROM shop_shopsettings s WHERE s.id = 1),
+        'terms', (SELECT t.terms FROM gate.sale_terms(p_at) t),
+        'channels', (SELECT json_agg(json_build_array(c.account_id, c.channel)) FROM gate.channels() c)));
 END
 $$;
 GRANT EXECUTE ON FUNCTION gate.orders_read_shelves(bigint[], timestamptz) TO kameng_tenant;
@@ -76,21 +72,17 @@ RETURNS TABLE (id bigint, state text, total_minor bigint, currency text, lines j
     platform_bps integer, terms jsonb)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
-DECLARE
-    locked record;
 BEGIN
-    SELECT o.id, o.state, o.total_minor, o.currency INTO locked FROM orders_order o WHERE o.number = p_number
-    FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
     RETURN QUERY
-    SELECT locked.id, locked.state::text, locked.total_minor, locked.currency::text,
+    WITH o AS MATERIALIZED (
+        SELECT x.id, x.state, x.total_minor, x.currency FROM orders_order x WHERE x.number = p_number FOR NO KEY UPDATE
+    )
+    SELECT o.id, o.state::text, o.total_minor, o.currency::text,
            (SELECT json_agg(json_build_object('delivery', l.delivery, 'total_minor', l.total_minor,
                                               'cost_minor', l.cost_minor) ORDER BY l.id)
-            FROM orders_orderline l WHERE l.order_id = locked.id),
+            FROM orders_orderline l WHERE l.order_id = o.id),
            t.substation_id, t.rule, t.platform_bps, t.terms
-    FROM gate.sale_terms(p_terms_at) t;
+    FROM o CROSS JOIN gate.sale_terms(p_terms_at) t;
 END
 $$;
 GRANT EXECUTE ON FUNCTION gate.orders_lock_payable(text, timestamptz) TO kameng_tenant;

@@ -1,0 +1,157 @@
+"""Sync, jobs, tokens, the trail and the search."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.test import Client
+
+from kameng.accounts import tokens
+from kameng.accounts.models import ApiToken, AuditRecord
+from kameng.db.context import in_main
+from kameng.jobs.models import Job
+from kameng.lib import clock
+from shared_apps.console.selectors import overview
+from tenants.models import SyncState
+from tests.shared_apps.console.conftest import Scene, csv_rows
+from tests.shared_apps.console.test_access import url
+
+
+class TestSync:
+    def watermarks(self, shop: Any) -> set[int]:
+        with in_main():
+            rows = SyncState.objects.filter(substation=shop, feed__in=("LIBRARY", "STOCK"))
+            return set(rows.values_list("watermark", flat=True))
+
+    def test_compares_one_shop_whole_and_leaves_the_others(self, operator: Client, scene: Scene, alice: Any) -> None:
+        from tenant_apps.listings import sync
+
+        sync.ensure_states(alice.pk)
+        sync.sync_substation(scene.shop)
+        sync.sync_substation(alice)
+        others = self.watermarks(alice)
+
+        response = operator.post(url("sync_repeat"), {"substation": scene.shop.public_id, "deed": "full"})
+
+        assert response.status_code == 302
+        assert self.watermarks(scene.shop) == {0}
+        assert self.watermarks(alice) == others
+        with in_main():
+            assert Job.objects.filter(kind="listings.sync_all", state="PENDING").count() == 1
+            record = AuditRecord.objects.filter(action="tenants.sync.repeated").latest("pk")
+        assert (record.target, record.details) == (scene.shop.public_id, {"full": True, "substations": 1})
+        sync.sync_due(nudged=True)
+        with in_main():
+            feeds = {feed.feed: feed.state for feed in overview.feed_states(clock.utc_now(), scene.shop.pk)}
+        assert (feeds["LIBRARY"], feeds["STOCK"]) == ("UP_TO_DATE", "UP_TO_DATE")
+
+    def test_refuses_a_shop_that_is_not_there(self, operator: Client) -> None:
+        with in_main():
+            before = AuditRecord.objects.count()
+
+        assert operator.post(url("sync_repeat"), {"substation": "sub_NONE", "deed": "full"}).status_code == 404
+
+        with in_main():
+            assert AuditRecord.objects.count() == before
+
+    def test_says_which_feed_failed_and_why(self, operator: Client, scene: Scene) -> None:
+        with in_main():
+            SyncState.objects.filter(substation=scene.shop, feed="STOCK").update(error="LockTimeout: busy")
+
+        content = operator.get(url("sync"), {"q": scene.shop.slug, "state": "FAILED"}).content.decode()
+
+        assert "LockTimeout: busy" in content
+        with in_main():
+            SyncState.objects.filter(substation=scene.shop, feed="STOCK").update(error="")
+
+
+class TestJobs:
+    def test_sets_a_job_that_gave_up_going_again(self, operator: Client, scene: Scene) -> None:
+        with in_main():
+            job = Job.objects.create(kind="stock.import_run", state="FAILED", attempts=12, run_at=clock.utc_now())
+
+        assert operator.post(url("job_retry", job.pk)).status_code == 302
+        assert operator.post(url("job_retry", job.pk)).status_code == 409
+
+        with in_main():
+            job.refresh_from_db()
+            assert AuditRecord.objects.filter(target=f"stock.import_run #{job.pk}").count() == 1
+        assert (job.state, job.attempts) == ("PENDING", 0)
+        with in_main():
+            job.delete()
+
+    def test_filters_by_state(self, operator: Client, scene: Scene) -> None:
+        content = operator.get(url("jobs"), {"state": "FAILED"}).content.decode()
+
+        assert "listings.sync_all" in content
+        assert "Try again" in content
+
+
+class TestTokens:
+    def test_shows_the_secret_once(self, operator: Client) -> None:
+        form = {"name": "Once", "scopes": ["stock:read", "sync:read"], "expires": "2030-01-01"}
+
+        response = operator.post(url("tokens"), form)
+
+        content = response.content.decode()
+        found = re.search(r"kmg_[\w-]{40,}", content)
+        assert found is not None
+        assert response.headers["Cache-Control"] == "no-store"
+        with in_main():
+            token = tokens.find(found[0])
+        assert token is not None
+        assert (token.name, token.scopes) == ("Once", ["stock:read", "sync:read"])
+        assert found[0] not in operator.get(url("tokens")).content.decode()
+
+    def test_makes_none_without_a_scope_and_keeps_the_name(self, operator: Client) -> None:
+        with in_main():
+            before = ApiToken.objects.count()
+
+        response = operator.post(url("tokens"), {"name": "Nothing allowed"})
+
+        assert response.status_code == 422
+        assert b'value="Nothing allowed"' in response.content
+        with in_main():
+            assert ApiToken.objects.count() == before
+
+    def test_revokes(self, operator: Client, scene: Scene) -> None:
+        assert operator.post(url("token_revoke", scene.token)).status_code == 302
+
+        with in_main():
+            assert ApiToken.objects.get(pk=scene.token).revoked_at is not None
+        assert operator.post(url("token_revoke", 10**9)).status_code == 404
+
+
+class TestTheTrail:
+    def test_finds_by_object_and_exports_it(self, operator: Client, scene: Scene) -> None:
+        rows = csv_rows(operator.get(url("audit"), {"q": scene.batch, "export": "csv"}))
+
+        assert rows[0] == ["At", "Who", "Kind", "Deed", "Object", "Details", "Address (IP)", "Request"]
+        assert [row[1:5] for row in rows[1:]] == [["Mia", "Person", "Imported codes", scene.batch]]
+
+    def test_each_deed_leads_to_its_object(self, operator: Client, scene: Scene) -> None:
+        content = operator.get(url("audit"), {"q": scene.batch}).content.decode()
+
+        assert f'href="{url("batch", scene.batch)}"' in content
+
+
+class TestTheSearch:
+    def test_an_id_leads_straight_there(self, operator: Client, scene: Scene) -> None:
+        for text, there in (
+            (scene.transfer, url("transfer", scene.transfer)), (scene.case, url("case", scene.case)),
+            (scene.shop.public_id, url("substation", scene.shop.public_id)), (scene.batch, url("batch", scene.batch)),
+        ):  # fmt: skip
+            response = operator.get(url("search"), {"q": text})
+            assert (response.status_code, response.headers["Location"]) == (302, there)
+
+    def test_finds_orders_shops_products_and_accounts(self, operator: Client, scene: Scene) -> None:
+        for text, shown in (
+            (scene.order.lower(), scene.order), (scene.shop.slug, scene.shop.name), (scene.goods.code, scene.goods.code),
+            ("main:rev", "main:revenue"),
+        ):  # fmt: skip
+            assert shown in operator.get(url("search"), {"q": text}).content.decode(), text
+
+    def test_says_so_when_nothing_is_found(self, operator: Client, scene: Scene) -> None:
+        assert b"Nothing found" in operator.get(url("search"), {"q": "zzzznothing"}).content
+        assert b"What are you looking for?" in operator.get(url("search")).content
