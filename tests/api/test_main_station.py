@@ -159,7 +159,7 @@ class TestStock:
         assert answer.status == 201
         assert (answer.body["imported"], answer.body["repeated"]) == (3, 1)
         assert (answer.body["in_stock_already"], answer.body["rejected"]) == (1, 1)
-        assert [problem["position"] for problem in answer.body["problems"]] == [3, 1, 2]
+        assert [problem["position"] for problem in answer.body["problems"]] == [1, 3, 2]
         told = json.dumps(answer.body)
         assert not any(code[-4:] in told for code in (*sent[:4], "word"))
         with in_main():

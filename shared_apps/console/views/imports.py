@@ -44,7 +44,7 @@ REPORT: list[lists.Column] = [
 @staff_required
 def imports(request: HttpRequest) -> HttpResponse:
     """The runs so far, and a file to check: nothing is imported before its report was seen."""
-    form = LibraryFileForm(posted(request), request.FILES)
+    form = LibraryFileForm(posted(request), request.FILES if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         upload = form.cleaned_data["file"]
         try:

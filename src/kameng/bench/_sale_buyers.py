@@ -40,6 +40,7 @@ class LastCodes:
     falsely_sold_out: int = 0
     charged_without_code: int = 0
     errors: int = 0
+    first_error: str = ""
 
 
 @dataclass
@@ -343,7 +344,9 @@ def _last_codes(shop: Shop, owner_url: str, rounds: int) -> LastCodes:
                 last.rounds += 1
                 last.paid += len(paid)
                 last.sold_out += sum(what == "sold_out" for what, _ in answers)
-                last.errors += sum(what == "error" for what, _ in answers)
+                errors = [text for what, text in answers if what == "error"]
+                last.errors += len(errors)
+                last.first_error = last.first_error or (errors[0] if errors else "")
                 last.falsely_sold_out += max(0, LAST_CODES - len(paid))
                 last.charged_without_code += _without_code(cursor, paid)
                 last.sold_twice += max(0, len(paid) - LAST_CODES)

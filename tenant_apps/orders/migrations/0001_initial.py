@@ -6,87 +6,158 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Order',
+            name="Order",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.CharField(max_length=40)),
-                ('token_digest', models.BinaryField(max_length=32)),
-                ('lookup_digest', models.BinaryField(max_length=32)),
-                ('contact', models.CharField(max_length=120)),
-                ('state', models.CharField(choices=[('PENDING_PAYMENT', 'Waiting for payment'), ('PAID', 'Paid'), ('DELIVERED', 'Delivered'), ('EXPIRED', 'Expired'), ('CANCELLED', 'Cancelled'), ('REFUNDED', 'Refunded')], default='PENDING_PAYMENT', max_length=15)),
-                ('currency', models.CharField(max_length=3)),
-                ('total_minor', models.BigIntegerField()),
-                ('cost_minor', models.BigIntegerField()),
-                ('buyer_fields', models.JSONField(default=dict)),
-                ('language', models.CharField(default='zh-hans', max_length=10)),
-                ('ip', models.CharField(blank=True, default='', max_length=45)),
-                ('source', models.CharField(default='WEB', max_length=12)),
-                ('transfer_id', models.CharField(blank=True, default='', max_length=30)),
-                ('earned_minor', models.BigIntegerField(null=True)),
-                ('placed_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('paid_at', models.DateTimeField(null=True)),
-                ('delivered_at', models.DateTimeField(null=True)),
-                ('updated_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.CharField(max_length=40)),
+                ("token_digest", models.BinaryField(max_length=32)),
+                ("lookup_digest", models.BinaryField(max_length=32)),
+                ("contact", models.CharField(max_length=120)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("PENDING_PAYMENT", "Waiting for payment"),
+                            ("PAID", "Paid"),
+                            ("DELIVERED", "Delivered"),
+                            ("EXPIRED", "Expired"),
+                            ("CANCELLED", "Cancelled"),
+                            ("REFUNDED", "Refunded"),
+                        ],
+                        default="PENDING_PAYMENT",
+                        max_length=15,
+                    ),
+                ),
+                ("currency", models.CharField(max_length=3)),
+                ("total_minor", models.BigIntegerField()),
+                ("cost_minor", models.BigIntegerField()),
+                ("buyer_fields", models.JSONField(default=dict)),
+                ("language", models.CharField(default="zh-hans", max_length=10)),
+                ("ip", models.CharField(blank=True, default="", max_length=45)),
+                ("source", models.CharField(default="WEB", max_length=12)),
+                ("transfer_id", models.CharField(blank=True, default="", max_length=30)),
+                ("earned_minor", models.BigIntegerField(null=True)),
+                ("placed_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("paid_at", models.DateTimeField(null=True)),
+                ("delivered_at", models.DateTimeField(null=True)),
+                ("updated_at", models.DateTimeField()),
             ],
             options={
-                'ordering': ('-id',),
-                'indexes': [models.Index(condition=models.Q(('state', 'PENDING_PAYMENT')), fields=['expires_at'], name='order_due'), models.Index(condition=models.Q(('state__in', ('DELIVERED', 'EXPIRED')), _negated=True), fields=['state', '-id'], name='order_open'), django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['placed_at'], name='order_placed', pages_per_range=16), django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['paid_at'], name='order_paid', pages_per_range=16)],
-                'constraints': [models.UniqueConstraint(fields=('number',), name='order_number_once'), models.CheckConstraint(condition=models.Q(('total_minor__gt', 0)), name='order_total_positive'), models.CheckConstraint(condition=models.Q(('state__in', ('PENDING_PAYMENT', 'EXPIRED', 'CANCELLED')), ('paid_at__isnull', False), _connector='OR'), name='paid_order_has_time')],
+                "ordering": ("-id",),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "PENDING_PAYMENT")), fields=["expires_at"], name="order_due"
+                    ),
+                    models.Index(
+                        condition=models.Q(("state__in", ("DELIVERED", "EXPIRED")), _negated=True),
+                        fields=["state", "-id"],
+                        name="order_open",
+                    ),
+                    django.contrib.postgres.indexes.BrinIndex(
+                        autosummarize=True, fields=["placed_at"], name="order_placed", pages_per_range=16
+                    ),
+                    django.contrib.postgres.indexes.BrinIndex(
+                        autosummarize=True, fields=["paid_at"], name="order_paid", pages_per_range=16
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("number",), name="order_number_once"),
+                    models.CheckConstraint(condition=models.Q(("total_minor__gt", 0)), name="order_total_positive"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ("PENDING_PAYMENT", "EXPIRED", "CANCELLED")),
+                            ("paid_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="paid_order_has_time",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='OrderStep',
+            name="OrderStep",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('subject', models.CharField(max_length=8)),
-                ('event', models.CharField(max_length=16)),
-                ('from_state', models.CharField(blank=True, default='', max_length=16)),
-                ('to_state', models.CharField(blank=True, default='', max_length=16)),
-                ('by_kind', models.CharField(max_length=10)),
-                ('by_label', models.CharField(max_length=120)),
-                ('note', models.CharField(blank=True, default='', max_length=300)),
-                ('order', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='steps', to='orders.order')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField()),
+                ("subject", models.CharField(max_length=8)),
+                ("event", models.CharField(max_length=16)),
+                ("from_state", models.CharField(blank=True, default="", max_length=16)),
+                ("to_state", models.CharField(blank=True, default="", max_length=16)),
+                ("by_kind", models.CharField(max_length=10)),
+                ("by_label", models.CharField(max_length=120)),
+                ("note", models.CharField(blank=True, default="", max_length=300)),
+                (
+                    "order",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="steps",
+                        to="orders.order",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-id',),
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='OrderLine',
+            name="OrderLine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sku_id', models.BigIntegerField()),
-                ('sku_code', models.CharField(max_length=60)),
-                ('product_slug', models.CharField(max_length=80)),
-                ('name_zh', models.CharField(max_length=250)),
-                ('name_en', models.CharField(blank=True, default='', max_length=250)),
-                ('kind', models.CharField(max_length=10)),
-                ('delivery', models.CharField(max_length=6)),
-                ('quantity', models.PositiveIntegerField()),
-                ('unit', models.DecimalField(decimal_places=4, max_digits=18)),
-                ('total_minor', models.BigIntegerField()),
-                ('supply_unit', models.DecimalField(decimal_places=4, max_digits=18)),
-                ('cost_minor', models.BigIntegerField()),
-                ('stages', models.JSONField(default=list)),
-                ('delivery_state', models.CharField(choices=[('WAITING', 'Waiting for payment'), ('QUEUED', 'In the queue, by hand'), ('DELIVERED', 'Delivered'), ('CANCELLED', 'Cancelled')], default='WAITING', max_length=9)),
-                ('delivery_note', models.TextField(blank=True, default='')),
-                ('delivered_at', models.DateTimeField(null=True)),
-                ('order', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='orders.order')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sku_id", models.BigIntegerField()),
+                ("sku_code", models.CharField(max_length=60)),
+                ("product_slug", models.CharField(max_length=80)),
+                ("name_zh", models.CharField(max_length=250)),
+                ("name_en", models.CharField(blank=True, default="", max_length=250)),
+                ("kind", models.CharField(max_length=10)),
+                ("delivery", models.CharField(max_length=6)),
+                ("quantity", models.PositiveIntegerField()),
+                ("unit", models.DecimalField(decimal_places=4, max_digits=18)),
+                ("total_minor", models.BigIntegerField()),
+                ("supply_unit", models.DecimalField(decimal_places=4, max_digits=18)),
+                ("cost_minor", models.BigIntegerField()),
+                ("stages", models.JSONField(default=list)),
+                (
+                    "delivery_state",
+                    models.CharField(
+                        choices=[
+                            ("WAITING", "Waiting for payment"),
+                            ("QUEUED", "In the queue, by hand"),
+                            ("DELIVERED", "Delivered"),
+                            ("CANCELLED", "Cancelled"),
+                        ],
+                        default="WAITING",
+                        max_length=9,
+                    ),
+                ),
+                ("delivery_note", models.TextField(blank=True, default="")),
+                ("delivered_at", models.DateTimeField(null=True)),
+                (
+                    "order",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="lines",
+                        to="orders.order",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('id',),
-                'indexes': [models.Index(condition=models.Q(('delivery_state', 'QUEUED')), fields=['id'], name='line_queue')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='line_quantity_positive'), models.UniqueConstraint(fields=('order', 'sku_id'), name='line_once_per_sku')],
+                "ordering": ("id",),
+                "indexes": [
+                    models.Index(condition=models.Q(("delivery_state", "QUEUED")), fields=["id"], name="line_queue")
+                ],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("quantity__gt", 0)), name="line_quantity_positive"),
+                    models.UniqueConstraint(fields=("order", "sku_id"), name="line_once_per_sku"),
+                ],
             },
         ),
     ]

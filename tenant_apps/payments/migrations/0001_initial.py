@@ -5,35 +5,70 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('orders', '0001_initial'),
+        ("orders", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Payment',
+            name="Payment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(max_length=30)),
-                ('channel', models.CharField(max_length=20)),
-                ('account_id', models.BigIntegerField()),
-                ('amount_minor', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('state', models.CharField(choices=[('CREATED', 'Begun'), ('UNKNOWN', 'Unknown'), ('PENDING', 'Waiting for the payer'), ('SUCCEEDED', 'Paid'), ('FAILED', 'Failed'), ('EXPIRED', 'Expired'), ('REFUNDED', 'Refunded')], default='CREATED', max_length=9)),
-                ('channel_ref', models.CharField(blank=True, default='', max_length=120)),
-                ('redirect_url', models.TextField(blank=True, default='')),
-                ('qr_text', models.TextField(blank=True, default='')),
-                ('problem', models.CharField(blank=True, default='', max_length=300)),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='orders.order')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("public_id", models.CharField(max_length=30)),
+                ("channel", models.CharField(max_length=20)),
+                ("account_id", models.BigIntegerField()),
+                ("amount_minor", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("CREATED", "Begun"),
+                            ("UNKNOWN", "Unknown"),
+                            ("PENDING", "Waiting for the payer"),
+                            ("SUCCEEDED", "Paid"),
+                            ("FAILED", "Failed"),
+                            ("EXPIRED", "Expired"),
+                            ("REFUNDED", "Refunded"),
+                        ],
+                        default="CREATED",
+                        max_length=9,
+                    ),
+                ),
+                ("channel_ref", models.CharField(blank=True, default="", max_length=120)),
+                ("redirect_url", models.TextField(blank=True, default="")),
+                ("qr_text", models.TextField(blank=True, default="")),
+                ("problem", models.CharField(blank=True, default="", max_length=300)),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                (
+                    "order",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="payments", to="orders.order"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-id',),
-                'constraints': [models.UniqueConstraint(fields=('public_id',), name='payment_public_id_once'), models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0)), name='payment_amount_positive'), models.UniqueConstraint(condition=models.Q(('state__in', ('CREATED', 'UNKNOWN', 'PENDING'))), fields=('order', 'account_id'), name='payment_open_once'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'PENDING'), _negated=True), models.Q(('channel_ref', ''), _negated=True), _connector='OR'), name='pending_payment_has_ref')],
+                "ordering": ("-id",),
+                "constraints": [
+                    models.UniqueConstraint(fields=("public_id",), name="payment_public_id_once"),
+                    models.CheckConstraint(condition=models.Q(("amount_minor__gt", 0)), name="payment_amount_positive"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ("CREATED", "UNKNOWN", "PENDING"))),
+                        fields=("order", "account_id"),
+                        name="payment_open_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "PENDING"), _negated=True),
+                            models.Q(("channel_ref", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="pending_payment_has_ref",
+                    ),
+                ],
             },
         ),
     ]

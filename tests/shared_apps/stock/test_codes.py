@@ -70,7 +70,9 @@ class TestImport:
         bring(card, b"OLD-CODE-0001\n")
 
         with override("en"):
-            done = bring(card, "NEW-CODE-0001\nOLD-CODE-0001\nNEW-CODE-0002\n NEW-CODE-0001 \nＮEW-CODE-0002\n".encode())
+            done = bring(
+                card, "NEW-CODE-0001\nOLD-CODE-0001\nNEW-CODE-0002\n NEW-CODE-0001 \nＮEW-CODE-0002\n".encode()
+            )
             told = [(row.row, row.value, row.code) for row in done.problems]
 
         assert (done.imported, done.repeated_in_file, done.in_stock_already) == (2, 2, 1)
@@ -123,7 +125,7 @@ class TestImport:
         assert clear(card) == ["GOOD-0001", "GOOD-0002"]
 
     def test_no_report_shows_a_code(self, card: Goods) -> None:
-        done = bring(card, "SECRET-CODE-7788\nSECRET-CODE-7788\nSECRET\x07CODE-7799\n".encode())
+        done = bring(card, b"SECRET-CODE-7788\nSECRET-CODE-7788\nSECRET\x07CODE-7799\n")
 
         told = json.dumps(done.as_json(), ensure_ascii=False)
         assert "SECRET" not in told
@@ -146,7 +148,11 @@ class TestImport:
 
     @pytest.mark.parametrize(
         ("data", "name", "error"),
-        [(b"", "a.txt", FileEmpty), (b"PK\x03\x04 not a workbook", "a.xlsx", FileBroken), (b"abc", "a.xlsx", FileBroken)],
+        [
+            (b"", "a.txt", FileEmpty),
+            (b"PK\x03\x04 not a workbook", "a.xlsx", FileBroken),
+            (b"abc", "a.xlsx", FileBroken),
+        ],
     )
     def test_refuses_what_is_no_file_of_codes(self, card: Goods, data: bytes, name: str, error: type) -> None:
         with pytest.raises(error):
@@ -167,9 +173,7 @@ class TestImport:
     def test_a_paste(self, card: Goods) -> None:
         assert bring(card, "ONE-1111\nTWO-2222").imported == 2
 
-    def test_a_dry_run_counts_the_same_and_writes_nothing(
-        self, card: Goods, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_dry_run_counts_the_same_and_writes_nothing(self, card: Goods, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importing, "CHUNK", 2)
         bring(card, b"OLD-0001\n")
         data = b"NEW-0001\nOLD-0001\nNEW-0002\nNEW-0001\n"
@@ -223,7 +227,13 @@ class TestRuns:
 
         assert private == "0o600"
         assert not path.exists()
-        assert (done.state, done.filename, done.rows_done, done.rows_good, done.rows_bad) == ("DONE", "run.txt", 2, 1, 1)
+        assert (done.state, done.filename, done.rows_done, done.rows_good, done.rows_bad) == (
+            "DONE",
+            "run.txt",
+            2,
+            1,
+            1,
+        )
         assert done.report[0]["code"] == "code_repeated"
         assert again.finished_at == done.finished_at
         with in_main():
@@ -231,9 +241,7 @@ class TestRuns:
 
     def test_a_file_that_is_none_ends_refused_with_its_reason(self, card: Goods) -> None:
         with in_main(), override("en"):
-            run = services.start_import(
-                sku=sku(card), stream=io.BytesIO(b""), filename="x.txt", by=CLERK, now=NOW
-            )
+            run = services.start_import(sku=sku(card), stream=io.BytesIO(b""), filename="x.txt", by=CLERK, now=NOW)
 
         done = services.execute_run(run=run.public_id, now=NOW)
 
@@ -419,7 +427,9 @@ class TestCounting:
     def test_a_number_is_set_with_its_reason(self, prepared: None) -> None:
         with in_main():
             box = make_goods(policy="COUNTED", delivery="MANUAL", count=3)
-            before = services.set_count(sku=library.sku_by_code(box.code), available=40, by=CLERK, now=NOW, reason="count")
+            before = services.set_count(
+                sku=library.sku_by_code(box.code), available=40, by=CLERK, now=NOW, reason="count"
+            )
             details = AuditRecord.objects.get(action="stock.count.set", target=box.code).details
         services.roll_up(now=NOW + timedelta(minutes=1))
 

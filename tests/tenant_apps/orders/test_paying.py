@@ -85,11 +85,9 @@ class TestPayOrder:
             receipt = receipt_for(placed, account)
         before = market.network_counts()
 
-        def broken(**_: Any) -> None:
-            raise RuntimeError("the outbox is full")
-
-        monkeypatch.setattr("tenant_apps.orders.services._paying.enqueue", broken)
-        with pytest.raises(RuntimeError), in_substation(shop):
+        # The outbox row is the last of all: make it one that does not fit.
+        monkeypatch.setattr("tenant_apps.orders.services._paying.MAIL_JOB", "x" * 81)
+        with pytest.raises(DatabaseError), in_substation(shop):
             orders.pay_order(receipt=as_paid(receipt), by=CHANNEL, now=NOW)
 
         assert market.network_counts() == before
