@@ -40,8 +40,8 @@ class Filters(forms.Form):
         super().__init__(data, auto_id="filter_%s", **kwargs)
         self.params = data
         for field in self.fields.values():
-            css = "k-input k-select" if isinstance(field.widget, forms.Select) else "k-input"
-            field.widget.attrs.update({"class": css})
+            select = "k-select md:max-w-48" if isinstance(field.widget, forms.Select) else ""
+            field.widget.attrs["class"] = f"k-input md:w-auto {select}".strip()
 
     def value(self, name: str) -> Any:
         """The cleaned value, or "" where there is none."""

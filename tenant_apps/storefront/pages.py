@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from kameng.lib.errors import Missing
 from kameng.web.errors import wants_json
 from tenant_apps.shop.selectors import ShopAway, open_shop, shop_settings
 from tenant_apps.shop.types import ShopInfo
@@ -62,7 +63,10 @@ def selling(view: Callable[Concatenate[HttpRequest, ShopInfo, P], HttpResponse])
             if wants_json(request):
                 raise
             return closed_page(request, away)
-        return view(request, shop, *args, **kwargs)
+        try:
+            return view(request, shop, *args, **kwargs)
+        except Missing as missing:
+            return _missing(request, missing)
 
     return guarded
 
@@ -72,9 +76,24 @@ def private(view: View[P]) -> View[P]:
 
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        return sealed(view(request, *args, **kwargs))
+        try:
+            return sealed(view(request, *args, **kwargs))
+        except Missing as missing:
+            return sealed(_missing(request, missing))
 
     return guarded
+
+
+def _missing(request: HttpRequest, missing: Missing) -> HttpResponse:
+    """The shop's own page for what is not there or not yours; a program gets its JSON."""
+    if wants_json(request):
+        raise missing
+    return missing_page(request, str(missing))
+
+
+def missing_page(request: HttpRequest, words: str) -> HttpResponse:
+    """404, with the shop's search and the ways on."""
+    return page(request, "storefront/not_found.html", {"words": words}, status=Missing.status)
 
 
 def sealed(response: HttpResponse) -> HttpResponse:

@@ -147,7 +147,7 @@ def shown_order(order: Order) -> ShownOrder:
     return ShownOrder(
         order=order,
         lines=[_line(line, order.currency, texts.get(line.product_slug, "")) for line in lines],
-        steps=[_step(step) for step in steps if (step.subject, step.event) in STEP_WORDS],
+        steps=[_step(step, len(lines) > 1) for step in steps if (step.subject, step.event) in STEP_WORDS],
         payment=payment,
         version=version,
     )
@@ -163,10 +163,10 @@ def _line(line: OrderLine, currency: str, usage: str) -> ShownLine:
     )  # fmt: skip
 
 
-def _step(step: OrderStep) -> ShownStep:
+def _step(step: OrderStep, names_goods: bool) -> ShownStep:
     title, tone, icon = STEP_WORDS[step.subject, step.event]
     # A delivery's note names the goods; the other notes are the shop's and the channels' own words.
-    return ShownStep(step.at, title, tone, icon, text=step.note if step.subject == "DELIVERY" else "")
+    return ShownStep(step.at, title, tone, icon, text=step.note if names_goods and step.subject == "DELIVERY" else "")
 
 
 def _usage_texts(slugs: set[str]) -> dict[str, str]:

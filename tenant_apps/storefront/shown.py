@@ -143,11 +143,11 @@ def chosen_offer(detail: ProductDetail, sku_id: int | None) -> Offer:
 
 def faces(detail: ProductDetail, chosen: Offer) -> list[Face]:
     """The choices of a product as chips."""
-    name = product_name(detail.product)
+    names = product_names(detail.product)
     return [
         Face(
             id=offer.listing.id,
-            name=face_name(offer.listing.name, name),
+            name=face_name(offer.listing.name, *names),
             price=offer.price_text,
             note=stock_note(offer),
             sold_out=offer.listing.sold_out,
@@ -162,10 +162,15 @@ def product_name(product: Any) -> str:
     return str(product.own_name or product.name)
 
 
-def face_name(sku: str, product: str) -> str:
+def product_names(product: Any) -> tuple[str, ...]:
+    """What a SKU's name may begin with: the shop's own name for the product, the library's names for it."""
+    return tuple(name for name in (product.own_name, product.name_en, product.name_zh) if name)
+
+
+def face_name(sku: str, *products: str) -> str:
     """What tells a SKU from its sisters: its name without the product's in front."""
-    bare = sku.removeprefix(product).strip(" ·-–—:：")
-    return bare or sku
+    before = next((name for name in products if sku.startswith(name)), "")
+    return sku.removeprefix(before).strip(" ·-–—:：") or sku
 
 
 def line_name(line: Any) -> str:

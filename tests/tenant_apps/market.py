@@ -49,7 +49,7 @@ def make_goods(
         name_en="", buyer_fields=list(buyer_fields),
     )  # fmt: skip
     sku = Sku.objects.create(
-        code=f"SKU-{number}", product=product, name_zh="10 元", suggested=suggested, floor=floor, ceiling=ceiling,
+        code=f"SKU-{number}".upper(), product=product, name_zh="10 元", suggested=suggested, floor=floor, ceiling=ceiling,
         stock_policy=policy or ("CODES" if delivery == "CODES" else "UNLIMITED"),
     )  # fmt: skip
     for level, unit in (supply or SUPPLY).items():

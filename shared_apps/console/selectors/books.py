@@ -160,6 +160,14 @@ def transfers(
     return rows if until is None else rows.filter(event_at__lt=until)
 
 
+def transfers_of_case(*, case: str, receipt: str, refunds: Sequence[str]) -> QuerySet[Transfer]:
+    """What a payment case moved, by the keys under which its deeds are posted; in the order of posting."""
+    keys = [f"case:{receipt}", *[f"{deed}:{case}" for deed in ("credit", "charge", "returned")]]
+    for refund in refunds:
+        keys += [f"refund:{refund}", f"refund:{refund}:channel"]
+    return Transfer.objects.filter(idempotency_key__in=keys).order_by("pk")
+
+
 @dataclass(frozen=True)
 class Leg:
     """One leg: signed minor units, debit positive."""

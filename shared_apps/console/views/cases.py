@@ -112,16 +112,16 @@ def case(request: HttpRequest, public_id: str) -> HttpResponse:
 
 def _case_page(request: HttpRequest, row: Any, status: int = 200, **forms: Any) -> HttpResponse:
     names = tenants.shop_names([row.substation_id]) if row.substation_id else {}
-    moved: list[Any] = list(
-        books.transfers().filter(reference__in=[one for one in (row.order_number, row.receipt.public_id) if one])
-        .filter(kind="case").order_by("pk")
-    )  # fmt: skip
+    refunds = list(row.refunds.all())
+    moved = books.transfers_of_case(
+        case=row.public_id, receipt=row.receipt.public_id, refunds=[refund.public_id for refund in refunds]
+    )
     notes = list(row.notes.all())
     plain = {"text": "", "tone": "", "icon": "", "url": ""}
     events = [{**plain, "at": note.at, "by": note.by, "title": words.note_words(note.text)} for note in notes]
     return page(
         request, "console/case.html", here="cases", heading=row.get_kind_display(), row=row, status=status,
-        substation=names.get(row.substation_id), refunds=list(row.refunds.all()), transfers=moved, events=events,
+        substation=names.get(row.substation_id), refunds=refunds, transfers=list(moved), events=events,
         settle_form=forms.get("settle_form") or SettleForm(choices=_choices(row)),
         note_form=forms.get("note_form") or NoteForm(),
         crumbs=((_("Payment cases"), reverse("console:cases")),),

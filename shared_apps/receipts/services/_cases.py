@@ -149,8 +149,9 @@ def return_disputed(*, receipt: ReceiptInfo, by: str, now: datetime) -> bool:
     """A dispute was won and its money came back: settle its case by itself. False when no case of it is open."""
     case = (
         PaymentCase.objects.select_for_update()
-        .filter(order_number=receipt.order_number, receipt__payment_id=receipt.payment_id, receipt__account_id=receipt.account_id, kind=CaseKind.DISPUTE,
-                state=CaseState.OPEN, amount_minor=receipt.amount_minor, outward=True)
+        .filter(order_number=receipt.order_number, receipt__payment_id=receipt.payment_id,
+                receipt__account_id=receipt.account_id, kind=CaseKind.DISPUTE, state=CaseState.OPEN,
+                amount_minor=receipt.amount_minor, outward=True)
         .first()
     )  # fmt: skip
     if case is None:

@@ -11,9 +11,8 @@ from kameng.web.errors import not_found as plain_not_found
 from kameng.web.errors import wants_json
 from tenant_apps.listings import selectors as listings
 from tenant_apps.listings.models import ListedProduct, Listing
-from tenant_apps.shop.selectors import shop_settings
 from tenant_apps.shop.types import ShopInfo
-from tenant_apps.storefront.pages import page, selling
+from tenant_apps.storefront.pages import missing_page, page, selling
 
 SITEMAP_LIMIT = 45_000  # The format allows 50,000 addresses in one file; categories need some.
 
@@ -53,8 +52,6 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     if wants_json(request):
         response: HttpResponse = plain_not_found(request, exception)
         return response
-    return page(request, "storefront/not_found.html", {"words": _not_found_words()}, shop=shop_settings(), status=404)
-
-
-def _not_found_words() -> str:
-    return _("The page was moved or never was. Search for what you need, or start from the front.")
+    return missing_page(
+        request, _("The page was moved or never was. Search for what you need, or start from the front.")
+    )

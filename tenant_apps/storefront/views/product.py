@@ -180,8 +180,9 @@ def _new_total(request: HttpRequest, form: CheckoutForm, moved: orders.PriceMove
 
 def _left(detail: ProductDetail, sku: int | None, quantity: int) -> str:
     """Which one is sold out, and what is left of it as of the last sync."""
-    listing, name = shown.chosen_offer(detail, sku).listing, shown.product_name(detail.product)
-    values = {"name": f"{name} · {shown.face_name(listing.name, name)}", "count": listing.stock_available}
+    listing, row = shown.chosen_offer(detail, sku).listing, detail.product
+    face = shown.face_name(listing.name, *shown.product_names(row))
+    values = {"name": f"{shown.product_name(row)} · {face}", "count": listing.stock_available}
     if listing.id == sku and not listing.sold_out and 0 < listing.stock_available < quantity:
         return _("There are not that many of “%(name)s”: about %(count)s are left. Nothing was ordered.") % values
     return _("“%(name)s” has just sold out in this quantity. Nothing was ordered; choose fewer, or another.") % values

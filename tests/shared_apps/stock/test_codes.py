@@ -360,16 +360,16 @@ class TestReveal:
 
 
 class TestRotation:
-    def test_brings_all_under_the_new_key_in_batches(
-        self, card: Goods, settings: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_brings_all_under_the_new_key_in_batches(self, card: Goods, monkeypatch: pytest.MonkeyPatch) -> None:
+        from django.conf import settings
+
         from shared_apps.stock.services import _rotating
 
         monkeypatch.setattr(_rotating, "BATCH", 3)
         bring(card, b"".join(b"ROT-%04d\n" % n for n in range(10)))
         before = clear(card)
         old = settings.CODE_KEYS
-        settings.CODE_KEYS = crypto.ring_json_with_new_key(old)
+        monkeypatch.setattr(settings, "CODE_KEYS", crypto.ring_json_with_new_key(old))
         current = keys.ring().current
 
         part = services.rotate(limit=3)
@@ -383,13 +383,15 @@ class TestRotation:
                 assert set(Code.objects.filter(sku_id=card.sku_id).values_list("key_version", flat=True)) == {current}
             assert bring(card, b"ROT-0001\n").in_stock_already == 1  # The blind index does not rotate.
         finally:
-            self.back(settings, old)
+            self.back(old, monkeypatch)
 
-    def back(self, settings: Any, old: str) -> None:
+    def back(self, old: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Other tests read these codes with the first key: make it the current one again, the new one kept."""
+        from django.conf import settings
+
         ring = json.loads(settings.CODE_KEYS)
         ring["current"] = json.loads(old)["current"]
-        settings.CODE_KEYS = json.dumps(ring)
+        monkeypatch.setattr(settings, "CODE_KEYS", json.dumps(ring))
         services.rotate()
 
 

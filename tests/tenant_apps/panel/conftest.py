@@ -54,11 +54,12 @@ def office(make_office: Callable[..., Office]) -> Office:
 @pytest.fixture
 def quiet_terms(monkeypatch: pytest.MonkeyPatch) -> None:
     """Terms that a test can do sums with: 5 % platform fee of what is left, and a channel of 1 %."""
+    from shared_apps.splits.arithmetic import Shares
     from tenant_apps.listings.pricing import Terms
     from tenant_apps.listings.services import _many, _rules, _terms
 
     def terms(*, now: object) -> Terms:
-        return Terms(platform_bps=500, channel_fees={"testpay": {"bps": 100, "fixed_minor": 0}})
+        return Terms(shares=Shares(platform_bps=500), channel_fees={"testpay": {"bps": 100, "fixed_minor": 0}})
 
     from tenant_apps.listings import services
 

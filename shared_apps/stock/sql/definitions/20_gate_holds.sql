@@ -3,56 +3,51 @@
 -- Claim p_quantity codes of one SKU for one hold, or raise KG010.
 -- SKIP LOCKED lets buyers pass each other; ordering by `position`, which only the partial index of available codes
 -- has, keeps the claim from walking over sold ones. Nobody is told "sold out" while others merely have codes locked
--- and may still give them back: then the claim waits for them, in the order of the codes, so that two who wait can
--- never wait for each other. (Waiting FOR SHARE would let two hold the same code and skip it for each other's sake.)
+-- and may still give them back: then the claim waits until one of them has made up their mind, and tries again.
+-- Each try is a block that is left by an exception when it is short, so that no lock outlives it: neither a part of what
+-- was wanted, nor the code of a buyer who was faster (a lock that was waited for, or met a changed row, stays otherwise,
+-- and that buyer's delivery would wait for us: measured as deadlocks at 64 buyers).
 CREATE OR REPLACE FUNCTION public.stock_claim_codes(p_hold bigint, p_sku bigint, p_quantity integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     claimed integer;
+    seen bigint[];
+    unlocked bigint[];
+    locked bigint;
 BEGIN
-    IF p_quantity = 1 THEN  -- Nothing to give back when it is short: no subtransaction is needed.
-        UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold
-        FROM (SELECT n.id FROM public.stock_code n WHERE n.sku_id = p_sku AND n.state = 'AVAILABLE'
-              ORDER BY n.position LIMIT 1 FOR UPDATE SKIP LOCKED) next
-        WHERE c.id = next.id;
-        IF FOUND THEN
-            RETURN;
-        END IF;
-    ELSE
+    LOOP
         BEGIN
-            WITH next AS (
-                SELECT n.id FROM public.stock_code n WHERE n.sku_id = p_sku AND n.state = 'AVAILABLE'
-                ORDER BY n.position LIMIT p_quantity FOR UPDATE SKIP LOCKED
-            )
-            UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold FROM next WHERE c.id = next.id;
+            UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold
+            FROM (SELECT n.id FROM public.stock_code n WHERE n.sku_id = p_sku AND n.state = 'AVAILABLE'
+                  ORDER BY n.position LIMIT p_quantity FOR UPDATE SKIP LOCKED) next
+            WHERE c.id = next.id;
             GET DIAGNOSTICS claimed = ROW_COUNT;
             IF claimed = p_quantity THEN
                 RETURN;
             END IF;
-            -- All or none: leaving the block by an exception gives the rows and their locks back.
             RAISE EXCEPTION 'short' USING ERRCODE = 'KG019';
         EXCEPTION WHEN SQLSTATE 'KG019' THEN
             NULL;
         END;
-    END IF;
-    -- Short of unlocked ones. Each round ends in success, in "sold out", or because somebody else took a code that
-    -- this one saw: there is always one who gets on, and the rounds are at most as many as the codes.
-    LOOP
-        IF (SELECT count(*) FROM (SELECT 1 FROM public.stock_code n WHERE n.sku_id = p_sku AND n.state = 'AVAILABLE'
-                                  ORDER BY n.position LIMIT p_quantity) seen) < p_quantity THEN
+        seen := ARRAY(SELECT n.id FROM public.stock_code n WHERE n.sku_id = p_sku AND n.state = 'AVAILABLE'
+                      ORDER BY n.position LIMIT p_quantity);
+        IF cardinality(seen) < p_quantity THEN
             RAISE EXCEPTION 'sold out' USING ERRCODE = 'KG010', DETAIL = p_sku::text;
         END IF;
+        -- Which of them is another buyer's at this moment? KEY SHARE conflicts with a claim and with nothing else: not
+        -- with a delivery, and not with others who wait like us.
         BEGIN
-            WITH next AS (
-                SELECT n.id FROM public.stock_code n WHERE n.sku_id = p_sku AND n.state = 'AVAILABLE'
-                ORDER BY n.position LIMIT p_quantity FOR UPDATE
-            )
-            UPDATE public.stock_code c SET state = 'HELD', hold_id = p_hold FROM next WHERE c.id = next.id;
-            GET DIAGNOSTICS claimed = ROW_COUNT;
-            IF claimed = p_quantity THEN
-                RETURN;
-            END IF;
-            RAISE EXCEPTION 'short' USING ERRCODE = 'KG019';
+            unlocked := ARRAY(SELECT n.id FROM public.stock_code n WHERE n.id = ANY (seen) FOR KEY SHARE SKIP LOCKED);
+            RAISE EXCEPTION 'release' USING ERRCODE = 'KG019';
+        EXCEPTION WHEN SQLSTATE 'KG019' THEN
+            NULL;
+        END;
+        SELECT s.id INTO locked FROM unnest(seen) WITH ORDINALITY AS s(id, place)
+        WHERE s.id <> ALL (unlocked) ORDER BY s.place LIMIT 1;
+        CONTINUE WHEN NOT FOUND;  -- They are free by now.
+        BEGIN
+            PERFORM 1 FROM public.stock_code n WHERE n.id = locked FOR KEY SHARE;
+            RAISE EXCEPTION 'release' USING ERRCODE = 'KG019';
         EXCEPTION WHEN SQLSTATE 'KG019' THEN
             NULL;
         END;

@@ -1,0 +1,238 @@
+"""Staff, tokens, passwords by mail, and what everybody did."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail, signing
+
+from kameng.accounts.models import ApiToken, User
+from kameng.db.context import in_substation, pointed_at
+from kameng.jobs import services as jobs
+from kameng.lib import clock
+from tests.tenant_apps.panel.office import PASSWORD, Office, csv_rows
+
+ANOTHER = "a different horse, unlike the first"
+
+
+@pytest.fixture(autouse=True)
+def outbox(prepared: None) -> None:
+    mail.outbox = []
+
+
+def invited(office: Office, **changes: Any) -> str:
+    """Invite somebody and read the link's path from their mail."""
+    office.owner.post("/panel/staff/", {"email": "nina@example.com", "name": "Nina", "role": "STAFF", **changes})
+    jobs.run_all_due()
+    return link(mail.outbox[-1])
+
+
+def link(message: Any) -> str:
+    found = re.search(r"http\S+?(/password/set/\S+/)", str(message.body))
+    assert found
+    return found[1]
+
+
+class TestInvite:
+    def test_mails_a_link_that_sets_a_password_and_lets_in(self, office: Office) -> None:
+        path = invited(office)
+        browser = office.browser()
+
+        response = browser.post(path, {"password": PASSWORD})
+
+        assert mail.outbox[-1].to == ["nina@example.com"]
+        assert (response.status_code, response["Location"]) == (302, "/panel/")
+        assert browser.get("/panel/").status_code == 200
+        user = office.read(User, email="nina@example.com")
+        assert (user.role, user.name) == ("STAFF", "Nina")
+        assert user.check_password(PASSWORD)
+        assert {"panel.staff.invited", "accounts.password.set"} <= set(office.acts())
+
+    def test_the_link_works_once(self, office: Office) -> None:
+        path = invited(office)
+        office.browser().post(path, {"password": PASSWORD})
+
+        again = office.browser().post(path, {"password": ANOTHER})
+
+        assert again.status_code == 403
+        assert office.read(User, email="nina@example.com").check_password(PASSWORD)
+
+    def test_the_link_works_for_a_day(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = invited(office)
+        late = (clock.utc_now() + timedelta(hours=24, seconds=1)).timestamp()
+        monkeypatch.setattr(signing.time, "time", lambda: late)
+
+        assert office.browser().get(path).status_code == 403
+
+    def test_the_link_of_one_shop_opens_no_other(self, office: Office, make_office: Any) -> None:
+        other = make_office(codes=0)
+        path = invited(office)
+
+        assert other.browser().get(path).status_code == 403
+        assert office.browser().get(path[:-3] + "xx/").status_code == 403
+
+    def test_a_weak_password_is_refused_and_the_link_still_works(self, office: Office) -> None:
+        path = invited(office)
+        browser = office.browser()
+
+        assert browser.post(path, {"password": "password12"}).status_code == 422
+        assert not office.read(User, email="nina@example.com").has_usable_password()
+        assert browser.post(path, {"password": PASSWORD}).status_code == 302
+
+    @pytest.mark.parametrize(
+        "wrong", [{"email": "nobody"}, {"role": "OPERATOR"}, {"role": ""}, {"email": "staff@example.com"}]
+    )
+    def test_refuses_what_can_not_be_invited(self, office: Office, wrong: dict[str, str]) -> None:
+        before = office.counts()
+
+        response = office.owner.post("/panel/staff/", {"email": "nina@example.com", "role": "STAFF", **wrong})
+
+        assert response.status_code == 422
+        assert office.counts() == before
+
+    def test_mails_again_only_to_who_has_no_password(self, office: Office) -> None:
+        invited(office)
+        nina = office.read(User, email="nina@example.com")
+
+        again = office.owner.post(f"/panel/staff/{nina.pk}/resend/")
+        jobs.run_all_due()
+        refused = office.owner.post(f"/panel/staff/{office.users['STAFF']}/resend/")
+
+        assert (again.status_code, refused.status_code) == (302, 422)
+        assert [message.to for message in mail.outbox] == [["nina@example.com"]] * 2
+
+
+class TestStaff:
+    def test_roles_change_and_are_written_down(self, office: Office) -> None:
+        office.owner.post(f"/panel/staff/{office.users['VIEWER']}/role/", {"role": "OWNER"})
+
+        assert office.read(User, pk=office.users["VIEWER"]).role == "OWNER"
+        assert office.acts()[-1] == "panel.staff.role"
+
+    def test_the_last_owner_stays_owner_and_stays_in(self, office: Office) -> None:
+        owner, before, browser = office.users["OWNER"], office.counts(), office.owner
+
+        assert browser.post(f"/panel/staff/{owner}/role/", {"role": "STAFF"}).status_code == 409
+        assert browser.post(f"/panel/staff/{owner}/active/", {"active": "0"}).status_code == 409
+
+        user = office.read(User, pk=owner)
+        assert (user.role, user.is_active) == ("OWNER", True)
+        assert office.counts() == before
+
+    def test_of_two_owners_one_may_go(self, office: Office) -> None:
+        browser = office.owner
+        browser.post(f"/panel/staff/{office.users['STAFF']}/role/", {"role": "OWNER"})
+
+        browser.post(f"/panel/staff/{office.users['STAFF']}/active/", {"active": "0"})
+
+        assert not office.read(User, pk=office.users["STAFF"]).is_active
+
+    def test_somebody_who_is_locked_out_is_out_at_once(self, office: Office) -> None:
+        browser = office.staff
+        assert browser.get("/panel/").status_code == 200
+
+        office.owner.post(f"/panel/staff/{office.users['STAFF']}/active/", {"active": "0"})
+
+        assert browser.get("/panel/").status_code == 302
+
+
+class TestTokens:
+    def test_a_token_is_shown_once_and_can_be_revoked(self, office: Office) -> None:
+        browser = office.owner
+
+        made = browser.post("/panel/tokens/", {"name": "Sheet", "scopes": ["orders:read"], "days": "90"})
+        secret = made.context["secret"]
+        row = office.read(ApiToken, name="Sheet")
+
+        assert secret in made.content.decode()
+        assert "no-store" in made["Cache-Control"]
+        assert secret not in browser.get("/panel/tokens/").content.decode()
+        assert row.scopes == ["orders:read"]
+        assert timedelta(days=89) < row.expires_at - clock.utc_now() <= timedelta(days=90)
+        browser.post(f"/panel/tokens/{row.pk}/revoke/")
+        assert office.read(ApiToken, name="Sheet").revoked_at is not None
+        assert office.acts()[-2:] == ["accounts.token.created", "accounts.token.revoked"]
+
+    @pytest.mark.parametrize("wrong", [{"scopes": []}, {"scopes": ["library:write"]}, {"name": " "}, {"days": "7"}])
+    def test_refuses_what_a_shop_can_not_give(self, office: Office, wrong: dict[str, Any]) -> None:
+        before = office.counts()
+
+        response = office.owner.post("/panel/tokens/", {"name": "Sheet", "scopes": ["orders:read"], "days": "90", **wrong})
+
+        assert response.status_code == 422
+        assert office.counts() == before
+
+
+class TestForgotten:
+    def test_mails_a_link_to_who_has_a_log_in(self, office: Office) -> None:
+        response = office.browser().post("/password/forgot/", {"email": "STAFF@example.com"})
+        path = link(mail.outbox[-1])
+
+        assert response.status_code == 200
+        assert office.browser().post(path, {"password": ANOTHER}).status_code == 302
+        assert office.read(User, pk=office.users["STAFF"]).check_password(ANOTHER)
+
+    def test_answers_the_same_for_an_address_that_nobody_has(self, office: Office) -> None:
+        known = office.browser().post("/password/forgot/", {"email": "staff@example.com"})
+        unknown = office.browser().post("/password/forgot/", {"email": "stafg@example.com"})
+
+        assert known.content.replace(b"staff@", b"stafg@")[-400:] == unknown.content[-400:]
+        assert known.status_code == unknown.status_code == 200
+        assert "/password/set/" not in mail.outbox[-1].body
+
+    def test_a_mailbox_gets_three_an_hour(self, office: Office) -> None:
+        for _turn in range(5):
+            assert office.browser().post("/password/forgot/", {"email": "staff@example.com"}).status_code == 200
+
+        assert len(mail.outbox) == 3
+
+    def test_one_address_may_not_ask_without_end(self, office: Office) -> None:
+        answers = [
+            office.browser().post("/password/forgot/", {"email": f"n{turn}@example.com"}).status_code for turn in range(21)
+        ]
+
+        assert answers[-2:] == [200, 429]
+
+
+class TestOwnPassword:
+    def test_changes_and_logs_other_browsers_out(self, office: Office) -> None:
+        here, elsewhere = office.viewer, office.viewer
+
+        response = here.post("/password/", {"present": PASSWORD, "password": ANOTHER})
+
+        assert response.status_code == 302
+        assert here.get("/panel/").status_code == 200
+        assert elsewhere.get("/panel/").status_code == 302
+
+    @pytest.mark.parametrize("data", [{"present": "wrong", "password": ANOTHER}, {"present": PASSWORD, "password": "short"}])
+    def test_refuses_a_wrong_present_one_and_a_weak_new_one(self, office: Office, data: dict[str, str]) -> None:
+        before = office.counts()
+
+        assert office.staff.post("/password/", data).status_code == 422
+        assert office.read(User, pk=office.users["STAFF"]).check_password(PASSWORD)
+        assert office.counts() == before
+
+
+class TestActivity:
+    def test_finds_and_exports_what_was_done(self, office: Office) -> None:
+        office.owner.post(f"/panel/listings/{office.goods.sku_id}/shelf/", {})
+
+        found = office.owner.get("/panel/activity/?q=listings.shelf").context["records"]
+        rows = csv_rows(office.owner.get("/panel/activity/?q=listings.shelf&export=csv"))
+
+        assert [(str(row["deed"]), str(row["who"])) for row in found] == [("Changed the shelf", str(self.owner(office)))]
+        assert rows[0] == ["Time", "Who", "What", "About", "Details", "IP address"]
+        assert rows[1][1:3] == [str(self.owner(office)), "Changed the shelf"]
+
+    def test_what_concerns_staff_and_tokens_is_the_owners_to_read(self, office: Office) -> None:
+        office.owner.post("/panel/tokens/", {"name": "Sheet", "scopes": ["orders:read"], "days": "90"})
+
+        assert "Made an API token" in office.owner.get("/panel/activity/").content.decode()
+        assert "Made an API token" not in office.staff.get("/panel/activity/").content.decode()
+
+    def owner(self, office: Office) -> User:
+        with in_substation(office.shop), pointed_at(office.shop):
+            return User.objects.get(pk=office.users["OWNER"])
