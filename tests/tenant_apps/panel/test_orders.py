@@ -164,7 +164,9 @@ class TestCodes:
         office.pay(placed)
         before = reveals()
 
-        response = office.staff.post(f"/panel/orders/{placed.number}/codes/", {"reveal-reason": "the buyer says it fails"})
+        response = office.staff.post(
+            f"/panel/orders/{placed.number}/codes/", {"reveal-reason": "the buyer says it fails"}
+        )
 
         assert office.goods.texts[0] in response.content.decode()
         assert "no-store" in response["Cache-Control"]

@@ -160,7 +160,9 @@ class TestTokens:
     def test_refuses_what_a_shop_can_not_give(self, office: Office, wrong: dict[str, Any]) -> None:
         before = office.counts()
 
-        response = office.owner.post("/panel/tokens/", {"name": "Sheet", "scopes": ["orders:read"], "days": "90", **wrong})
+        response = office.owner.post(
+            "/panel/tokens/", {"name": "Sheet", "scopes": ["orders:read"], "days": "90", **wrong}
+        )
 
         assert response.status_code == 422
         assert office.counts() == before
@@ -191,7 +193,8 @@ class TestForgotten:
 
     def test_one_address_may_not_ask_without_end(self, office: Office) -> None:
         answers = [
-            office.browser().post("/password/forgot/", {"email": f"n{turn}@example.com"}).status_code for turn in range(21)
+            office.browser().post("/password/forgot/", {"email": f"n{turn}@example.com"}).status_code
+            for turn in range(21)
         ]
 
         assert answers[-2:] == [200, 429]
@@ -207,7 +210,9 @@ class TestOwnPassword:
         assert here.get("/panel/").status_code == 200
         assert elsewhere.get("/panel/").status_code == 302
 
-    @pytest.mark.parametrize("data", [{"present": "wrong", "password": ANOTHER}, {"present": PASSWORD, "password": "short"}])
+    @pytest.mark.parametrize(
+        "data", [{"present": "wrong", "password": ANOTHER}, {"present": PASSWORD, "password": "short"}]
+    )
     def test_refuses_a_wrong_present_one_and_a_weak_new_one(self, office: Office, data: dict[str, str]) -> None:
         before = office.counts()
 
@@ -223,7 +228,9 @@ class TestActivity:
         found = office.owner.get("/panel/activity/?q=listings.shelf").context["records"]
         rows = csv_rows(office.owner.get("/panel/activity/?q=listings.shelf&export=csv"))
 
-        assert [(str(row["deed"]), str(row["who"])) for row in found] == [("Changed the shelf", str(self.owner(office)))]
+        assert [(str(row["deed"]), str(row["who"])) for row in found] == [
+            ("Changed the shelf", str(self.owner(office)))
+        ]
         assert rows[0] == ["Time", "Who", "What", "About", "Details", "IP address"]
         assert rows[1][1:3] == [str(self.owner(office)), "Changed the shelf"]
 
