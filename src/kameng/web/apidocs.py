@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import include, path
 from django.utils import translation
-from django.utils.decorators import method_decorator
 from django.utils.text import slugify
 from django.views import View
 from drf_spectacular.generators import SchemaGenerator
@@ -44,9 +43,9 @@ class Contract:
         return document
 
 
-@method_decorator(own_transactions, name="dispatch")
+@own_transactions
 class SchemaView(View):
-    """The document itself."""
+    """The document itself; it reads no database."""
 
     contract: Contract = None  # type: ignore[assignment]  # `as_view` sets it.
 
@@ -84,16 +83,21 @@ def _groups(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"name": name, "slug": slugify(name), "operations": operations} for name, operations in groups.items()]
 
 
-def _pieces(text: str) -> list[dict[str, Any]]:
-    """A description in its pieces: plain, and code between backticks."""
-    return [{"code": number % 2 == 1, "text": piece} for number, piece in enumerate(text.split("`")) if piece]
+def _lines(text: str) -> list[list[dict[str, Any]]]:
+    """A description by its lines, each in its pieces: plain, and code between backticks."""
+    lines = [line.strip().removeprefix("* ") for line in text.splitlines()]
+    return [
+        [{"code": number % 2 == 1, "text": piece} for number, piece in enumerate(line.split("`")) if piece]
+        for line in lines
+        if line
+    ]
 
 
 def _operation(document: dict[str, Any], address: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     return {
         "id": operation["operationId"], "method": method.upper(), "address": address, "summary": operation["summary"],
-        "text": _pieces(operation.get("description", "")),
+        "text": _lines(operation.get("description", "")),
         "parameters": [_parameter(one) for one in operation.get("parameters", ())],
         "body": _rows(document, body) if body else [],
         "answers": [_answer(document, status, one) for status, one in sorted(operation["responses"].items())],
@@ -104,7 +108,7 @@ def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
     schema = parameter["schema"]
     return {
         "name": parameter["name"], "place": parameter["in"], "required": parameter.get("required", False),
-        "kind": _kind(schema), "text": parameter.get("description") or schema.get("description", ""),
+        "kind": _kind(schema), "text": _lines(parameter.get("description") or schema.get("description", "")),
     }  # fmt: skip
 
 
@@ -112,7 +116,7 @@ def _answer(document: dict[str, Any], status: str, answer: dict[str, Any]) -> di
     schema = answer.get("content", {}).get("application/json", {}).get("schema")
     good = status.startswith("2")
     return {
-        "status": status, "good": good, "text": answer.get("description", ""),
+        "status": status, "good": good, "text": _lines(answer.get("description", "")),
         "rows": _rows(document, schema) if schema and good else [],
     }  # fmt: skip
 
@@ -125,7 +129,7 @@ def _rows(document: dict[str, Any], schema: dict[str, Any], above: str = "") -> 
     rows = []
     for name, inner in found.get("properties", {}).items():
         shown, path_ = _resolved(document, inner), f"{above}.{name}".strip(".")
-        text = inner.get("description") or shown.get("description", "")
+        text = _lines(inner.get("description") or shown.get("description", ""))
         rows.append({"path": path_, "kind": _kind(shown), "required": name in found.get("required", ()), "text": text})
         if path_.count(".") < 3:
             rows += _rows(document, shown, path_)

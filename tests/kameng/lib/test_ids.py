@@ -19,7 +19,9 @@ class TestPublicId:
         assert len({ids.public_id("trf") for _ in range(1000)}) == 1000
 
     def test_takes_five_bits_of_each_random_byte(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("kameng.lib.ids.secrets.token_bytes", lambda length: bytes([0b00000111, 0b11000001, 0b11110000][:length]))
+        monkeypatch.setattr(
+            "kameng.lib.ids.secrets.token_bytes", lambda length: bytes([0b00000111, 0b11000001, 0b11110000][:length])
+        )
 
         assert ids.random_token(4) == "0Z0Z"
 

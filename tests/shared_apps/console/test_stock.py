@@ -27,7 +27,9 @@ def batch(prepared: None) -> tuple[str, market.Goods]:
     with in_main():
         goods = make_goods("CODES", CLERK)
         sku = Sku.objects.get(pk=goods.sku_id)
-    done = stock.import_codes(sku=sku, stream="C-1\nC-2\nC-3\n", filename="c.txt", by=CLERK, now=market.NOW)
+    done = stock.import_codes(
+        sku=sku, stream="SECRET-C1\nSECRET-C2\nSECRET-C3\n", filename="c.txt", by=CLERK, now=market.NOW
+    )
     return done.batch, goods
 
 
@@ -50,13 +52,13 @@ class TestSeeingACode:
     def test_shows_it_after_a_reason_and_records_the_look(self, operator: Client, batch: Any) -> None:
         goods = batch[1]
         first = code_ids(goods)[0]
-        assert b"C-1" not in operator.get(url("code_reveal", first)).content
+        assert b"SECRET-C1" not in operator.get(url("code_reveal", first)).content
         assert reveals(goods) == []
 
         response = operator.post(url("code_reveal", first), {"reason": "The buyer says it is used up"})
 
         assert response.status_code == 200
-        assert b"C-1" in response.content
+        assert b"SECRET-C1" in response.content
         assert response.headers["Cache-Control"] == "no-store"
         assert reveals(goods) == [("Operator", "The buyer says it is used up")]
 
@@ -66,7 +68,7 @@ class TestSeeingACode:
         for reason in ("", "  ", "x"):
             response = operator.post(url("code_reveal", code_ids(goods)[0]), {"reason": reason})
             assert response.status_code == 422
-            assert b"C-1" not in response.content
+            assert b"SECRET-C1" not in response.content
 
         assert reveals(goods) == []
 
@@ -79,7 +81,7 @@ class TestSeeingACode:
     def test_the_batch_page_holds_no_code(self, operator: Client, batch: Any) -> None:
         content = operator.get(url("batch", batch[0])).content
 
-        for code in (b"C-1", b"C-2", b"C-3"):
+        for code in (b"SECRET-C1", b"SECRET-C2", b"SECRET-C3"):
             assert code not in content
 
 
@@ -91,7 +93,7 @@ class TestExportingCodes:
 
         assert reveals(goods) == [("Operator", "Moved to another supplier")] * 3
         assert csv_rows(response) == [
-            ["Code", "State"], ["C-1", "AVAILABLE"], ["C-2", "AVAILABLE"], ["C-3", "AVAILABLE"],
+            ["Code", "State"], ["SECRET-C1", "AVAILABLE"], ["SECRET-C2", "AVAILABLE"], ["SECRET-C3", "AVAILABLE"],
         ]  # fmt: skip
 
     def test_refuses_without_a_reason(self, operator: Client, batch: Any) -> None:
@@ -124,7 +126,12 @@ class TestWithdrawing:
 class TestImportingCodes:
     def test_checks_pasted_codes_and_imports_them_after_that(self, operator: Client, batch: Any) -> None:
         goods = batch[1]
-        form = {"sku": goods.code, "paste": "C-3\nD-1\nD-1\n\nD-2\n", "note": "Supplier A", "deed": "check"}
+        form = {
+            "sku": goods.code,
+            "paste": "SECRET-C3\nSECRET-D1\nSECRET-D1\n\nSECRET-D2\n",
+            "note": "Supplier A",
+            "deed": "check",
+        }
 
         response = operator.post(url("code_import"), form)
         run = response.headers["Location"].rstrip("/").rsplit("/", 1)[1]
@@ -133,7 +140,7 @@ class TestImportingCodes:
         assert len(code_ids(goods)) == 3
         content = operator.get(url("import_run", run)).content
         assert b"Import 2 codes" in content
-        for code in (b"D-1", b"D-2", b"C-3"):
+        for code in (b"SECRET-D1", b"SECRET-D2", b"SECRET-C3"):
             assert code not in content
 
         response = operator.post(url("import_checked", run))
@@ -150,10 +157,10 @@ class TestImportingCodes:
         with in_main():
             before = ImportRun.objects.count()
 
-        response = operator.post(url("code_import"), {"sku": "NO-SUCH", "paste": "E-1", "note": "My note"})
+        response = operator.post(url("code_import"), {"sku": "NO-SUCH", "paste": "SECRET-E1", "note": "My note"})
 
         assert response.status_code == 422
-        for typed in (b'value="NO-SUCH"', b"E-1", b'value="My note"'):
+        for typed in (b'value="NO-SUCH"', b"SECRET-E1", b'value="My note"'):
             assert typed in response.content
         with in_main():
             assert ImportRun.objects.count() == before
@@ -165,7 +172,7 @@ class TestImportingCodes:
         assert b"Choose a file, or paste the codes." in response.content
 
     def test_refuses_a_sku_that_is_not_sold_by_codes_when_it_runs(self, operator: Client, scene: Scene) -> None:
-        response = operator.post(url("code_import"), {"sku": scene.counted.code, "paste": "E-1", "deed": "now"})
+        response = operator.post(url("code_import"), {"sku": scene.counted.code, "paste": "SECRET-E1", "deed": "now"})
         run = response.headers["Location"].rstrip("/").rsplit("/", 1)[1]
 
         stock.execute_run(run=run, now=clock.utc_now())

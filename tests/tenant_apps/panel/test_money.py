@@ -46,7 +46,14 @@ class TestStatement:
 
         assert rows[0] == ["Time", "What", "Account", "Reference", "Transfer", "Currency", "Amount", "Balance after"]
         assert [row[1:4] + row[5:] for row in rows[1:]] == [
-            ["Sale", "Pending", order.number, "CNY", f"{order.earned_minor / 100:g}", f"{order.earned_minor / 100:g}"]
+            [
+                "Sale",
+                "Pending",
+                order.number,
+                "CNY",
+                f"{order.earned_minor / 100:.2f}",
+                f"{order.earned_minor / 100:.2f}",
+            ]
         ]
 
     def test_takes_any_address(self, office: Office) -> None:

@@ -58,7 +58,7 @@ class TestList:
         assert owners[0] == ["Order", "State", "Contact", "Goods", "Currency", "Paid by the buyer", "You earn", "Placed",
                              "Paid", "Delivered"]  # fmt: skip
         assert owners[1][:3] == [placed.number, "Delivered", "ann@example.com"]
-        assert owners[1][4:7] == ["CNY", "11.4", f"{order.earned_minor / 100:g}"]
+        assert owners[1][4:7] == ["CNY", "11.40", f"{order.earned_minor / 100:.2f}"]
         assert staffs[0] == [name for name in owners[0] if name != "You earn"]
         assert len(owners) == len(staffs) == 2
 
