@@ -40,6 +40,12 @@ ANALYZE;
 """
 
 
+def _one(cursor: Any, sql: str) -> Any:
+    """The one value of a query's one row."""
+    cursor.execute(sql)
+    return cursor.fetchone()[0]
+
+
 class Bench:
     """Three shops of one library, each filled in its own way."""
 
@@ -66,8 +72,7 @@ class Bench:
         """Rows per second when 1 % of the SKUs changed since the last round."""
         ids = random.sample(range(1, self.skus + 1), self.skus // 100)
         with self.root.cursor() as cursor:
-            cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
-            self.since = cursor.fetchone()[0]
+            self.since = _one(cursor, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
             cursor.execute("UPDATE library_sku SET name_zh = name_zh || '*' WHERE id = ANY (%s)", [ids])
             cursor.execute("UPDATE library_sku SET name_zh = rtrim(name_zh, '*') || '!' WHERE length(name_zh) > 60")
             schema = self.shops["bare"].schema_name
@@ -105,8 +110,7 @@ class Bench:
 
     def _listed(self, way: str) -> bool:
         with self.root.cursor() as cursor:
-            cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {self.shops[way].schema_name}.listings_listing)")
-            return bool(cursor.fetchone()[0])
+            return bool(_one(cursor, f"SELECT EXISTS (SELECT 1 FROM {self.shops[way].schema_name}.listings_listing)"))
 
     def _bare(self) -> int:
         from tenant_apps.listings import _sync_sql as sql

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,7 @@ def in_process(postgres: EmbeddedPostgres, data_dir: Path, module: str, *argumen
     }
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments], env=env, stdout=subprocess.PIPE, text=True, check=True,
-        preexec_fn=die_with_parent,
+        preexec_fn=partial(die_with_parent, signal.SIGTERM),
     )  # fmt: skip
     return json.loads(done.stdout.splitlines()[-1])
 
