@@ -250,7 +250,9 @@ class TestForgedSale:
         receipt = paid(account, announced(shop, account, number))
         codes, amounts = zip(*sale(shop), strict=True)
 
-        assert refused(shop, SETTLE, number, receipt.public_id, list(codes), list(amounts), rule, "PAID", NOW) == "KG027"
+        assert (
+            refused(shop, SETTLE, number, receipt.public_id, list(codes), list(amounts), rule, "PAID", NOW) == "KG027"
+        )
 
     @pytest.mark.parametrize(("state", "at"), [("REFUNDED", NOW), ("", NOW), (None, NOW), ("PAID", None)])
     def test_no_other_state_and_no_other_time(self, shop: Any, account: Any, state: Any, at: Any) -> None:

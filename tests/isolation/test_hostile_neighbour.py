@@ -19,12 +19,13 @@ from django.db import DatabaseError, ProgrammingError, connection, connections, 
 from django.test import Client
 
 from kameng.accounts.models import Role, User
-from kameng.db.context import in_main, in_substation, pointed_at
+from kameng.db.context import MAIN, in_main, in_substation, pointed_at
 from kameng.db.scopes import NoTenant
 from kameng.jobs import registry
 from kameng.jobs import services as jobs
 from kameng.jobs.models import Job
 from kameng.web import cachekeys
+from tenants import hosts
 
 
 def tables_of(schema: str) -> list[str]:
@@ -213,6 +214,35 @@ class TestCache:
             cache.delete("price")
         with pointed_at(alice):
             assert cache.get("price") == "alice's"
+
+    def test_no_shop_says_where_a_host_leads(self, alice: Any, bob: Any) -> None:
+        """The host look-up is kept outside all schemas; from within one, its key is a key like any other."""
+        assert hosts.substation_for(bob.host).schema_name == bob.schema_name  # type: ignore[union-attr]
+
+        with pointed_at(alice):
+            cache.set(f"global:host:{bob.host}", hosts.info_of(alice))
+            assert hosts.substation_for(bob.host).schema_name == bob.schema_name  # type: ignore[union-attr]
+            cache.delete(f"global:host:{bob.host}")
+            hosts.forget(bob)  # The shop's own services may still have a host looked up anew.
+
+        with pointed_at(MAIN):
+            assert cache.get(f"global:host:{bob.host}") is None
+        assert hosts.substation_for(bob.host).schema_name == bob.schema_name  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize("key", ["../public", "public:1:price", "kameng:public:1:price", "global:x", "*"])
+    def test_no_key_leaves_its_schema(self, alice: Any, bob: Any, key: str) -> None:
+        with pointed_at(MAIN):
+            cache.set(key, "main's")
+            cache.set("price", "main's")
+        with pointed_at(alice):
+            assert cache.get(key) is None
+            cache.set(key, "alice's")
+            cache.delete(key)
+        with pointed_at(bob):
+            assert cache.get(key) is None
+        with pointed_at(MAIN):
+            assert (cache.get(key), cache.get("price")) == ("main's", "main's")
+            cache.delete_many([key, "price"])
 
     def test_a_tenants_key_without_a_tenant_raises(self, prepared: None) -> None:
         with pytest.raises(NoTenant):
