@@ -373,7 +373,8 @@ class TestForgedWork:
         with in_main():
             before = Job.objects.filter(schema_name=bob.schema_name).count()
 
-        ((job_id,),) = call(shop, "SELECT gate.enqueue('orders.mail_delivered', %s, %s, '')", json.dumps({"schema_name": bob.schema_name}), NOW)  # fmt: skip
+        forged = json.dumps({"schema_name": bob.schema_name})
+        ((job_id,),) = call(shop, "SELECT gate.enqueue('orders.mail_delivered', %s, %s, '')", forged, NOW)
 
         with in_main():
             assert Job.objects.get(pk=job_id).schema_name == shop.schema_name
