@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection, connections, transaction
 
 from kameng.db.context import in_main, in_substation
 from kameng.jobs import registry
@@ -21,6 +21,7 @@ from kameng.jobs import services as jobs
 from kameng.jobs.models import Job
 from kameng.lib.ids import public_id
 from shared_apps.receipts import services as receipts
+from shared_apps.stock import services as stock
 from tests.tenant_apps import market
 from tests.tenant_apps.market import NOW, Goods
 
@@ -142,6 +143,23 @@ class TestCodesUnpaid:
 
         assert len(call(shop, "SELECT * FROM gate.reveal_codes(%s, 'USER', 'x', 'y', '', %s)", number, NOW)) == 1
         assert call(bob, "SELECT * FROM gate.reveal_codes(%s, 'USER', 'x', 'y', '', %s)", number, NOW) == []
+
+
+class TestStockForEver:
+    def test_what_is_held_without_end_goes_back(self, shop: Any) -> None:
+        """Held until the year 9999, the last codes would be nobody's: not paid for, and not for sale."""
+        card, number = goods(codes=1), public_id("t")
+        call(shop, PLACE, number, lines(card), 1200, NOW.replace(year=9998), NOW.replace(year=9999))
+
+        stock.release_expired(now=NOW)
+        held = market.rows("SELECT state FROM stock_code WHERE sku_id = %s", card.sku_id)
+        with connections["owner"].cursor() as cursor:  # An hour later.
+            cursor.execute("UPDATE public.stock_hold SET created_at = created_at - interval '61 minutes' "
+                           "WHERE order_number = %s", [number])  # fmt: skip
+        stock.release_expired(now=NOW)
+
+        assert held == [("HELD",)]
+        assert market.rows("SELECT state FROM stock_code WHERE sku_id = %s", card.sku_id) == [("AVAILABLE",)]
 
 
 class TestMoneyOfOthers:
