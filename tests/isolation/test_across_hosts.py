@@ -11,7 +11,8 @@ from django.test import Client
 
 from kameng.accounts import recovery
 from kameng.accounts.models import AuditRecord, Role, User
-from kameng.db.context import in_substation
+from kameng.db.context import in_substation, pointed_at
+from tenant_apps.orders import identity
 from tenants.views import ENTER_SALT
 
 PASSWORD = "staff password 93"
@@ -99,6 +100,18 @@ class TestLinks:
         assert client.post("/enter/", {"pass": forged}, HTTP_HOST=other.host).status_code == 403
         assert client.get("/panel/", HTTP_HOST=other.host).status_code == 302  # To the log-in.
         assert records(other) == before
+
+    def test_the_mailed_link_of_one_shops_order_opens_none_of_another(self, pair: tuple[Any, Any]) -> None:
+        """An order number is no secret. A shop that writes another's number into an order of its own has the link to it
+        mailed to whom it likes."""
+        one, other = pair
+        digest = identity.token_digest("T" * 32)
+        with pointed_at(one):
+            mailed = identity.mailed_token("KAAA")
+            assert identity.opens(digest, "KAAA", mailed)
+
+        with pointed_at(other):
+            assert not identity.opens(digest, "KAAA", mailed)
 
     def test_a_pass_opens_once(self, pair: tuple[Any, Any]) -> None:
         one, _other = pair
