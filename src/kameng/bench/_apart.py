@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from kameng.local._processes import die_with_parent
+from kameng.local.errors import LocalError
 
 END_S = 15.0
 
@@ -46,7 +47,7 @@ class Apart:
             raise self._gone() from None
 
     def receive(self) -> Any:
-        """The answer to the call that was sent. Raises RuntimeError when the process ended instead."""
+        """The answer to the call that was sent. Raises LocalError when the process ended instead."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -58,8 +59,8 @@ class Apart:
         self.send(function, *arguments)
         return self.receive()
 
-    def _gone(self) -> RuntimeError:
-        return RuntimeError("A process of the bench ended without an answer; its error is above.")
+    def _gone(self) -> LocalError:
+        return LocalError("A process of the bench ended without an answer; its error is above.")
 
     def __enter__(self) -> Self:
         return self

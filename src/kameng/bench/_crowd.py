@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from kameng.bench._common import say
 from kameng.local._processes import die_with_parent
+from kameng.local.errors import LocalError
 
 LEAD_S = 0.1  # Until every client has read when to start.
 END_S = 10.0
@@ -54,7 +55,7 @@ class Crowd:
         try:
             return [pipe.recv() for pipe in self._pipes[:count]]
         except EOFError:
-            raise RuntimeError("A client of the bench ended in the middle of its work; its error is above.") from None
+            raise LocalError("A client of the bench ended in the middle of its work; its error is above.") from None
 
     def __enter__(self) -> Self:
         return self

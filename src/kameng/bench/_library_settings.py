@@ -9,4 +9,5 @@ INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
 TENANT_MODEL = "_plain_tenant.Tenant"
 TENANT_DOMAIN_MODEL = "_plain_tenant.Domain"
 DATABASES = {"default": stock_database("django_tenants.postgresql_backend")}
-DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
+TENANT_SYNC_ROUTER = "django_tenants.routers.TenantSyncRouter"
+DATABASE_ROUTERS = [TENANT_SYNC_ROUTER]

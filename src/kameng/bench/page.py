@@ -21,6 +21,7 @@ from kameng.bench import _page_shop as shop
 from kameng.bench._apart import Apart
 from kameng.bench._common import Report, database, environment, postgres_in, redis_in, say
 from kameng.local._state import free_port
+from kameng.local.errors import LocalError
 from kameng.local.house import WEB_THREADS, WEB_WORKERS
 from kameng.local.postgres import EmbeddedPostgres
 from kameng.local.redis import EmbeddedRedis
@@ -133,7 +134,7 @@ def _ask(port: int, page: str, requests: int, salt: str) -> tuple[float, int]:
                     response = connection.getresponse()
                     body = response.read()
                     if response.status != http.client.OK:
-                        raise RuntimeError(f"{path} answered {response.status}")
+                        raise LocalError(f"{path} answered {response.status}")
                     lengths.append(len(body))
         except BaseException as error:  # Raised again by the thread that waits.
             problems.append(error)

@@ -16,6 +16,7 @@ from typing import Any
 
 from kameng.bench._apart import Apart
 from kameng.bench._common import Report, database, environment, postgres_in, say
+from kameng.local.errors import LocalError
 from kameng.local.postgres import EmbeddedPostgres
 
 # Issue 2, "Speed", provisioning.
@@ -83,14 +84,14 @@ def _check_present(places: dict[str, Place], sizes: dict[str, int]) -> None:
     for size, place in places.items():
         found = {place.ours.call(f"{OURS}:present"), place.library.call(f"{LIBRARY}:present")}
         if found != {sizes[size]}:
-            raise RuntimeError(f"{sizes[size]} schemas were to be present, and {sorted(found)} are.")
+            raise LocalError(f"{sizes[size]} schemas were to be present, and {sorted(found)} are.")
 
 
 def _same_tables(place: Place) -> int:
     """How many tables a schema has: the same ones, whoever makes it. Also the library's first run, which is not measured."""
     mine, theirs = place.ours.call(f"{OURS}:tables"), place.library.call(f"{LIBRARY}:tables")
     if mine != theirs:
-        raise RuntimeError(f"The schemas differ in these tables: {sorted(set(mine) ^ set(theirs))}")
+        raise LocalError(f"The schemas differ in these tables: {sorted(set(mine) ^ set(theirs))}")
     return len(mine)
 
 
