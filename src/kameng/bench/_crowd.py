@@ -67,9 +67,7 @@ class Crowd:
             process.join(END_S)
 
 
-def _client(
-    number: int, prepare: Callable[[int], Work], pipe: Connection, inherited: list[Connection]
-) -> None:
+def _client(number: int, prepare: Callable[[int], Work], pipe: Connection, inherited: list[Connection]) -> None:
     die_with_parent(signal.SIGKILL)
     for other in inherited:  # Else no pipe would ever end.
         other.close()

@@ -56,7 +56,7 @@ def fill(listings: int, codes: int) -> None:
     for sort in range(1, HOME + 1):
         with in_main(), connection.cursor() as cursor:
             cursor.execute(CODES, {"sort": sort, "codes": codes})
-        if sort % 10 == 0:
+        if sort % 20 == 0:
             say(f"codes of {sort} of {HOME} SKUs")
     with in_main():
         shown = Sku.objects.filter(product__sort__lte=HOME).values_list("pk", flat=True)

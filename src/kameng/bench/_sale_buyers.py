@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from kameng.bench._common import say
 COUNTS = (1, 4, 16)
 KINDS = ("sale", "least")
 CROWD, LAST_CODES = 64, 10
+SCOPE = re.compile(r'^(BEGIN; )?SET LOCAL ROLE "\w+"; SET LOCAL search_path = "\w+"; ')
 LEGS = (("clearing", 1140), ("revenue", -950), ("channel", -7), ("platform", -4), ("shop", -179))
 
 
@@ -226,14 +228,14 @@ def _least(owner_url: str) -> Callable[[], int]:
 
 
 def _statements_of(shop: Shop) -> list[str]:
-    """The statements that one sale sends, by their first words. Each transaction's BEGIN travels in its first one."""
+    """The statements that one sale sends, by their first words. BEGIN and the SET LOCALs travel in front of others."""
     from django.db import connection
 
     buy(shop, shop.hot_sku)
     sent: list[str] = []
 
     def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        sent.append(" ".join(sql.split())[:60])
+        sent.append(" ".join(SCOPE.sub("", sql).split())[:80])
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(watch):

@@ -47,13 +47,15 @@ def run(data_dir: Path, quick: bool = False) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         postgres = stack.enter_context(postgres_in(data_dir))
         redis = stack.enter_context(redis_in(data_dir))
+        (data_dir / "static").mkdir()
         ports = {}
         for number, (size, (listings, codes)) in enumerate(sizes.items()):
             env = _environment(postgres, redis, data_dir, size, number)
             say(f"a shop with {listings:,} listings, {codes:,} codes of each SKU of its home page")
             with Apart(env) as process:
                 process.call("kameng.bench._page_shop:fill", listings, codes)
-                process.call("django.core.management:call_command", "collectstatic", "--noinput", "--verbosity=0")
+                if number == 0:  # The files are the same ones for both.
+                    process.call("django.core.management:call_command", "collectstatic", "--noinput", "--verbosity=0")
             ports[size] = stack.enter_context(_served(env, data_dir / f"{size}.log"))
         rates, weights = _measure(ports, rounds, requests)
         report = Report("page", postgres, "django", "gunicorn")
@@ -64,11 +66,10 @@ def run(data_dir: Path, quick: bool = False) -> dict[str, Any]:
 def _environment(
     postgres: EmbeddedPostgres, redis: EmbeddedRedis, data_dir: Path, size: str, number: int
 ) -> dict[str, str]:
-    """A database, a Redis number and a data folder of this size's own."""
-    (data_dir / size / "static").mkdir(parents=True)
+    """A database and a Redis number of this size's own."""
     return environment(
         database(postgres, f"page_{size}"),
-        data_dir / size,
+        data_dir,
         settings="kameng.bench._page_settings",
         more={"REDIS_URL": f"{redis.url.rsplit('/', 1)[0]}/{number}"},
     )

@@ -68,7 +68,10 @@ def _build(places: dict[str, Place], sizes: dict[str, int]) -> None:
     for place in places.values():
         place.ours.send(f"{OURS}:begin")
         place.library.send(f"{LIBRARY}:begin")
-    script = [(place.ours.receive(), place.library.receive()) for place in places.values()][0][0]
+    script = ""
+    for place in places.values():
+        script = place.ours.receive()
+        place.library.receive()
     say(f"making {' and '.join(str(count) for count in sizes.values())} schemas in each")
     for size, place in places.items():
         place.ours.send(f"{OURS}:grow", sizes[size])
