@@ -42,7 +42,7 @@ Sizes = dict[str, tuple[int, int]]
 
 def run(data_dir: Path, quick: bool = False) -> dict[str, Any]:
     """Measure in servers of its own under `data_dir`; answers {name, versions, figures, ratios, asked}."""
-    rounds, requests = (1, 16) if quick else (15, 200)
+    rounds, requests, workers = (1, 16, 1) if quick else (15, 200, WEB_WORKERS)
     sizes: Sizes = {"small": (60, 10), "large": (200, 50) if quick else (100_000, 100_000)}
     with contextlib.ExitStack() as stack:
         postgres = stack.enter_context(postgres_in(data_dir))
@@ -56,8 +56,8 @@ def run(data_dir: Path, quick: bool = False) -> dict[str, Any]:
                 process.call("kameng.bench._page_shop:fill", listings, codes)
                 if number == 0:  # The files are the same ones for both.
                     process.call("django.core.management:call_command", "collectstatic", "--noinput", "--verbosity=0")
-            ports[size] = stack.enter_context(_served(env, data_dir / f"{size}.log"))
-        rates, weights = _measure(ports, rounds, requests)
+            ports[size] = stack.enter_context(_served(env, data_dir / f"{size}.log", workers))
+        rates, weights = _measure(ports, rounds, requests, workers)
         report = Report("page", postgres, "django", "gunicorn")
     report.figures |= {"rounds": rounds, "requests_each": requests, "clients": CLIENTS, "sizes": sizes}
     return judge(report, rates, weights, sizes)
@@ -76,11 +76,11 @@ def _environment(
 
 
 @contextlib.contextmanager
-def _served(env: Mapping[str, str], log: Path) -> Iterator[int]:
+def _served(env: Mapping[str, str], log: Path, workers: int) -> Iterator[int]:
     """gunicorn as `kameng run` starts it (kameng.local.house), on a free port; answers the port."""
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "kameng.wsgi:application", "--bind", f"127.0.0.1:{port}"]
-    command += ["--worker-class", "gthread", "--workers", str(WEB_WORKERS), "--threads", str(WEB_THREADS)]
+    command += ["--worker-class", "gthread", "--workers", str(workers), "--threads", str(WEB_THREADS)]
     command += ["--access-logfile", str(log.with_suffix(".access")), "--error-logfile", "-", "--no-control-socket"]
     server = Process("web", command, env, log, ready=lambda: _answers(port), mark=str(log.parent))
     try:
@@ -102,14 +102,14 @@ def _headers(port: int) -> dict[str, str]:
     return {"Host": f"{shop.SLUG}.localhost:{port}", "Accept-Language": "zh-CN"}
 
 
-def _measure(ports: dict[str, int], rounds: int, requests: int) -> tuple[Rates, dict[str, float]]:
+def _measure(ports: dict[str, int], rounds: int, requests: int, workers: int) -> tuple[Rates, dict[str, float]]:
     """The rates, and each page's weight in kB."""
     # The same page of both shops one right after the other: that is the closest comparison.
     turns = [(size, page) for page in (*PAGES, *ANEW) for size in ports]
     rates: Rates = {size: {page: [] for page in (*PAGES, *ANEW)} for size in ports}
     weights: dict[str, float] = {}
     for size, page in turns:  # Every worker has seen every page once.
-        weights[page] = _ask(ports[size], page, max(requests // 4, 8 * WEB_WORKERS), "warm")[1] / 1000
+        weights[page] = _ask(ports[size], page, max(requests // 4, 8 * workers), "warm")[1] / 1000
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
         shift = number % len(turns)
