@@ -28,7 +28,7 @@ product:
 run: product ## Start everything: PORT=8000, DATA=.data (two copies side by side: other values).
 	@exec $(BIN)/kameng --data "$(DATA)" run --port "$(PORT)" --with-parent
 
-test: setup browser ## Run the tests; ARGS="tests/kameng -k words" for some of them.
+test: browser setup ## Run the tests; ARGS="tests/kameng -k words" for some of them.
 	@exec $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 browser:
