@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.api.conformance import METHODS, contracts
 from tests.api.conftest import RATES, Api, a_token, a_user, host_of, person_at, program_at, stranger_at
-
-METHODS = ("get", "post", "put", "patch", "delete")
-
-
-def contracts() -> dict[str, Any]:
-    from kameng import api_main, api_tenant
-
-    return {"main": api_main.CONTRACT, "shop": api_tenant.CONTRACT}
 
 
 def operations(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
