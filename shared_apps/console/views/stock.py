@@ -20,6 +20,7 @@ from kameng.lib.errors import DomainError
 from kameng.lib.tabular import write_csv
 from kameng.web.actors import actor
 from shared_apps.console import lists, words
+from shared_apps.console import services as console
 from shared_apps.console.access import in_own_transactions
 from shared_apps.console.forms.stock import (
     BatchFilters,
@@ -30,9 +31,12 @@ from shared_apps.console.forms.stock import (
     RevealFilters,
 )
 from shared_apps.console.page import page, posted, refuse
-from shared_apps.console.selectors import shelves
+from shared_apps.console.selectors import shelves, system
 from shared_apps.library import selectors as library
 from shared_apps.library.names import localized
+from shared_apps.receipts import selectors as receipts
+from shared_apps.stock import keys as stock_keys
+from shared_apps.stock import selectors as stock
 from shared_apps.stock import services
 from shared_apps.stock.models import CodeBatch, CodeState
 from tenants import selectors as tenants
@@ -238,6 +242,37 @@ def code_reveal(request: HttpRequest, code_id: int) -> HttpResponse:
         )  # fmt: skip
     response["Cache-Control"] = "no-store"
     return response
+
+
+def keys(request: HttpRequest) -> HttpResponse:
+    """Which key is current, what lies under which, and the deed that brings everything under the current one."""
+    return _rotated(request) if request.method == "POST" else _keys_page(request)
+
+
+@owner_required
+def _rotated(request: HttpRequest) -> HttpResponse:
+    console.rotate_keys(by=actor(request), now=clock.utc_now())
+    messages.success(request, _("Under way. This page shows how far it is; you can leave it."))
+    return redirect("console:keys")
+
+
+@staff_required
+def _keys_page(request: HttpRequest) -> HttpResponse:
+    ring = stock_keys.ring()
+    codes, accounts = stock.codes_by_key(), receipts.accounts_by_key()
+    rows = [
+        {
+            "version": version, "current": version == ring.current, "here": version in ring.versions,
+            "codes": codes.get(version, 0), "accounts": accounts.get(version, 0),
+        }
+        for version in sorted({*ring.versions, *codes, *accounts})
+    ]  # fmt: skip
+    total = sum(codes.values()) + sum(accounts.values())
+    remaining = sum(row["codes"] + row["accounts"] for row in rows if not row["current"])
+    return page(
+        request, "console/keys.html", here="keys", heading=_("Encryption keys"), rows=rows, current=ring.current,
+        remaining=remaining, total=total, done=total - remaining, job=system.job_under_way(console.ROTATION_JOB),
+    )  # fmt: skip
 
 
 @require_GET

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -20,14 +21,17 @@ from kameng.web.actors import actor
 from shared_apps.console import lists, words
 from shared_apps.console.forms.tenants import ChangePlanForm, PlanForm, SubstationFilters, SuspendForm
 from shared_apps.console.page import page, posted, refuse
-from shared_apps.console.selectors import books, overview
+from shared_apps.console.selectors import books, overview, system, trade
+from shared_apps.console.views.system import tell_record
 from shared_apps.receipts import selectors as receipts
+from shared_apps.receipts.models import CaseState
 from tenants import selectors as tenants
 from tenants import services
 from tenants.models import Plan, Substation
 
 SORTS = {"name": "name", "created": "created_at", "plan": "plan__sort", "state": "state", "live": "live_at"}
 LATEST = 10
+LATELY = timedelta(days=30)
 EXPORT: list[lists.Column] = [
     (gettext_lazy("Id"), lambda row: row.public_id),
     (gettext_lazy("Name"), lambda row: row.name),
@@ -55,8 +59,10 @@ def substations(request: HttpRequest) -> HttpResponseBase:
     if lists.wants_export(request):
         return lists.export(request, "substations", EXPORT, rows)
     shown = lists.paged(request, rows)
+    sold = trade.sales_of_shops([row.pk for row in shown], clock.utc_now() - LATELY)
     for row in shown:
         row.plan_name = plan_name(row.plan)
+        row.orders, row.sold_minor = sold.get(row.pk, (0, 0))
     return page(
         request, "console/substations.html", here="substations", heading=_("Substations"), filters=filters,
         chips=filters.chips(tenants.state_counts()), rows=shown,
@@ -75,15 +81,34 @@ def _substation_page(request: HttpRequest, row: Substation, status: int = 200, *
     orders: list[Any] = list(receipts.network_orders(substation_id=row.pk)[:LATEST])
     for order in orders:
         order.state_words = words.ORDER_STATES.get(order.state, order.state)
+    balances: list[Any] = list(books.accounts(substation_id=row.pk))
+    for account in balances:
+        account.words = words.account_words(account.code)
+    changes: list[Any] = system.trail_of(row.public_id, LATEST)
+    for record in changes:
+        tell_record(record)
+        reason = record.details.get("reason", "")
+        record.text = reason if isinstance(reason, str) else ""
     return page(
         request, "console/substation.html", here="substations", heading=row.name, status=status,
         crumbs=((_("Substations"), reverse("console:substations")),), row=row, plan_name=plan_name(row.plan),
         feeds=[(feed, words.FEEDS[feed.feed], words.FEED_STATES[feed.state]) for feed in feeds],
-        balances=books.accounts(substation_id=row.pk), orders=orders,
+        balances=balances, orders=orders, figures=_figures(row, balances, now), changes=changes,
         suspend_form=forms.get("suspend_form") or SuspendForm(),
         plan_form=forms.get("plan_form") or ChangePlanForm(current=row.plan.code, language=get_language() or ""),
         suspend_open=forms.get("open_dialog") == "suspend", plan_open=forms.get("open_dialog") == "plan",
     )  # fmt: skip
+
+
+def _figures(row: Substation, balances: list[Any], now: datetime) -> dict[str, Any]:
+    """What the shop sold lately, what it is owed, and what of its money waits for a decision."""
+    orders, sold = trade.sales_of_shops([row.pk], now - LATELY).get(row.pk, (0, 0))
+    pending = next((one for one in balances if one.code.endswith(":pending")), None)
+    cases = trade.case_counts(row.pk)
+    return {
+        "orders": orders, "sold_minor": sold, "pending": pending,
+        "cases": sum(count for state, count in cases.items() if state != CaseState.SETTLED),
+    }  # fmt: skip
 
 
 @require_POST
