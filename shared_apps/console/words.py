@@ -228,7 +228,23 @@ def note_words(text: str) -> Sentence:
         return worded(_("%(deed)s: %(why)s"), deed=Resolution(head).label, why=rest)
     if head == "Not done":
         return worded(_("Not done: %(why)s"), why=rest)
+    if head == "Refunded":
+        return worded(_("Refunded: %(what)s"), what=rest.removesuffix("."))
+    if head == "Delivered":
+        return worded(_("Delivered: %(what)s"), what=rest.removesuffix(".").removeprefix("order "))
     return text
+
+
+def not_done(text: str) -> str:
+    """Why a decision could not be carried out, where a case's note says so; else nothing."""
+    head, _colon, rest = text.partition(": ")
+    return rest if head == "Not done" else ""
+
+
+def note_tone(text: str) -> str:
+    """The tone of a case's note in a timeline."""
+    head = text.partition(":")[0]
+    return {"Not done": "warning", "Refunded": "success", "Delivered": "success", "Opened": "info"}.get(head, "")
 
 
 def money_words(amount_minor: int, currency: str) -> str:

@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.errors import Missing
-from shared_apps.receipts.models import CaseNote, InboxEvent, NetworkOrder, PaymentCase
+from shared_apps.receipts.models import Announced, CaseNote, InboxEvent, NetworkOrder, PaymentCase
 from shared_apps.stock.models import CodeReveal
 
 
@@ -108,3 +108,9 @@ def sales_of_shops(substation_ids: Collection[int], since: datetime) -> dict[int
             {"since": since, "ids": list(substation_ids)},
         )
         return {pk: (count, total) for pk, count, total in cursor.fetchall()}
+
+
+def owner_of_payment(payment_id: str) -> tuple[int, str] | None:
+    """Shop and order number of the order that announced a payment; None when nobody did."""
+    found = Announced.objects.filter(payment_id=payment_id).values_list("substation_id", "order_number").first()
+    return (found[0], found[1]) if found else None

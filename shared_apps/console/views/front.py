@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -47,24 +48,20 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _gathered(records: list[Any]) -> list[dict[str, Any]]:
-    """The latest deeds, a run of the same deed by the same person as one line with how many they were."""
-    lines: list[dict[str, Any]] = []
+    """The latest deeds, newest first; the same deed of the same person on one day is one line, with how many they were."""
+    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
     for record in records:
-        last = lines[-1] if lines else None
-        if last and (last["action"], last["by"]) == (record.action, record.actor_label):
-            last["count"] += 1
-            last["url"] = f"{reverse('console:audit')}?action={record.action}"
-            continue
-        if len(lines) == LATEST:
-            break
-        lines.append(
-            {
-                "action": record.action, "by": record.actor_label, "at": record.at, "count": 1, "target": record.target,
+        key = (record.action, record.actor_label, timezone.localtime(record.at).date())
+        if key in lines:
+            lines[key]["count"] += 1
+            lines[key]["url"] = f"{reverse('console:audit')}?action={record.action}"
+        elif len(lines) < LATEST:
+            lines[key] = {
+                "by": record.actor_label, "at": record.at, "count": 1, "target": record.target,
                 "words": words.action_words(record.action), "icon": words.action_icon(record.action),
                 "url": words.address_of(record.action, record.target),
-            }
-        )  # fmt: skip
-    return lines
+            }  # fmt: skip
+    return list(lines.values())
 
 
 def _chart(figures: dict[str, overview.Figure], days: list[date]) -> dict[str, Any]:

@@ -6,15 +6,17 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Case, IntegerField, When
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_GET, require_POST
 
 from kameng.accounts.access import owner_required, staff_required
+from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.tabular import write_csv
@@ -88,7 +90,8 @@ def levels(request: HttpRequest) -> HttpResponseBase:
     rows: Any = shelves.levels(query=filters.query, state=filters.value("state"), policy=filters.value("policy"))
     rows = rows.filter(active=True)
     if request.GET.get("sort", "urgency").removeprefix("-") == "urgency" and "sort" not in request.GET:
-        rows = rows.order_by("urgency", "available", "code")
+        unlimited = Case(When(stock_policy="UNLIMITED", then=1), default=0, output_field=IntegerField())
+        rows = rows.order_by("urgency", unlimited, "available", "code")
     else:
         rows = lists.ordered(request, rows, LEVEL_SORTS, "urgency")
     if lists.wants_export(request):
@@ -202,10 +205,14 @@ def batch_void(request: HttpRequest, public_id: str) -> HttpResponse:
 @owner_required
 def batch_export(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """All codes of a batch in the clear, each recorded as seen before the first is sent."""
+    form = ReasonForm(request.POST, auto_id="export_%s")
+    if not form.is_valid():
+        with in_main():
+            return _batch_page(request, _batch(public_id), 422, export_form=form, open_dialog="export")
     codes = services.export_codes(
-        batch=public_id, reason=request.POST.get("reason", ""), by=actor(request), now=clock.utc_now()
+        batch=public_id, reason=form.cleaned_data["reason"], by=actor(request), now=clock.utc_now()
     )
-    content = write_csv([_("Code"), _("State")], codes)
+    content = write_csv([pgettext("card code", "Code"), _("State")], codes)
     response = StreamingHttpResponse(content, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="codes-{public_id}.csv"'
     response["Cache-Control"] = "no-store"

@@ -10,13 +10,14 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import get_language, gettext_lazy, pgettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from kameng.accounts.access import owner_required, staff_required
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
+from kameng.lib.money import minor_to_decimal
 from kameng.web.actors import actor
 from shared_apps.console import lists, words
 from shared_apps.console.forms.tenants import ChangePlanForm, PlanForm, SubstationFilters, SuspendForm
@@ -42,6 +43,18 @@ EXPORT: list[lists.Column] = [
     (gettext_lazy("Mail"), lambda row: row.owner_email),
     (gettext_lazy("Signed up"), lambda row: row.created_at),
     (gettext_lazy("Open since"), lambda row: row.live_at),
+]
+
+
+PLAN_EXPORT: list[lists.Column] = [
+    (pgettext_lazy("identifier", "Code"), lambda row: row.code),
+    (gettext_lazy("Plan"), lambda row: row.name),
+    (gettext_lazy("Supply prices"), lambda row: row.get_supply_level_display()),
+    (gettext_lazy("Opening fee"), lambda row: minor_to_decimal(row.opening_fee_minor)),
+    (gettext_lazy("Monthly fee"), lambda row: minor_to_decimal(row.monthly_fee_minor)),
+    (gettext_lazy("Platform fee (%)"), lambda row: row.platform_fee_bps / 100),
+    (gettext_lazy("Shops"), lambda row: row.shop_count),
+    (gettext_lazy("Offered"), lambda row: row.active),
 ]
 
 
@@ -156,12 +169,14 @@ def change_plan(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_GET
 @staff_required
-def plans(request: HttpRequest) -> HttpResponse:
+def plans(request: HttpRequest) -> HttpResponseBase:
     rows = list(tenants.plans())
     for row in rows:
         row.name = plan_name(row)  # type: ignore[attr-defined]
+    if lists.wants_export(request):
+        return lists.export(request, "plans", PLAN_EXPORT, rows)
     rule = books.rule_in_force(clock.utc_now())
-    return page(request, "console/plans.html", here="plans", heading=_("Plans"), rows=rows, rule=rule)
+    return page(request, "console/plans.html", here="plans", heading=_("Plans"), rows=rows, rule=rule, filters=None)
 
 
 @owner_required
