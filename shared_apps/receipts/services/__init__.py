@@ -6,6 +6,7 @@ from shared_apps.receipts.services._accounts import (
     account_with_credentials,
     create_account,
     ensure_testpay_account,
+    reseal_accounts,
     set_enabled,
 )
 from shared_apps.receipts.services._books import (
@@ -58,6 +59,6 @@ __all__ = [
     "charge_to_shop", "create_account", "credit_to_shop", "ensure_testpay_account", "event", "finish_case",
     "into_suspense", "lock_case", "mark_failed", "mark_handled", "note_receipt", "note_refund", "note_refunded", "note_returned", "open_case",
     "open_channel", "receipt", "record_fact", "refund", "refund_from_suspense", "refund_sale", "refunds_to_ask", "reopen_case",
-    "replay_event", "request_settlement", "return_disputed", "schedule_question", "set_enabled", "store_event", "use_receipt",
+    "replay_event", "reseal_accounts", "request_settlement", "return_disputed", "schedule_question", "set_enabled", "store_event", "use_receipt",
     "waiting_events", "wake_refund",
 ]  # fmt: skip

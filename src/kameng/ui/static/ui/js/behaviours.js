@@ -8,6 +8,7 @@ const MODULES = {
   "[data-kameng-form], [data-kameng-guard], [data-kameng-drop], [data-kameng-fill], [data-kameng-submit-now]":
     "kameng/forms",
   "[data-kameng-menu]": "kameng/menu",
+  "[data-kameng-nav]": "kameng/nav",
   "[data-kameng-password]": "kameng/password",
   "[data-kameng-pow]": "kameng/pow",
   "[data-kameng-shortcut]": "kameng/shortcuts",
