@@ -146,6 +146,17 @@ class TestRepository:
 
         assert found == []
 
+    def test_every_place_that_a_page_names_is_there(self) -> None:
+        gone = []
+        for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+            text = page.read_text(encoding="utf-8")
+            links = [(page.parent, link) for link in re.findall(r"\]\(([^)#:]+)[^)]*\)", text)]
+            paths = re.findall(r"`((?:src|tenants|shared_apps|tenant_apps|tests|docs|infra)/[\w./-]+)`", text)
+            places = [*links, *((ROOT, path) for path in paths)]
+            gone += [f"{page.name}: {place}" for base, place in places if not (base / place).exists()]
+
+        assert gone == []
+
     def test_the_lock_has_a_hash_for_every_package(self) -> None:
         text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
         packages = re.findall(r"^[a-z0-9][^\s=]*==\S+ \\$", text, re.MULTILINE)

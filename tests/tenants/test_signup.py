@@ -25,7 +25,7 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(autouse=True)
-def outbox(prepared: None) -> None:
+def outbox(no_jobs: None) -> None:
     mail.outbox = []
 
 

@@ -19,7 +19,7 @@ ANOTHER = "a different horse, unlike the first"
 
 
 @pytest.fixture(autouse=True)
-def outbox(prepared: None) -> None:
+def outbox(no_jobs: None) -> None:
     mail.outbox = []
 
 

@@ -22,7 +22,7 @@ class TestHome:
 
         assert response.status_code == 200
         seen = words(response)
-        assert f"Card {stall.goods.code.removeprefix('SKU-')}" in seen
+        assert f"Card {stall.goods.code.removeprefix('SKU-').lower()}" in seen
         assert "¥11.40" in seen
         assert "instant" in seen
         assert "few left" in seen  # Three are below the library's low mark of ten.
