@@ -77,8 +77,8 @@ class TestList:
         # 11.40 − 9.50 − 0.11 = 1.79 and 5 % of it, 0.09.
         assert rows == [
             ["SKU code", "Product", "SKU", "Currency", "Supply price", "Retail price", "Units",
-             "Earned after fees, minor unit", "Stock state", "On the shelf"],
-            [office.goods.code, rows[1][1], "10 元", "CNY", "9.5", "11.4", "1", "170", rows[1][8], "yes"],
+             "Earned after fees", "Stock state", "On the shelf"],
+            [office.goods.code, rows[1][1], "10 元", "CNY", "9.5", "11.4", "1", "1.70", rows[1][8], "yes"],
         ]  # fmt: skip
         assert response["Content-Disposition"].startswith('attachment; filename="goods-')
 

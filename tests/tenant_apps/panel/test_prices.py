@@ -31,7 +31,7 @@ class TestPreview:
         assert (preview.rows[0].old, preview.rows[0].new) == (Decimal("11.4000"), Decimal("10.7000"))
         assert preview.rows[0].net_minor == 104
         body = response.content.decode()
-        assert "Reprice 1 SKUs" in body
+        assert "Reprice 1 SKU<" in body
         assert "¥11.40" in body
         assert "¥10.70" in body
         assert "¥1.04" in body
