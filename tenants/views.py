@@ -48,7 +48,10 @@ def plans() -> list[Plan]:
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "tenants/home.html", {"site_nav": site_nav(request), "plans": _plan_cards(plans())})
+    context = {
+        "site_nav": site_nav(request), "plans": _plan_cards(plans()), "base_domain": settings.BASE_DOMAIN
+    }  # fmt: skip
+    return render(request, "tenants/home.html", context)
 
 
 @require_GET

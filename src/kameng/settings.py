@@ -196,7 +196,7 @@ AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "kameng.accounts.passwords.LengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "kameng.accounts.passwords.StrengthValidator"},
 ]
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from kameng.lib import money
 from kameng.lib.words import Sentence
 from tenant_apps.listings.models import ListedProduct
+from tenant_apps.listings.types import in_english
 from tenant_apps.orders import identity
 from tenant_apps.orders.models import Order, OrderLine, OrderStep
 from tenant_apps.orders.services import OrderMissing
@@ -78,6 +79,7 @@ class ShownOrder:
     steps: Sequence[ShownStep]
     payment: Payment | None  # The newest attempt.
     version: str
+    answers: Sequence[tuple[str, str]] = ()  # What the buyer filled in for the goods, under its labels.
 
     @property
     def waits_for_money(self) -> bool:
@@ -146,7 +148,8 @@ def shown_order(order: Order) -> ShownOrder:
     lines = list(OrderLine.objects.filter(order=order))
     steps = list(OrderStep.objects.filter(order=order).order_by("-id"))
     payment = Payment.objects.filter(order=order).order_by("-id").first()
-    texts = _usage_texts({line.product_slug for line in lines})
+    products = _products({line.product_slug for line in lines})
+    texts = {row.slug: shown.text_of(row, "usage") for row in products}
     version = hashlib.sha256(
         f"{order.state}:{order.updated_at}:{steps[0].pk if steps else 0}:{payment.state if payment else ''}:"
         f"{[line.delivery_state for line in lines]}".encode()
@@ -157,6 +160,7 @@ def shown_order(order: Order) -> ShownOrder:
         steps=[_step(step, len(lines) > 1) for step in _told(steps, len(lines))],
         payment=payment,
         version=version,
+        answers=_answers(order, products),
     )
 
 
@@ -187,6 +191,17 @@ def _step(step: OrderStep, names_goods: bool) -> ShownStep:
     return ShownStep(step.at, title, tone, icon, text=step.note if names_goods and step.subject == "DELIVERY" else "")
 
 
-def _usage_texts(slugs: set[str]) -> dict[str, str]:
-    rows = ListedProduct.objects.filter(slug__in=slugs).only("slug", "usage_zh", "usage_en")
-    return {row.slug: shown.text_of(row, "usage") for row in rows}
+def _answers(order: Order, products: Sequence[ListedProduct]) -> list[tuple[str, str]]:
+    """A field that the product does not ask for any more goes by its key: what was typed is shown all the same."""
+    labels = {
+        str(item["key"]): str((in_english() and item.get("label_en")) or item.get("label_zh") or item["key"])
+        for row in products
+        for item in row.buyer_fields
+    }
+    return [(labels.get(key, key), str(value)) for key, value in order.buyer_fields.items()]
+
+
+def _products(slugs: set[str]) -> list[ListedProduct]:
+    return list(
+        ListedProduct.objects.filter(slug__in=slugs).only("slug", "usage_zh", "usage_en", "buyer_fields")
+    )

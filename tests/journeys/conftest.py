@@ -93,13 +93,15 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(chromium: Any, tmp_path: Path) -> Iterator[Any]:
-    """`open_page(width, language)`: a fresh browser profile; an error in a page's script fails the test."""
+    """`open_page(width, language, script)`: a fresh browser profile; an error in a page's script fails the test."""
     contexts: list[Any] = []
     problems: list[str] = []
 
-    def make(width: int = 1440, height: int = 900, language: str = "zh-CN") -> Any:
+    def make(width: int = 1440, height: int = 900, language: str = "zh-CN", *, script: bool = True) -> Any:
         phone = {"is_mobile": True, "has_touch": True, "user_agent": PHONE} if width < 500 else {}
-        context = chromium.new_context(viewport={"width": width, "height": height}, locale=language, **phone)
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, locale=language, java_script_enabled=script, **phone
+        )
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()

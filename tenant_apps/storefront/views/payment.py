@@ -65,8 +65,8 @@ def begin(request: HttpRequest, *, number: str, token: str, account_id: int | No
 
 
 def channel_name(offer: payments.Offer) -> str:
-    """What a buyer calls a way to pay: the account's own name, which its owner chose; the test channel's is ours."""
-    return _("Test channel") if offer.channel == "testpay" else offer.name
+    """What a buyer calls a way to pay: the account's name, in the reader's language where it is the one we gave it."""
+    return _("Test channel") if offer.name == "Test channel" else offer.name
 
 
 def problem_words(code: str) -> str:
