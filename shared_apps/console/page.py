@@ -58,16 +58,17 @@ def refuse(form: forms.BaseForm, error: DomainError, **renamed: str) -> None:
 
 def _close(context: dict[str, Any]) -> None:
     """Forms are shown to somebody who may only look, and can't be filled; what filters a list stays open."""
-    for form in context.values():
-        if isinstance(form, forms.BaseForm) and not isinstance(form, Filters):
-            for field in form.fields.values():
-                field.disabled = True
+    for value in context.values():
+        for form in value if isinstance(value, (list, forms.BaseFormSet)) else [value]:
+            if isinstance(form, forms.BaseForm) and not isinstance(form, Filters):
+                for field in form.fields.values():
+                    field.disabled = True
 
 
 def _nav(here: str) -> list[dict[str, Any]]:
     waiting = overview.waiting()
 
-    def item(name: str, label: str, icon: str, *, bar: bool = False, badge: int = 0) -> Item:
+    def item(name: str, label: str, icon: str, *, bar: str = "", badge: int = 0) -> Item:
         return {
             "label": label, "url": reverse(f"console:{name}"), "icon": icon, "active": name == here, "bar": bar,
             "badge": str(badge) if badge else "",
@@ -77,14 +78,14 @@ def _nav(here: str) -> list[dict[str, Any]]:
         {
             "label": "",
             "items": [
-                item("overview", _("Overview"), "home", bar=True),
-                item("orders", _("Orders"), "receipt", bar=True),
+                item("overview", _("Overview"), "home", bar=_("Overview")),
+                item("orders", _("Orders"), "receipt", bar=_("Orders")),
             ],
         },
         {
             "label": _("Substations"),
             "items": [
-                item("substations", _("Substations"), "shop", bar=True),
+                item("substations", _("Substations"), "shop", bar=_("Substations")),
                 item("plans", _("Plans"), "layers"),
                 item("sync", _("Sync"), "sync", badge=waiting["sync_errors"]),
             ],
@@ -112,7 +113,7 @@ def _nav(here: str) -> list[dict[str, Any]]:
             "label": _("Money"),
             "items": [
                 item("accounts", _("Ledger"), "ledger"),
-                item("cases", _("Payment cases"), "scale", bar=True, badge=waiting["cases"]),
+                item("cases", _("Payment cases"), "scale", bar=_("Cases"), badge=waiting["cases"]),
                 item("inbox", _("Webhook inbox"), "webhook", badge=waiting["events"]),
                 item("merchants", _("Merchant accounts"), "card"),
                 item("rules", _("Split rules"), "percent"),

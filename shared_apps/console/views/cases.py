@@ -39,7 +39,7 @@ EVENT_EXPORT: list[lists.Column] = [
     (gettext_lazy("Channel"), lambda row: row.channel),
     (gettext_lazy("Payment"), lambda row: row.payment_id),
     (gettext_lazy("State"), lambda row: row.get_state_display()),
-    (gettext_lazy("Attempts"), lambda row: row.attempts),
+    (gettext_lazy("Failed tries"), lambda row: row.attempts),
     (gettext_lazy("Problem"), lambda row: row.problem),
     (gettext_lazy("Received"), lambda row: row.received_at),
     (gettext_lazy("Handled at"), lambda row: row.handled_at),

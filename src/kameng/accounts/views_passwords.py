@@ -69,7 +69,9 @@ def set_password(request: HttpRequest, entry: str) -> HttpResponse:
             return redirect(home_of(request))
     context = {"form": form, "email": user.email, "fresh": not user.has_usable_password()}
     response = render(request, "accounts/set_password.html", context, status=422 if form.is_bound else 200)
-    response["Referrer-Policy"] = "no-referrer"  # The address holds the pass.
+    # The address holds the pass, which no other site may read. Not "no-referrer": under that browsers send this page's
+    # own form with "Origin: null", and the check against forged forms refuses it.
+    response["Referrer-Policy"] = "same-origin"
     return response
 
 
