@@ -26,6 +26,7 @@ class Answer:
     status: int
     headers: Any
     body: Any
+    again: Callable[..., Answer]  # The same request once more, with more headers.
 
     @property
     def error(self) -> dict[str, Any]:
@@ -51,7 +52,8 @@ class Api:
         )  # fmt: skip
         content = json.loads(response.content) if response.content else None
         conformance.check(self.host, method, path, response.status_code, response.headers, content)
-        return Answer(response.status_code, response.headers, content)
+        again = lambda **more: self.call(method, path, data, **{**headers, **more})  # noqa: E731
+        return Answer(response.status_code, response.headers, content, again)
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.call("GET", path, **headers)

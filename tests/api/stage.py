@@ -82,7 +82,7 @@ def set_up(make_shop: Callable[..., Any], account: Any) -> Stage:
         "category": ["cards"], "brand": [brand.slug], "plan": ["basic"], "channel_id": [account.public_id],
         "substation": [shop.slug], "email": ["nina@example.com"], "target_id": [goods.sku_id, 0],
         "password": ["correct horse battery staple"], "cursor": ["cD0x"],
-        "panel.cursor": [0],
+        "panel.cursor": [1],
     }  # fmt: skip
     secrets = {
         "X-Order-Token": [order.token for order in orders], "X-Signup-Token": [one.token for one in signups],

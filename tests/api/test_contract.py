@@ -87,6 +87,31 @@ class TestPage:
             assert "//cdn" not in text
             assert 'src="http' not in text
 
+    def test_is_where_a_person_gets_who_opens_the_api_and_a_program_gets_the_addresses(self, shop: Any) -> None:
+        for host, title in (("localhost", "Kameng"), (host_of(shop), "Shop")):
+            person = Client().get("/api/v1/", HTTP_HOST=host, headers={"Accept": "text/html,*/*"})
+            program = stranger_at(host).get("")
+
+            assert (person.status_code, person.headers["Location"]) == (302, "/api/v1/docs/")
+            assert program.body == {
+                "title": title, "docs": f"http://{host}/api/v1/docs/", "schema": f"http://{host}/api/v1/schema/",
+            }  # fmt: skip
+
+    def test_says_how_much_and_what_it_means(self, shop: Any) -> None:
+        text = (
+            Client().get("/api/v1/docs/", HTTP_HOST=host_of(shop), headers={"Accept-Language": "en"}).content.decode()
+        )
+        order = text[text.index('id="orders_create"') :]
+
+        row = order[order.index("lines[].quantity") :].partition("</tr>")[0]
+        assert '>integer<span class="k-cell-sub">1 … 100</span>' in row
+        row = order[order.index(">contact<") :].partition("</tr>")[0]
+        assert '>string<span class="k-cell-sub">≤ 120 characters</span>' in row
+        assert "An email address, a phone or a QQ number." in row
+        row = order[order.index(">expected_total_minor<") :].partition("</tr>")[0]
+        assert ">integer or null</td>" in row
+        assert '<code class="k-mono">details.total_minor</code>' in row
+
     def test_has_no_style_or_script_in_the_page(self, main: Api) -> None:
         text = Client().get("/api/v1/docs/", HTTP_HOST="localhost").content.decode()
 

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from tests.api.conformance import METHODS, contracts
-from tests.api.conftest import Api, Bought, an_order, begin_payment, pay, some_goods
+from tests.api.conftest import Answer, Api, Bought, an_order, begin_payment, pay, some_goods
 from tests.api.test_main_station import a_sku, product_slug
 from tests.api.test_signup import an_application, begun, mailed_code
 from tests.tenant_apps import market
 from tests.tenant_apps.channel import MemoryChannel
 
 SHARED = {"", "schema/", "docs/"}  # Where the API begins, its contract and the page of it: the same on each host.
+READS = ("_list", "_read", "_price", "_preview")
 UNKEYED = {
     "signups_verify": "repeating it after success changes nothing",
     "signups_retry": "only a failed making can be tried again, once",
@@ -219,19 +220,28 @@ class TestTheContract:
                 assert "Idempotency-Key" in [one["name"] for one in operation["parameters"]], operation["operationId"]
 
 
+def _works(operation: str, answer: Answer) -> None:
+    """It succeeds; a read can be polled, and its answer is for its reader alone."""
+    assert 200 <= answer.status < 300, answer.body
+    assert answer.headers["Vary"].startswith("Accept-Language, Authorization")
+    if operation.endswith(READS):
+        same = answer.again(If_None_Match=answer.headers["ETag"])
+        assert (same.status, same.body, same.headers["ETag"]) == (304, None, answer.headers["ETag"])
+        assert answer.again(If_None_Match='"another"').status == 200
+        assert answer.headers["Cache-Control"] == "private, no-cache"
+    else:
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
 class TestEveryOperation:
     @pytest.mark.parametrize("operation", sorted(MAIN))
     def test_of_the_main_station_works(
         self, request: pytest.FixtureRequest, channel: MemoryChannel, outbox: None, operation: str
     ) -> None:
-        answer = MAIN[operation](Scene(request))
-
-        assert 200 <= answer.status < 300, answer.body
+        _works(operation, MAIN[operation](Scene(request)))
 
     @pytest.mark.parametrize("operation", sorted(SHOP))
     def test_of_a_shop_works(
         self, request: pytest.FixtureRequest, channel: MemoryChannel, outbox: None, operation: str
     ) -> None:
-        answer = SHOP[operation](Scene(request))
-
-        assert 200 <= answer.status < 300, answer.body
+        _works(operation, SHOP[operation](Scene(request)))

@@ -35,7 +35,7 @@ from tests.api.stage import Asker, Stage, set_up
 from tests.api.test_every_operation import operation_ids
 
 SEED = int(os.environ.get("FUZZ_SEED", "20261125"))
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
 DEEP = "FUZZ_EXAMPLES" in os.environ
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,

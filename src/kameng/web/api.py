@@ -72,7 +72,7 @@ class HasScope(permissions.BasePermission):
     A token never has more than its person's role: who became a viewer takes their programs along.
     """
 
-    message = _lazy("Your role does not allow this. Ask the owner for one that does.")
+    message: Any = _lazy("Your role does not allow this. Ask the owner for one that does.")
 
     def has_permission(self, request: Request, view: Any) -> bool:
         scopes = getattr(view, "scopes", {})

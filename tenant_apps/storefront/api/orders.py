@@ -40,7 +40,9 @@ class LineBody(serializers.Serializer[Any]):
 
 
 class OrderBody(serializers.Serializer[Any]):
-    lines = serializers.ListField(child=LineBody(), min_length=1, max_length=MAX_LINES)
+    lines = serializers.ListField(
+        child=LineBody(), min_length=1, max_length=MAX_LINES, help_text="What is wanted; `sku_id` as in the listings."
+    )
     contact = serializers.CharField(max_length=120, help_text="An email address, a phone or a QQ number.")
     buyer_fields = serializers.DictField(
         child=serializers.CharField(max_length=200, allow_blank=True), required=False, default=dict,
