@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection, connections, transaction
 
 from kameng.db.context import in_main, in_substation
 from kameng.jobs import registry
@@ -21,6 +21,7 @@ from kameng.jobs import services as jobs
 from kameng.jobs.models import Job
 from kameng.lib.ids import public_id
 from shared_apps.receipts import services as receipts
+from shared_apps.stock import services as stock
 from tests.tenant_apps import market
 from tests.tenant_apps.market import NOW, Goods
 
@@ -144,6 +145,23 @@ class TestCodesUnpaid:
         assert call(bob, "SELECT * FROM gate.reveal_codes(%s, 'USER', 'x', 'y', '', %s)", number, NOW) == []
 
 
+class TestStockForEver:
+    def test_what_is_held_without_end_goes_back(self, shop: Any) -> None:
+        """Held until the year 9999, the last codes would be nobody's: not paid for, and not for sale."""
+        card, number = goods(codes=1), public_id("t")
+        call(shop, PLACE, number, lines(card), 1200, NOW.replace(year=9998), NOW.replace(year=9999))
+
+        stock.release_expired(now=NOW)
+        held = market.rows("SELECT state FROM stock_code WHERE sku_id = %s", card.sku_id)
+        with connections["owner"].cursor() as cursor:  # An hour later.
+            cursor.execute("UPDATE public.stock_hold SET created_at = created_at - interval '61 minutes' "
+                           "WHERE order_number = %s", [number])  # fmt: skip
+        stock.release_expired(now=NOW)
+
+        assert held == [("HELD",)]
+        assert market.rows("SELECT state FROM stock_code WHERE sku_id = %s", card.sku_id) == [("AVAILABLE",)]
+
+
 class TestMoneyOfOthers:
     @pytest.mark.parametrize("payment", ["", "1001", "pay_", "pay_short", "pay_" + "a" * 20, "pay_" + "A" * 21, None])
     def test_only_ids_that_we_make_can_be_announced(self, shop: Any, account: Any, payment: Any) -> None:
@@ -250,7 +268,9 @@ class TestForgedSale:
         receipt = paid(account, announced(shop, account, number))
         codes, amounts = zip(*sale(shop), strict=True)
 
-        assert refused(shop, SETTLE, number, receipt.public_id, list(codes), list(amounts), rule, "PAID", NOW) == "KG027"
+        assert (
+            refused(shop, SETTLE, number, receipt.public_id, list(codes), list(amounts), rule, "PAID", NOW) == "KG027"
+        )
 
     @pytest.mark.parametrize(("state", "at"), [("REFUNDED", NOW), ("", NOW), (None, NOW), ("PAID", None)])
     def test_no_other_state_and_no_other_time(self, shop: Any, account: Any, state: Any, at: Any) -> None:
@@ -371,7 +391,8 @@ class TestForgedWork:
         with in_main():
             before = Job.objects.filter(schema_name=bob.schema_name).count()
 
-        ((job_id,),) = call(shop, "SELECT gate.enqueue('orders.mail_delivered', %s, %s, '')", json.dumps({"schema_name": bob.schema_name}), NOW)  # fmt: skip
+        forged = json.dumps({"schema_name": bob.schema_name})
+        ((job_id,),) = call(shop, "SELECT gate.enqueue('orders.mail_delivered', %s, %s, '')", forged, NOW)
 
         with in_main():
             assert Job.objects.get(pk=job_id).schema_name == shop.schema_name

@@ -80,7 +80,7 @@ def open_case(
     with; where the order's price is in question, the main station's own note of it is written instead: what is delivered
     and what goes back to the payer is decided by it, and a shop can write anything into its own order.
     """
-    if expected_minor is not None:
+    if expected_minor is not None and receipt.substation_id is not None:
         asked = NetworkOrder.objects.filter(substation_id=receipt.substation_id, order_number=receipt.order_number)
         expected_minor = asked.values_list("total_minor", flat=True).first()
     made = PaymentCase(

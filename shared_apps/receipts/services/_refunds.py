@@ -90,6 +90,7 @@ def note_refund(
 
 def note_refunded(receipt: ReceiptInfo, *, now: datetime) -> None:
     """Note that a receipt's order was refunded, where its shop can't. Main scope."""
+    assert receipt.substation_id is not None, "A sale's receipt has a shop."
     NetworkOrder.objects.filter(substation_id=receipt.substation_id, order_number=receipt.order_number).update(
         state="REFUNDED", updated_at=now
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -32,12 +33,11 @@ def ask_about_unknown(*, now: datetime, limit: int = 200) -> int:
     with in_main():
         due = receipt_selectors.announced_to_ask(now=now, limit=limit)
         refunds = receipts.refunds_to_ask(now=now, limit=limit)
-    for work, subject in [
-        *((partial(_ask, found), found.payment_id) for found in due),
-        *((partial(run_refund, refund_public_id=refund_id), refund_id) for refund_id in refunds),
-    ]:
+    asking: list[tuple[str, Callable[..., object]]] = [(found.payment_id, partial(_ask, found)) for found in due]
+    asking += [(refund_id, partial(run_refund, refund_public_id=refund_id)) for refund_id in refunds]
+    for subject, ask in asking:
         try:
-            work(now=now)
+            ask(now=now)
         except Exception:  # One shop's trouble must not keep the others' money waiting.
             log.exception("payments.ask.broken", subject=subject)
     return len(due) + len(refunds)

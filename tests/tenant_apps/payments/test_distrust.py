@@ -46,7 +46,9 @@ class TestWhosePayment:
             channel, "query", lambda **_: ChannelState(ChannelStatus.PAID, (fact,), "", "ref-elsewhere")
         )
         with in_substation(shop):
-            Payment.objects.filter(public_id=payment).update(state="PENDING", channel_ref="ref-elsewhere", redirect_url="x")
+            Payment.objects.filter(public_id=payment).update(
+                state="PENDING", channel_ref="ref-elsewhere", redirect_url="x"
+            )
 
         payments.ask_about_unknown(now=NOW + timedelta(minutes=6))
 

@@ -138,7 +138,7 @@ BEGIN
         INSERT INTO public.stock_hold (substation_id, order_number, sku_id, quantity, state, cost_minor, supply_unit,
                                        policy, expires_at, created_at, updated_at)
         VALUES (caller.id, p_number, line.sku_id, line.quantity, 'HELD', cost_minor, line.supply,
-                line.stock_policy, p_expires_at, p_placed_at, p_placed_at)
+                line.stock_policy, p_expires_at, clock_timestamp(), p_placed_at)
         RETURNING id INTO new_hold;
         PERFORM public.stock_fill_hold(new_hold, line.sku_id, line.stock_policy, line.quantity);
         RETURN NEXT;
