@@ -78,8 +78,10 @@ def claim_schema(substation: Substation, signup: Signup | None, now: datetime) -
 def _belong(substation: Substation, spare: SpareSchema) -> None:
     substation.schema_name, substation.schema_version = spare.schema_name, spare.version
     substation.save(update_fields=["schema_name", "schema_version"])
-    for feed in SyncFeed.values:
-        SyncState.objects.get_or_create(substation=substation, feed=feed)
+    # Repeated, it leaves alone what is there: the unique key is the substation and its feed.
+    SyncState.objects.bulk_create(
+        (SyncState(substation=substation, feed=feed) for feed in SyncFeed.values), ignore_conflicts=True
+    )
 
 
 def go_live(substation: Substation, signup: Signup | None, now: datetime) -> None:

@@ -101,6 +101,13 @@ def key_status() -> KeyStatus:
     return KeyStatus(current, codes_under_other_keys(current))
 
 
+def codes_by_key() -> dict[str, int]:
+    """How many codes are under each version of the key; delivered and withdrawn ones too."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT key_version, count(*) FROM stock_code GROUP BY 1 ORDER BY 1")
+        return dict(cursor.fetchall())
+
+
 def codes_under_other_keys(current: str) -> int:
     """How many codes are not under this key. Two ranges instead of <>: they can use the index."""
     with connection.cursor() as cursor:

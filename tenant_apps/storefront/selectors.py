@@ -30,6 +30,7 @@ STEP_WORDS: dict[tuple[str, str], tuple[Sentence, str, str]] = {
     ("ORDER", "CANCEL"): (_("Order cancelled"), "neutral", "x"),
     ("ORDER", "REFUND"): (_("Money given back"), "info", "refresh"),
     ("PAYMENT", "BEGIN"): (_("Payment begun"), "neutral", "card"),
+    ("PAYMENT", "SUCCEED"): (_("A payment has arrived"), "success", "wallet"),
     ("PAYMENT", "FAIL"): (_("A payment attempt failed"), "warning", "alert"),
     ("PAYMENT", "EXPIRE"): (_("A payment attempt ran out of time"), "neutral", "clock"),
     ("DELIVERY", "QUEUE"): (_("In the shop's hands, to be delivered by a person"), "info", "user"),
@@ -93,6 +94,12 @@ class ShownOrder:
         return arrived and (self.waits_for_money or self.over_unpaid)
 
     @property
+    def attempt_failed(self) -> bool:
+        """The newest attempt came to nothing, and the order still waits."""
+        ended = self.payment is not None and self.payment.state in (PaymentState.FAILED, PaymentState.EXPIRED)
+        return ended and self.waits_for_money
+
+    @property
     def has_codes(self) -> bool:
         """Something of the code stock has been delivered."""
         return self.order.state in (OrderState.PAID, OrderState.DELIVERED) and any(
@@ -147,10 +154,21 @@ def shown_order(order: Order) -> ShownOrder:
     return ShownOrder(
         order=order,
         lines=[_line(line, order.currency, texts.get(line.product_slug, "")) for line in lines],
-        steps=[_step(step, len(lines) > 1) for step in steps if (step.subject, step.event) in STEP_WORDS],
+        steps=[_step(step, len(lines) > 1) for step in _told(steps, len(lines))],
         payment=payment,
         version=version,
     )
+
+
+def _told(steps: Sequence[OrderStep], lines: int) -> list[OrderStep]:
+    """The steps that say something new: the same is told once, by the order where it moved as well."""
+    events = {(step.subject, step.event) for step in steps}
+    doubled = set()
+    if {("ORDER", "PAY"), ("ORDER", "REVIVE")} & events:
+        doubled.add(("PAYMENT", "SUCCEED"))
+    if lines == 1 and ("ORDER", "DELIVER") in events:
+        doubled.add(("DELIVERY", "DELIVER"))
+    return [step for step in steps if (step.subject, step.event) in STEP_WORDS.keys() - doubled]
 
 
 def _line(line: OrderLine, currency: str, usage: str) -> ShownLine:

@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.api.conformance import METHODS, contracts
 from tests.api.conftest import RATES, Api, a_token, a_user, host_of, person_at, program_at, stranger_at
-
-METHODS = ("get", "post", "put", "patch", "delete")
-
-
-def contracts() -> dict[str, Any]:
-    from kameng import api_main, api_tenant
-
-    return {"main": api_main.CONTRACT, "shop": api_tenant.CONTRACT}
 
 
 def operations(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -105,7 +98,7 @@ class TestPage:
 
 class TestDoors:
     def test_there_are_as_many_guarded_operations_as_expected(self) -> None:
-        assert len(guarded("main")) == 19
+        assert len(guarded("main")) == 20
         assert len(guarded("shop")) == 11
 
     def test_a_stranger_is_asked_for_a_token(self, main: Api, visitor: Api) -> None:
@@ -208,11 +201,21 @@ class TestErrors:
                 answer = api.call(method.upper(), address, None if method == "get" else {})
                 assert answer.status == 404
                 assert answer.error["code"] == "not_found"
+                assert ("end with a slash" in answer.error["message"]) == (address == "orders")
 
-    def test_a_method_that_is_not_there(self, visitor: Api) -> None:
-        assert (visitor.post("listings/", {}).status, visitor.post("listings/", {}).error["code"]) in (
-            (405, "method_not_allowed"), (401, "not_authenticated"),
+    def test_an_unknown_shop_answers_json(self, prepared: None) -> None:
+        answer = stranger_at("nobody.localhost").get("listings/")
+
+        assert (answer.status, answer.error) == (
+            404, {"code": "not_found", "message": "There is no shop at this address.", "field": None},
         )  # fmt: skip
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
+    def test_a_method_that_is_not_there(self, visitor: Api, owner: Api, method: str) -> None:
+        for api in (visitor, owner):
+            answer = api.call(method, "listings/", {})
+            assert (answer.status, answer.error["code"]) == (405, "method_not_allowed")
+            assert answer.headers["Allow"] == "GET, HEAD"
 
     @pytest.mark.parametrize(
         ("body", "status", "code"),

@@ -104,6 +104,39 @@ class TestRawSql:
             with pytest.raises(ProgrammingError, match="does not exist"), transaction.atomic():
                 cursor.execute("SELECT * FROM tenants_substation")
 
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "SELECT query FROM pg_stat_activity",
+            "SELECT n_live_tup FROM pg_stat_all_tables",
+            "SELECT pg_stat_get_tuples_inserted('public.ledger_entry'::regclass)",
+            "SELECT pg_relation_size('public.receipts_receipt'::regclass)",
+            "SELECT * FROM pg_locks",
+            "SELECT pg_advisory_lock(42)",
+            "SELECT pg_try_advisory_xact_lock(42)",
+            "SELECT lo_from_bytea(0, 'x')",
+            "SELECT lo_create(0)",
+            "SELECT pg_notify('x', 'y')",
+            "SELECT pg_sleep(0)",
+            "SELECT pg_logical_emit_message(false, 'x', 'y')",
+            "SELECT pg_export_snapshot()",
+            "SELECT pg_read_file('/etc/hosts')",
+            "SELECT * FROM pg_authid",
+            "SELECT * FROM pg_largeobject",
+        ],
+    )
+    def test_learns_nothing_of_others_and_keeps_nothing_beside_its_schema(self, alice: Any, sql: str) -> None:
+        """What Postgres can't hide is left: the catalogue's names of schemas and tables, which are opaque and all alike,
+        and its planner's estimates of their rows (pg_class.reltuples)."""
+        refused(alice, sql)
+
+    def test_ends_no_other_connection(self, alice: Any) -> None:
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            (pid,) = cursor.fetchone()
+        refused(alice, f"SELECT pg_terminate_backend({pid})")
+        refused(alice, f"SELECT pg_cancel_backend({pid})")
+
     def test_the_log_in_role_alone_reads_nothing(self, alice: Any) -> None:
         """What slips past the backend, on a connection of the app's own, fails in the database."""
         default = settings.DATABASES["default"]

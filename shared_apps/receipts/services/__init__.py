@@ -6,6 +6,7 @@ from shared_apps.receipts.services._accounts import (
     account_with_credentials,
     create_account,
     ensure_testpay_account,
+    reseal_accounts,
     set_enabled,
 )
 from shared_apps.receipts.services._books import (
@@ -46,6 +47,7 @@ from shared_apps.receipts.services._refunds import (
     RefundRefused,
     ask_refund,
     note_refund,
+    note_refunded,
     refund,
     refunds_to_ask,
     wake_refund,
@@ -55,8 +57,8 @@ __all__ = [
     "AccountInvalid", "AccountMissing", "CaseMissing", "CaseRefused", "EventMissing", "EvidenceMissing",
     "RefundRefused", "account_with_credentials", "add_note", "allowed_resolutions", "ask_refund", "ask_soon", "begin_settlement",
     "charge_to_shop", "create_account", "credit_to_shop", "ensure_testpay_account", "event", "finish_case",
-    "into_suspense", "lock_case", "mark_failed", "mark_handled", "note_receipt", "note_refund", "note_returned", "open_case",
+    "into_suspense", "lock_case", "mark_failed", "mark_handled", "note_receipt", "note_refund", "note_refunded", "note_returned", "open_case",
     "open_channel", "receipt", "record_fact", "refund", "refund_from_suspense", "refund_sale", "refunds_to_ask", "reopen_case",
-    "replay_event", "request_settlement", "return_disputed", "schedule_question", "set_enabled", "store_event", "use_receipt",
+    "replay_event", "reseal_accounts", "request_settlement", "return_disputed", "schedule_question", "set_enabled", "store_event", "use_receipt",
     "waiting_events", "wake_refund",
 ]  # fmt: skip

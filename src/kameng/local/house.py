@@ -118,6 +118,8 @@ class House:
             redis_url=self._env["REDIS_URL"],
             pid=os.getpid(),
             superuser_url=superuser,
+            testpay_url=self._env.get("KAMENG_TESTPAY_URL", ""),
+            port=self.port,
         ).save(self.data)
 
     def run_once(self, name: str, command: Sequence[str], say: Callable[[str], None]) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.urls import include, path
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import include, path, reverse
 from django.utils import translation
 from django.utils.text import slugify
 from django.views import View
@@ -40,7 +40,24 @@ class Contract:
             generator = make(patterns=[path(PREFIX, include(list(self.patterns)))])
             document: dict[str, Any] = json.loads(json.dumps(generator.get_schema(request=None, public=True)))
         document["info"] |= {"title": self.title, "description": self.description}
+        for name, schema in document["components"]["schemas"].items():
+            if name.endswith("Request") and schema.get("type") == "object":
+                schema["additionalProperties"] = False  # `kameng.web.strict` refuses a name that is not known.
         return document
+
+
+@own_transactions
+class IndexView(View):
+    """Where the API begins: the page for a person, the two addresses for a program. It reads no database."""
+
+    contract: Contract = None  # type: ignore[assignment]  # `as_view` sets it.
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        docs, schema = reverse("api_docs"), reverse("api_schema")
+        if "text/html" in request.headers.get("Accept", ""):
+            return redirect(docs)
+        addresses = {"docs": request.build_absolute_uri(docs), "schema": request.build_absolute_uri(schema)}
+        return JsonResponse({"title": self.contract.title, **addresses}, headers={"Vary": "Accept"})
 
 
 @own_transactions

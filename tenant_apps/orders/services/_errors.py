@@ -102,6 +102,15 @@ class PriceOutOfBounds(Refused):
         )
 
 
+class ChannelTooDear(Refused):
+    """The channel that was chosen would keep more than the order brings; another one may carry it."""
+
+    code = "channel_too_dear"
+
+    def __init__(self) -> None:
+        super().__init__(_("This way to pay is not offered here."))
+
+
 class ShopClosed(Refused):
     code = "shop_closed"
 
