@@ -68,6 +68,8 @@ class RuleForm(forms.Form):
             raise forms.ValidationError(_("Write a number with at most four places after the point.")) from None
 
     def clean_rounding(self) -> str:
+        if self.data.get("kind") == RuleKind.PRICE:  # As it was written; the field is not shown then.
+            return Rounding.NONE.value
         return str(self.cleaned_data["rounding"] or Rounding.NONE)
 
     @property

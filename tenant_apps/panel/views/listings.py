@@ -227,7 +227,8 @@ def shelf(request: HttpRequest, pk: int) -> HttpResponse:
     on = request.POST.get("on") == "1"
     services.set_on_shelf(listing_ids=[pk], on=on, by=actor(request), now=clock.utc_now())
     if getattr(request, "htmx", False):
-        return render(request, "panel/_shelf.html", {"listing": Listing.objects.get(pk=pk), "may_change": True})
+        context = {"listing": Listing.objects.get(pk=pk), "title": goods.titles([pk])[pk], "may_change": True}
+        return render(request, "panel/_shelf.html", context)
     return redirect("panel:listings")
 
 
