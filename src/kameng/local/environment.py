@@ -8,6 +8,7 @@ it imports the standard library alone and nothing of Kameng.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import os
@@ -26,8 +27,9 @@ LOCKS = {PRODUCT: REPO / "requirements.lock", TOOLS: REPO / "requirements-dev.lo
 # pip as its authors published it. Debian's Python comes without ensurepip, so no pip can be asked of the machine.
 PIP = Path(__file__).parent / "bootstrap" / "pip-26.3-py3-none-any.whl"
 PYTHON = (3, 11)
+UNFINISHED = "unfinished"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER_PACKAGES = ("chromium", "fonts-noto-cjk")
+BROWSER_PACKAGES = ("chromium", "fonts-noto-cjk", "libatomic1")
 FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
 FONT_NAMES = re.compile(r"cjk|wqy|source-?han|droidsansfallback|uming|ukai", re.IGNORECASE)
 
@@ -68,14 +70,13 @@ def make_venv(levels: Iterable[str]) -> None:
         if _works(VENV / "bin" / "python") and all(_stamp(level) == text for level, text in wanted.items()):
             return
         create_venv()
-        unfinished = VENV / "kameng-unfinished"
-        unfinished.touch()
         for level, text in wanted.items():
             if _stamp(level) != text:
-                install(level, turn)
+                was_cut_off = _stamp(level) == UNFINISHED
+                _stamp_file(level).write_text(UNFINISHED, encoding="utf-8")
+                install(level, turn, anew=was_cut_off)
                 _stamp_file(level).write_text(text, encoding="utf-8")
         make_importable()
-        unfinished.unlink()
         say("Environment is ready.", end="\n", always=True)
 
 
@@ -122,10 +123,8 @@ def use_right_python() -> None:
 
 
 def create_venv() -> None:
-    """A fresh one when there is none, when its Python does not run any more (the folder was moved), or when an
-    installation into it was cut off: pip takes a package that was half unpacked for an installed one."""
-    unfinished = (VENV / "kameng-unfinished").exists()
-    if _works(VENV / "bin" / "python") and _moved_from() is None and not unfinished:
+    """A fresh one when there is none, or when its Python does not run any more (the folder was moved)."""
+    if _works(VENV / "bin" / "python") and _moved_from() is None:
         return
     say("Environment: making .venv …", always=True)
     # Without pip: `install` brings its own, and Debian's Python could not give one.
@@ -150,36 +149,44 @@ def _moved_from() -> str | None:
     return found[1] if found and found[1] not in {str(VENV), "${VIRTUAL_ENV}"} else None
 
 
-def install(level: str, turn: int) -> None:
+def install(level: str, turn: int, *, anew: bool) -> None:
     """The packages of the level's lock, hashes checked, with a line that counts them.
 
-    `turn` is the descriptor of the lock on the folder. Raises SetupFailed with pip's last words.
+    `turn` is the descriptor of the lock on the folder. `anew` writes also what is there, for an installation that was
+    cut off: pip takes a package that was half unpacked for an installed one. Raises SetupFailed with pip's last words.
     """
     lock = LOCKS[level]
     total = len(re.findall(r"^[A-Za-z0-9][^\s=]*==", lock.read_text(encoding="utf-8"), re.MULTILINE))
     command = [str(VENV / "bin" / "python"), f"{PIP}/pip", "install", "--disable-pip-version-check", "--no-input"]
     # The lock is complete: nothing is left for pip to resolve.
     command += ["--no-deps", "--require-hashes", "--progress-bar", "off", "-r", str(lock)]
+    command += ["--ignore-installed"] if anew else []
     env = {**os.environ, "PIP_ROOT_USER_ACTION": "ignore"}
     output: list[str] = []
     count = 0
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=env, pass_fds=(turn,)
-    )
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            output.append(line)
-            package = re.match(r"(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9._-]+)", line)
-            if package:
-                count += 1
-                say(f"Environment: {level}, package {count} of {total}: {package[1]}", step=count)
-            elif line.startswith("Installing collected packages"):
-                say(f"Environment: {level}, unpacking {total} packages …", always=True)
-    except KeyboardInterrupt:
-        process.wait()  # The terminal's Ctrl-C reached pip too; it clears away its temporary folders.
-        raise
-    if process.wait() != 0:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=env,
+        pass_fds=(turn,),
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                output.append(line)
+                package = re.match(r"(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9._-]+)", line)
+                if package:
+                    count += 1
+                    say(f"Environment: {level}, package {count} of {total}: {package[1]}", step=count)
+                elif line.startswith("Installing collected packages"):
+                    say(f"Environment: {level}, unpacking {total} packages …", always=True)
+        except KeyboardInterrupt:
+            process.stdout.read()  # The terminal's Ctrl-C reached pip too; it clears its temporary folders away.
+            raise
+    if process.returncode != 0:
         raise SetupFailed(f"The packages can't be installed:\n{''.join(output[-15:])}".rstrip())
 
 
@@ -201,18 +208,15 @@ def make_importable() -> None:
 
 
 def ensure_browser() -> None:
-    """Chromium and Chinese fonts for the tests: found, or installed by apt-get as root, or asked for."""
-    missing = [
-        package
-        for package, found in zip(BROWSER_PACKAGES, (find_browser() is not None, has_chinese_font()), strict=True)
-        if not found
-    ]
+    """Chromium, Chinese fonts and what playwright's driver links: found, or installed by apt-get as root, or asked for."""
+    there = (find_browser() is not None, has_chinese_font(), has_library("libatomic.so.1"))
+    missing = [package for package, found in zip(BROWSER_PACKAGES, there, strict=True) if not found]
     if not missing:
         return
     command = f"apt-get install -y {' '.join(missing)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise SetupFailed(f"The browser tests need {' and '.join(missing)}. On Debian: sudo {command}")
-    say(f"Tests: installing {', '.join(missing)} …", end="\n")
+    say(f"Tests: installing {', '.join(missing)} …", end="\n", always=True)
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for step in ("apt-get -qq update", command.replace("install", "-qq install --no-install-recommends")):
         result = subprocess.run(step.split(), capture_output=True, text=True, env=env, check=False)
@@ -225,6 +229,15 @@ def ensure_browser() -> None:
 def find_browser() -> str | None:
     """The path of an installed Chromium or Chrome."""
     return next((path for path in map(shutil.which, BROWSERS) if path), None)
+
+
+def has_library(name: str) -> bool:
+    """Whether the machine's loader finds the shared library."""
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
 
 
 def has_chinese_font() -> bool:
