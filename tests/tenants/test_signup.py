@@ -357,7 +357,9 @@ class TestPages:
         before = counts()
 
         page = client.post(
-            "/signup/", {**good, "name": "x", "slug": "alice", "email": "nina@", "password": "short"}, HTTP_HOST="localhost"
+            "/signup/",
+            {**good, "name": "x", "slug": "alice", "email": "nina@", "password": "short"},
+            HTTP_HOST="localhost",
         )
 
         assert page.status_code == 422

@@ -112,7 +112,9 @@ class RuleForm(forms.Form):
         for name in channels:
             fee = fees.get(name, {})
             self.fields[f"share_{name}"] = PercentField(label=_("Share"), initial=fee.get("bps", 0))
-            self.fields[f"fixed_{name}"] = MinorField(label=_("And for each payment"), initial=fee.get("fixed_minor", 0))
+            self.fields[f"fixed_{name}"] = MinorField(
+                label=_("And for each payment"), initial=fee.get("fixed_minor", 0)
+            )
 
     @property
     def of_plans(self) -> list[Any]:
@@ -120,7 +122,9 @@ class RuleForm(forms.Form):
 
     @property
     def of_channels(self) -> list[tuple[object, Any, Any]]:
-        return [(words.channel_words(name), self[f"share_{name}"], self[f"fixed_{name}"]) for name in self.channel_names]
+        return [
+            (words.channel_words(name), self[f"share_{name}"], self[f"fixed_{name}"]) for name in self.channel_names
+        ]
 
     @property
     def plan_fees(self) -> dict[str, int]:

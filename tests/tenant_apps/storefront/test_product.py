@@ -218,7 +218,11 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         ("changes", "name"),
-        [({"contact": "nobody"}, "contact"), ({"quantity": "0"}, "quantity"), ({"quantity": "0", "contact": ""}, "quantity")],
+        [
+            ({"contact": "nobody"}, "contact"),
+            ({"quantity": "0"}, "quantity"),
+            ({"quantity": "0", "contact": ""}, "quantity"),
+        ],
     )
     def test_leads_back_to_the_first_field_that_is_wrong(
         self, stall: Stall, changes: dict[str, str], name: str
