@@ -202,6 +202,4 @@ def _answers(order: Order, products: Sequence[ListedProduct]) -> list[tuple[str,
 
 
 def _products(slugs: set[str]) -> list[ListedProduct]:
-    return list(
-        ListedProduct.objects.filter(slug__in=slugs).only("slug", "usage_zh", "usage_en", "buyer_fields")
-    )
+    return list(ListedProduct.objects.filter(slug__in=slugs).only("slug", "usage_zh", "usage_en", "buyer_fields"))
