@@ -42,9 +42,13 @@ def channel(tmp_path_factory: pytest.TempPathFactory, prepared: None) -> Iterato
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(channel: Any) -> Iterator[str]:
-    """The web server and a worker, in threads; answers the main site's address."""
+    """The web server and a worker, in threads; answers the main site's address.
+
+    Ended with the journeys: its worker would take up the jobs of the tests that come after, and its port is in the
+    settings.
+    """
     server = LiveServerThread("127.0.0.1", StaticFilesHandler, port=0)
     server.daemon = True
     server.start()
