@@ -45,7 +45,7 @@ def channel(tmp_path_factory: pytest.TempPathFactory, prepared: None) -> Iterato
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(channel: Any) -> Iterator[str]:
     """The web server, in threads; answers the main site's address."""
     server = LiveServerThread("127.0.0.1", StaticFilesHandler, port=0)
