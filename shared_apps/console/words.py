@@ -5,9 +5,8 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from django.urls import reverse
-from django.utils.translation import get_language
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from kameng.lib import money
 from kameng.lib.words import Sentence, worded

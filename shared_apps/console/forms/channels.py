@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from kameng.lib.words import worded
+from kameng.ui.templatetags.ui import bps
 from shared_apps.console import words
 from shared_apps.console.forms.fields import MinorField, PercentField
 from shared_apps.console.lists import Filters, any_of
@@ -75,7 +75,7 @@ class StripeAccountForm(forms.Form):
     def _beginning(self, name: str, *starts: str) -> str:
         text = str(self.cleaned_data[name]).strip()
         if not text.startswith(starts):
-            raise ValidationError(worded(_("It begins with %(starts)s."), starts=" / ".join(starts)))
+            raise ValidationError(_("It begins with %(starts)s.") % {"starts": " / ".join(starts)})
         return text
 
     @property
@@ -107,12 +107,14 @@ class RuleForm(forms.Form):
             self.fields[f"plan_{plan.code}"] = PercentField(
                 label=plan.name_zh if words.chinese() else plan.name_en, required=False,
                 initial=plan_fees.get(plan.code),
-                help_text=worded(_("Empty: what the plan says, %(share)s %%."), share=f"{plan.platform_fee_bps / 100:g}"),
+                help_text=_("Empty: what the plan says, %(share)s.") % {"share": bps(plan.platform_fee_bps)},
             )  # fmt: skip
         for name in channels:
             fee = fees.get(name, {})
             self.fields[f"share_{name}"] = PercentField(label=_("Share"), initial=fee.get("bps", 0))
-            self.fields[f"fixed_{name}"] = MinorField(label=_("And for each payment"), initial=fee.get("fixed_minor", 0))
+            self.fields[f"fixed_{name}"] = MinorField(
+                label=_("And for each payment"), initial=fee.get("fixed_minor", 0)
+            )
 
     @property
     def of_plans(self) -> list[Any]:
@@ -120,7 +122,9 @@ class RuleForm(forms.Form):
 
     @property
     def of_channels(self) -> list[tuple[object, Any, Any]]:
-        return [(words.channel_words(name), self[f"share_{name}"], self[f"fixed_{name}"]) for name in self.channel_names]
+        return [
+            (words.channel_words(name), self[f"share_{name}"], self[f"fixed_{name}"]) for name in self.channel_names
+        ]
 
     @property
     def plan_fees(self) -> dict[str, int]:

@@ -191,7 +191,9 @@ class PricesForm(forms.Form):
 
 
 class SkuForm(forms.Form):
-    code = forms.CharField(label=pgettext_lazy("identifier", "Code"), max_length=60, help_text=_("Capital letters, digits and hyphens."))
+    code = forms.CharField(
+        label=pgettext_lazy("identifier", "Code"), max_length=60, help_text=_("Capital letters, digits and hyphens.")
+    )
     name_zh = forms.CharField(label=_("Name (Chinese)"), max_length=120)
     name_en = forms.CharField(label=_("Name (English)"), max_length=120, required=False)
     face_value = UnitField(label=_("Face value"), required=False)

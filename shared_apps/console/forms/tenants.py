@@ -49,7 +49,9 @@ class ChangePlanForm(forms.Form):
 
 class PlanForm(forms.Form):
     code = forms.SlugField(
-        label=pgettext_lazy("identifier", "Code"), max_length=20, help_text=_("Small letters, digits and hyphens; it can't be changed later.")
+        label=pgettext_lazy("identifier", "Code"),
+        max_length=20,
+        help_text=_("Small letters, digits and hyphens; it can't be changed later."),
     )
     name_zh = forms.CharField(label=_("Name (Chinese)"), max_length=40)
     name_en = forms.CharField(label=_("Name (English)"), max_length=40)

@@ -157,7 +157,9 @@ def _consequence(row: PaymentCase, deed: Resolution) -> str:
     if deed == Resolution.CREDIT:
         net = words.money_words(row.amount_minor - (row.receipt.fee_minor or 0), row.currency)
         fee = words.money_words(row.receipt.fee_minor or 0, row.currency)
-        told = _("%(net)s becomes the shop's income (%(whole)s less the channel's fee of %(fee)s). Nothing is delivered.")
+        told = _(
+            "%(net)s becomes the shop's income (%(whole)s less the channel's fee of %(fee)s). Nothing is delivered."
+        )
         return told % {"net": net, "whole": whole, "fee": fee}
     if deed == Resolution.REFUND:
         told = _("%(channel)s is asked to give %(whole)s back to its payer. Nothing is delivered.")

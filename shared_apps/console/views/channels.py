@@ -73,7 +73,11 @@ def _merchant_columns(shops: dict[int, tenants.ShopName]) -> list[lists.Column]:
 
 
 def _tell_merchants(rows: Any, shops: dict[int, tenants.ShopName]) -> None:
-    taken, failed, owed = channels.taken_since(clock.utc_now() - LATELY), channels.failed_events(), books.clearing_balances()
+    taken, failed, owed = (
+        channels.taken_since(clock.utc_now() - LATELY),
+        channels.failed_events(),
+        books.clearing_balances(),
+    )
     for row in rows:
         row.channel_words = words.channel_words(row.channel)
         row.shop = shops.get(row.substation_id)
@@ -253,9 +257,7 @@ def _sample(form: RuleForm, present: SplitRule | None) -> list[dict[str, Any]]:
             fees = present.channel_fees if present else {}
             own = present.plan_fees if present else {}
             old = _parts(data, own.get(plan.code, plan.platform_fee_bps), fees.get(name, {}), carried)
-            new = _parts(
-                data, form.plan_fees.get(plan.code, plan.platform_fee_bps), form.channel_fees[name], carried
-            )
+            new = _parts(data, form.plan_fees.get(plan.code, plan.platform_fee_bps), form.channel_fees[name], carried)
             rows.append({"plan": plan_words(plan), "channel": words.channel_words(name), "old": old, "new": new})
     return rows
 

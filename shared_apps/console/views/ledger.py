@@ -64,9 +64,7 @@ def accounts(request: HttpRequest) -> HttpResponseBase:
         return redirect("console:transfer", filters.query)
     if filters.query and books.transfers(query=filters.query).exists():
         return redirect(f"{reverse('console:transfers')}?q={filters.query}")
-    rows = books.accounts(
-        query=filters.query, account_class=filters.value("kind"), substation_id=filters.substation_id
-    )
+    rows = books.accounts(query=filters.query, account_class=filters.value("kind"), substation_id=filters.substation_id)
     rows = lists.ordered(request, rows, ACCOUNT_SORTS, "code")
     shops = tenants.shop_names()
     if lists.wants_export(request):
@@ -132,7 +130,10 @@ def _reference_url(line: books.Line, shops: dict[int, tenants.ShopName]) -> str:
 
 def _account_tabs(code: str, here: str) -> list[dict[str, Any]]:
     pages = (("account", _("Lines")), ("account_days", _("By day")))
-    return [{"label": label, "url": reverse(f"console:{name}", args=[code]), "active": name == here} for name, label in pages]
+    return [
+        {"label": label, "url": reverse(f"console:{name}", args=[code]), "active": name == here}
+        for name, label in pages
+    ]
 
 
 @require_GET

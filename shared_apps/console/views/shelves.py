@@ -24,7 +24,6 @@ from shared_apps.library import selectors as library
 from shared_apps.library import services
 from shared_apps.library.models import Brand, Category
 
-
 BRAND_EXPORT: list[lists.Column] = [
     (gettext_lazy("Address"), lambda row: row.slug),
     (gettext_lazy("Name (Chinese)"), lambda row: row.name_zh),

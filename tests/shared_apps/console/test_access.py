@@ -199,7 +199,13 @@ class TestDoors:
 
     def test_knows_every_deed(self, scene: Scene) -> None:
         """A new address that takes a POST is added to the list above."""
-        looking = {*LISTS, *details(scene), "library_export", "sku_options", "brand"} - {"plan", "product", "sku", "keys", "people"}
+        looking = {*LISTS, *details(scene), "library_export", "sku_options", "brand"} - {
+            "plan",
+            "product",
+            "sku",
+            "keys",
+            "people",
+        }
         names = {pattern.name for pattern in get_resolver("shared_apps.console.urls").url_patterns}
 
         assert names - looking - set(posts(scene)) == set()
