@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from tenant_apps.orders import identity
 from tenant_apps.orders.models import Order, OrderLine, OrderStep
@@ -52,7 +53,7 @@ def order_for_staff(number: str) -> Order:
     """An order for the panel, its lines fetched along. Raises: OrderMissing."""
     found = Order.objects.filter(number=identity.clean_number(number)).prefetch_related("lines").first()
     if found is None:
-        raise OrderMissing()
+        raise OrderMissing(_("This shop has no order with this number."))
     return found
 
 

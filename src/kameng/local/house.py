@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from kameng.local import endpoint, external, secrets
 from kameng.local._state import free_port, read_json, write_json
@@ -118,6 +119,8 @@ class House:
             redis_url=self._env["REDIS_URL"],
             pid=os.getpid(),
             superuser_url=superuser,
+            testpay_url=self._env.get("KAMENG_TESTPAY_URL", ""),
+            port=self.port,
         ).save(self.data)
 
     def run_once(self, name: str, command: Sequence[str], say: Callable[[str], None]) -> None:
@@ -250,7 +253,7 @@ def _worker_answers(broker: str, name: str) -> bool:
     with Celery(broker=broker, set_as_current=False) as app:
         try:
             return bool(app.control.ping(destination=[name], timeout=0.5))
-        except OperationalError:  # Redis is being restarted.
+        except (OperationalError, RedisError):  # Redis is being restarted; kombu wraps but the first connecting.
             return False
 
 

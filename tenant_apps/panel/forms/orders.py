@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from tenant_apps.orders.states import OrderState
-from tenant_apps.panel.lists import DayRange, any_of
+from tenant_apps.panel.lists import DayRange, Filters, any_of
 
 
 class OrderFilters(DayRange):
@@ -17,6 +17,12 @@ class OrderFilters(DayRange):
     state = forms.ChoiceField(required=False, choices=any_of(OrderState.choices))
 
     field_order = ("q", "since", "until", "state")
+
+
+class QueueFilters(Filters):
+    q_hint = _("Order, contact, product or SKU code")
+
+    q = forms.CharField(required=False, max_length=120)
 
 
 class DeliverForm(forms.Form):

@@ -11,7 +11,8 @@ import pytest
 
 from kameng.local import endpoint
 from kameng.local.errors import LocalError
-from kameng.local.house import House, demo_logins, demo_shops
+from kameng.local.house import House, _worker_answers, demo_logins, demo_shops
+from kameng.local.redis import EmbeddedRedis
 
 VARIABLES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "KAMENG_TESTPAY_URL", "KAMENG_SECRET_KEY")
 
@@ -55,6 +56,8 @@ class TestServers:
             "DATABASE_URL": "postgresql://app@h/d",
             "DATABASE_OWNER_URL": "postgresql://owner@h/d",
             "REDIS_URL": "redis://h/0",
+            "KAMENG_TESTPAY_URL": "http://pay.example",
+            "PORT": "8123",
         }
 
     def test_hands_the_environment_to_its_processes(self, house: Callable[..., House], tmp_path: Path) -> None:
@@ -119,3 +122,14 @@ class TestDemonstration:
             ("Owner", "http://star.localhost:9001/panel/", "a@b.c", "p"),
         ]
         assert demo_shops(tmp_path, 9001) == [("Shops", "http://star.localhost:9001/")]
+
+
+class TestWorker:
+    def test_is_asked_again_when_redis_was_restarted(self, redis_server: EmbeddedRedis) -> None:
+        asked = [_worker_answers(redis_server.url, "kameng-nobody@here")]
+        redis_server.stop()
+        asked.append(_worker_answers(redis_server.url, "kameng-nobody@here"))
+        redis_server.start()
+        asked.append(_worker_answers(redis_server.url, "kameng-nobody@here"))
+
+        assert asked == [False, False, False]

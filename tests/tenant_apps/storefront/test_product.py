@@ -216,6 +216,23 @@ class TestRefusals:
     def test_of_a_contact_that_reaches_nobody(self, stall: Stall, contact: str) -> None:
         self.refused(stall, 422, stall.order_form(contact=contact))
 
+    @pytest.mark.parametrize(
+        ("changes", "name"),
+        [
+            ({"contact": "nobody"}, "contact"),
+            ({"quantity": "0"}, "quantity"),
+            ({"quantity": "0", "contact": ""}, "quantity"),
+        ],
+    )
+    def test_leads_back_to_the_first_field_that_is_wrong(
+        self, stall: Stall, changes: dict[str, str], name: str
+    ) -> None:
+        page = self.refused(stall, 422, stall.order_form(**changes)).content.decode()
+
+        focused = [tag for tag in re.findall(r"<input[^>]*>", page) if " autofocus" in tag]
+        assert len(focused) == 1
+        assert f'name="{name}"' in focused[0]
+
     def test_of_a_short_password(self, stall: Stall) -> None:
         response = self.refused(stall, 422, stall.order_form(lookup_secret="abc"))
 
@@ -271,7 +288,7 @@ class TestRefusals:
         seen = words(response)
         assert "There are not that many" in seen
         assert "about 3 are left" in seen
-        assert stall.goods.code.removeprefix("SKU-") in seen
+        assert stall.goods.code.removeprefix("SKU-").lower() in seen
 
     def test_of_what_has_sold_out_since_the_page_was_made(self, stall: Stall) -> None:
         with in_substation(stall.shop):
