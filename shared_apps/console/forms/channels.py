@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from kameng.lib.words import worded
+from kameng.ui.templatetags.ui import bps
 from shared_apps.console import words
 from shared_apps.console.forms.fields import MinorField, PercentField
 from shared_apps.console.lists import Filters, any_of
@@ -75,7 +75,7 @@ class StripeAccountForm(forms.Form):
     def _beginning(self, name: str, *starts: str) -> str:
         text = str(self.cleaned_data[name]).strip()
         if not text.startswith(starts):
-            raise ValidationError(worded(_("It begins with %(starts)s."), starts=" / ".join(starts)))
+            raise ValidationError(_("It begins with %(starts)s.") % {"starts": " / ".join(starts)})
         return text
 
     @property
@@ -107,7 +107,7 @@ class RuleForm(forms.Form):
             self.fields[f"plan_{plan.code}"] = PercentField(
                 label=plan.name_zh if words.chinese() else plan.name_en, required=False,
                 initial=plan_fees.get(plan.code),
-                help_text=worded(_("Empty: what the plan says, %(share)s %%."), share=f"{plan.platform_fee_bps / 100:g}"),
+                help_text=_("Empty: what the plan says, %(share)s.") % {"share": bps(plan.platform_fee_bps)},
             )  # fmt: skip
         for name in channels:
             fee = fees.get(name, {})

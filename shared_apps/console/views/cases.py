@@ -234,7 +234,7 @@ def event(request: HttpRequest, pk: int) -> HttpResponse:
     shop = tenants.shop_names([owner[0]]).get(owner[0]) if owner else None
     return page(
         request, "console/event.html", here="inbox", heading=row.kind or row.event_id, row=row,
-        body=_pretty(bytes(row.body)), shop=shop, order=owner[1] if owner else "", headers=sorted(row.headers.items()),
+        body=_pretty(bytes(row.body)), owner=shop, order=owner[1] if owner else "", headers=sorted(row.headers.items()),
         crumbs=((_("Webhook inbox"), reverse("console:inbox")),),
     )  # fmt: skip
 

@@ -251,23 +251,23 @@ def code_reveal(request: HttpRequest, code_id: int) -> HttpResponse:
     return response
 
 
-def keys(request: HttpRequest) -> HttpResponse:
+def keys(request: HttpRequest) -> HttpResponseBase:
     """Which key is current, what lies under which, and the deed that brings everything under the current one."""
     return _rotated(request) if request.method == "POST" else _keys_page(request)
 
 
 @owner_required
-def _rotated(request: HttpRequest) -> HttpResponse:
+def _rotated(request: HttpRequest) -> HttpResponseBase:
     console.rotate_keys(by=actor(request), now=clock.utc_now())
     messages.success(request, _("Under way. This page shows how far it is; you can leave it."))
     return redirect("console:keys")
 
 
 @staff_required
-def _keys_page(request: HttpRequest) -> HttpResponse:
+def _keys_page(request: HttpRequest) -> HttpResponseBase:
     ring = stock_keys.ring()
     codes, accounts = stock.codes_by_key(), receipts.accounts_by_key()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "version": version, "current": version == ring.current, "here": version in ring.versions,
             "codes": codes.get(version, 0), "accounts": accounts.get(version, 0),

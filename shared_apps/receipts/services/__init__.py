@@ -100,4 +100,4 @@ __all__ = [
     "use_receipt",
     "waiting_events",
     "wake_refund",
-]  # fmt: skip
+]
