@@ -195,7 +195,9 @@ def make_importable() -> None:
     packages = next((VENV / "lib").glob("python3*")) / "site-packages"
     # Python reads the file in the encoding of the reader's locale, so it spells the folder's bytes out.
     folders = [os.fsencode(REPO / "src"), os.fsencode(REPO)]
-    (packages / "kameng-dev.pth").write_text(f"import os, sys; sys.path += map(os.fsdecode, {folders})\n", encoding="ascii")
+    (packages / "kameng-dev.pth").write_text(
+        f"import os, sys; sys.path += map(os.fsdecode, {folders})\n", encoding="ascii"
+    )
     script = VENV / "bin" / "kameng"
     # Through sh: a first line with an interpreter may be no longer than 127 bytes and hold no blank.
     script.write_text(
