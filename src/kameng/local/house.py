@@ -20,7 +20,7 @@ from kameng.local._state import free_port, read_json, write_json
 from kameng.local.errors import LocalError
 from kameng.local.postgres import EmbeddedPostgres
 from kameng.local.redis import EmbeddedRedis
-from kameng.local.supervisor import Process, Supervisor, end_orphans, log_end
+from kameng.local.supervisor import Process, Supervisor, log_end
 
 REPO = Path(__file__).resolve().parents[3]
 WEB_WORKERS = 2
@@ -94,10 +94,6 @@ class House:
     def testpay_url(self) -> str:
         """The test channel's address."""
         return self._env["KAMENG_TESTPAY_URL"]
-
-    def end_orphans(self) -> int:
-        """End what an earlier run left; how many processes there were."""
-        return end_orphans(str(self.data))
 
     def prepare_external(self) -> list[str]:
         """On a database of the user's: make the app's log-in. Returns sentences about what its owner may not do."""
