@@ -129,6 +129,16 @@ def prepared() -> None:
 
 
 @pytest.fixture
+def no_jobs(prepared: None) -> None:
+    """Nothing waits for a worker: what other tests left would be done, and mailed, in this one."""
+    from kameng.db.context import in_main
+    from kameng.jobs.models import Job
+
+    with in_main():
+        Job.objects.filter(state="PENDING").delete()
+
+
+@pytest.fixture
 def db(prepared: None) -> Iterator[None]:
     """The main station's scope in a transaction that is rolled back; nest `in_substation(alice)` in it."""
     from django.db import transaction

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -114,6 +117,20 @@ class TestAddresses:
         assert unnamed == []
 
 
+def files() -> Iterator[Path]:
+    """Every file of the project: what git knows, or, on a machine without git, all but what .gitignore leaves out."""
+    if shutil.which("git"):
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+        if listed.returncode == 0:  # Not where the clone is another user's, or an archive.
+            yield from (ROOT / name for name in listed.stdout.split("\0") if (ROOT / name).is_file())
+            return
+    lines = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    ignored = [".git", *(line.strip("/") for line in lines)]
+    for folder, names, members in os.walk(ROOT):
+        names[:] = [name for name in names if not any(fnmatch(name, pattern) for pattern in ignored)]
+        yield from (Path(folder, name) for name in members if not any(fnmatch(name, pattern) for pattern in ignored))
+
+
 class TestRepository:
     def test_no_file_has_become_two_subjects(self) -> None:
         long = [
@@ -125,34 +142,42 @@ class TestRepository:
         assert long == []
 
     def test_names_no_registry_and_no_path_of_a_machine(self) -> None:
-        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
-            "\n"
-        )
         forbidden = re.compile(
             r"--(extra-)?index-url|--find-links|\"resolved\": \"http|(^|[^a-zA-Z0-9_.-])/(work|root)/[a-z]"
         )
         found = []
-        for name in listed:
-            path = ROOT / name
-            if not name or not path.is_file() or path.suffix in {".png", ".webp", ".mo", ".woff2", ".ico"}:
-                continue
-            if name == "tests/test_consistency.py":
+        for path in files():
+            if path.suffix in {".png", ".webp", ".mo", ".woff2", ".ico", ".whl"} or path == Path(__file__):
                 continue
             found += [
-                f"{name}:{number}"
+                f"{path.relative_to(ROOT)}:{number}"
                 for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
                 if forbidden.search(line)
             ]
 
         assert found == []
 
-    def test_the_lock_has_a_hash_for_every_package(self) -> None:
-        text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-        packages = re.findall(r"^[a-z0-9][^\s=]*==\S+ \\$", text, re.MULTILINE)
+    def test_every_place_that_a_page_names_is_there(self) -> None:
+        gone = []
+        for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+            text = page.read_text(encoding="utf-8")
+            links = [(page.parent, link) for link in re.findall(r"\]\(([^)#:]+)[^)]*\)", text)]
+            paths = re.findall(r"`((?:src|tenants|shared_apps|tenant_apps|tests|docs|infra)/[\w./-]+)`", text)
+            places = [*links, *((ROOT, path) for path in paths)]
+            gone += [f"{page.name}: {place}" for base, place in places if not (base / place).exists()]
 
-        assert len(packages) > 50
-        assert text.count("--hash=sha256:") >= len(packages)
-        assert "http" not in text
+        assert gone == []
+
+    def test_the_lock_has_a_hash_for_every_package(self) -> None:
+        locked = {}
+        for name in ("requirements.lock", "requirements-dev.lock"):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            locked[name] = re.findall(r"^([a-z0-9][^\s=]*)==\S+ \\$", text, re.MULTILINE)
+
+            assert len(locked[name]) > 50
+            assert text.count("--hash=sha256:") >= len(locked[name])
+            assert "http" not in text
+        assert not set.intersection(*map(set, locked.values()))
 
     def test_translations_are_whole_and_fresh(self) -> None:
         checked = subprocess.run(

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.staticfiles.handlers import StaticFilesHandler
@@ -24,6 +25,8 @@ CHROMIUM_FLAGS = [
 ]  # fmt: skip
 
 
+# How long a page may take on a machine that is busy with other things. Nothing waits for it.
+PATIENCE_MS = 60_000
 PHONE = (
     "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 Mobile Safari/537.36"
 )
@@ -42,14 +45,40 @@ def channel(tmp_path_factory: pytest.TempPathFactory, prepared: None) -> Iterato
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(channel: Any) -> Iterator[str]:
-    """The web server and a worker, in threads; answers the main site's address."""
+    """The web server, in threads; answers the main site's address."""
     server = LiveServerThread("127.0.0.1", StaticFilesHandler, port=0)
     server.daemon = True
     server.start()
     server.is_ready.wait()
     assert server.error is None, server.error
+    yield f"http://localhost:{server.port}"
+    server.terminate()
+
+
+@pytest.fixture
+def one_channel(prepared: None) -> Iterator[None]:
+    """Buyers are offered the channel that runs, and none of those that other tests made up."""
+    from kameng.db.context import in_main
+    from shared_apps.receipts.models import MerchantAccount
+    from shared_apps.receipts.services._accounts import TESTPAY_ACCOUNT_REF
+
+    with in_main():
+        others = list(
+            MerchantAccount.objects.filter(enabled=True)
+            .exclude(account_ref=TESTPAY_ACCOUNT_REF)
+            .values_list("pk", flat=True)
+        )
+        MerchantAccount.objects.filter(pk__in=others).update(enabled=False)
+    yield
+    with in_main():
+        MerchantAccount.objects.filter(pk__in=others).update(enabled=True)
+
+
+@pytest.fixture(autouse=True)
+def running(site: str, channel: Any, no_jobs: None, one_channel: None) -> Iterator[None]:
+    """A worker and the addresses of this system, for as long as the journey: other tests look at jobs that wait."""
     ended = threading.Event()
 
     def work() -> None:
@@ -59,13 +88,12 @@ def site(channel: Any) -> Iterator[str]:
             jobs.run_all_due()
         connections.close_all()
 
-    worker = threading.Thread(target=work, daemon=True)
-    with override_settings(AUTHORITY=f":{server.port}", TESTPAY_URL=channel.base_url):
-        worker.start()
-        yield f"http://localhost:{server.port}"
+    thread = threading.Thread(target=work, daemon=True)
+    with override_settings(AUTHORITY=f":{urlsplit(site).port}", TESTPAY_URL=channel.base_url):
+        thread.start()
+        yield
         ended.set()
-        worker.join()
-    server.terminate()
+        thread.join()
 
 
 @pytest.fixture(scope="session")
@@ -84,14 +112,16 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(chromium: Any, tmp_path: Path) -> Iterator[Any]:
-    """`open_page(width, language)`: a fresh browser profile; an error in a page's script fails the test."""
+    """`open_page(width, language, script)`: a fresh browser profile; an error in a page's script fails the test."""
     contexts: list[Any] = []
     problems: list[str] = []
 
-    def make(width: int = 1440, height: int = 900, language: str = "zh-CN") -> Any:
+    def make(width: int = 1440, height: int = 900, language: str = "zh-CN", *, script: bool = True) -> Any:
         phone = {"is_mobile": True, "has_touch": True, "user_agent": PHONE} if width < 500 else {}
-        context = chromium.new_context(viewport={"width": width, "height": height}, locale=language, **phone)
-        context.set_default_timeout(15_000)
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, locale=language, java_script_enabled=script, **phone
+        )
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))

@@ -46,7 +46,7 @@ def make_goods(
     category, _ = Category.objects.get_or_create(slug="cards", defaults={"name_zh": "卡", "name_en": "Cards"})
     product = Product.objects.create(
         slug=f"card-{number}", category=category, kind="CARD_CODE", delivery=delivery, name_zh=f"{name} {number}",
-        name_en="", buyer_fields=list(buyer_fields),
+        name_en="", buyer_fields=as_kept(buyer_fields),
     )  # fmt: skip
     sku = Sku.objects.create(
         code=f"SKU-{number}".upper(), product=product, name_zh="10 元", suggested=suggested, floor=floor, ceiling=ceiling,
@@ -60,6 +60,13 @@ def make_goods(
     goods = Goods(sku.pk, sku.code, product.pk)
     add_codes(goods, codes)
     return goods
+
+
+def as_kept(buyer_fields: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the library keeps of such fields: every key there."""
+    from shared_apps.library import fields
+
+    return fields.buyer_fields([{"label_zh": item["key"], **item} for item in buyer_fields])
 
 
 def add_codes(goods: Goods, count: int) -> None:

@@ -14,6 +14,7 @@ from kameng.db.context import in_main
 from kameng.lib.errors import Invalid, Missing
 from shared_apps.stock import keys
 from shared_apps.stock.models import Code, CodeReveal
+from shared_apps.stock.services._batches import find_batch
 
 REASON_CHARS = 200
 PAGE = 2_000
@@ -62,8 +63,6 @@ def export_codes(*, batch: str, reason: str, by: Actor, now: datetime) -> Iterat
     Every one is recorded as seen, and that is committed, before the first is handed out. Opens its own transactions.
     Raises (at once, not while iterating): ReasonMissing, BatchUnknown.
     """
-    from shared_apps.stock.services._voiding import find_batch  # It asks for a reason here, too.
-
     why = required_reason(reason)
     with in_main(), connection.cursor() as cursor:
         row = find_batch(batch)

@@ -6,29 +6,14 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Count
-from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import audit
 from kameng.accounts.types import Actor
-from kameng.lib.errors import Missing
-from shared_apps.stock.models import Code, CodeBatch, CodeState
+from shared_apps.stock.models import Code, CodeState
+from shared_apps.stock.services._batches import find_batch
 from shared_apps.stock.services._counting import note_moves
 from shared_apps.stock.services._revealing import required_reason
 from shared_apps.stock.types import VoidedCodes
-
-
-class BatchUnknown(Missing):
-    """No such batch."""
-
-    code = "batch_unknown"
-
-
-def find_batch(public_id: str) -> CodeBatch:
-    """Raises: BatchUnknown."""
-    batch = CodeBatch.objects.filter(public_id=public_id).first()
-    if batch is None:
-        raise BatchUnknown(_("There is no such batch of codes."))
-    return batch
 
 
 def void_codes(*, batch: str, reason: str, by: Actor, now: datetime) -> VoidedCodes:

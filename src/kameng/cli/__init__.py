@@ -104,10 +104,12 @@ def complete_environment(environ: MutableMapping[str, str], data: Path) -> None:
     own = secrets.ensure(data)
     environ.update(own.environment(environ))
     environ.update(external.database_environment(environ, environ["KAMENG_SECRET_KEY"]))
-    if not (environ.get("DATABASE_URL") and environ.get("REDIS_URL")):
-        for name, value in endpoint.load(data).environment().items():
-            if not environ.get(name):
-                environ[name] = value
+    has_servers = bool(environ.get("DATABASE_URL") and environ.get("REDIS_URL"))
+    # Also with servers of the user's: links in mails want the port, payments the test channel's address.
+    running = endpoint.running(data) if has_servers else endpoint.load(data)
+    for name, value in running.environment().items() if running else ():
+        if not environ.get(name):
+            environ[name] = value
 
 
 def _is_database_gone(error: Exception) -> bool:

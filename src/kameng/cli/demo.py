@@ -8,6 +8,7 @@ import time
 import click
 
 from kameng.cli import data_folder, setup_django
+from kameng.local._state import read_json, write_json
 
 
 @click.group()
@@ -28,7 +29,7 @@ def load() -> None:
     from tenant_apps.finance import sync as finance
 
     marker = data_folder() / "demo.json"
-    if marker.exists():
+    if read_json(marker):
         click.echo("The demonstration network is there.")
         return
     began = time.monotonic()
@@ -59,7 +60,5 @@ def load() -> None:
          "password": network.PASSWORD}
         for shop in shops
     ]  # fmt: skip
-    marker.write_text(
-        json.dumps({"logins": logins, "shops": [shop.url for shop in shops]}, ensure_ascii=False, indent=2) + "\n"
-    )
+    write_json(marker, {"logins": logins, "shops": [shop.url for shop in shops]})  # Whole, or the next load goes on.
     say("ready")

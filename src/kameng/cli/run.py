@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import signal
-import sys
 from pathlib import Path
-from types import FrameType
 
 import click
 
 from kameng.cli import data_folder
 from kameng.cli._screen import Screen
+from kameng.cli._signals import Stop, ignore_signals, raise_on_signals
 from kameng.local import endpoint
 from kameng.local._processes import die_with_parent
 from kameng.local._state import FolderLock, port_is_free
 from kameng.local.errors import LocalError
 from kameng.local.house import House, demo_logins, demo_shops
-
-
-class _Stop(BaseException):
-    """Somebody asked us to stop. No Exception: nothing on the way may take it for a failure."""
+from kameng.local.supervisor import end_orphans
 
 
 @click.command("run")
@@ -37,22 +33,25 @@ def run(port: int, demo: bool, with_parent: bool) -> None:
     data.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(data / "run.lock")
     lock.take(f"Kameng in {data}")
+    orphans = end_orphans(str(data))  # Before the port is looked at: it may be theirs.
     if not port_is_free(port):
         lock.release()
-        raise LocalError(f"Port {port} is taken by another program. Choose one: make run PORT={port + 1}")
-    _raise_on_signals()
+        raise LocalError(f"Port {port} is taken by another program. Choose another: make run PORT={_free_port(port)}")
+    raise_on_signals()
     if with_parent:
         die_with_parent(signal.SIGTERM)
     screen = Screen()
+    if orphans:
+        screen.note("Ended what an earlier run had left.")
     house = House(data, port, report=screen.note)
     try:
         _start(house, screen, demo=demo)
         _greet(screen, data, port)
         house.supervisor.run()
-    except _Stop:
+    except Stop:
         pass
     finally:
-        _ignore_signals()
+        ignore_signals()
         endpoint.forget(data)
         with screen.step("Stopping"):
             house.supervisor.stop()
@@ -61,8 +60,6 @@ def run(port: int, demo: bool, with_parent: bool) -> None:
 
 def _start(house: House, screen: Screen, *, demo: bool) -> None:
     """The steps in order, each on the screen."""
-    if house.end_orphans():
-        screen.note("Ended what an earlier run had left.")
     for service in (house.postgres, house.redis):
         with screen.step(service.title) as step:
             house.supervisor.add(service)
@@ -87,6 +84,11 @@ def _start(house: House, screen: Screen, *, demo: bool) -> None:
             step.say(str(process.log))
 
 
+def _free_port(taken: int) -> int:
+    """The next one that is free."""
+    return next((port for port in range(taken + 1, 65_536) if port_is_free(port)), 8000)
+
+
 def _greet(screen: Screen, data: Path, port: int) -> None:
     main_site = f"http://localhost:{port}"
     screen.addresses(
@@ -99,19 +101,3 @@ def _greet(screen: Screen, data: Path, port: int) -> None:
     )
     screen.logins(demo_logins(data, port))
     screen.console.print("\nCtrl-C stops everything.")
-
-
-def _raise_on_signals() -> None:
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        _ignore_signals()  # The first one stops us; a second must not tear the stopping apart.
-        raise _Stop
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup.
-            signal.signal(number, stop)
-
-
-def _ignore_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    sys.stdout.flush()

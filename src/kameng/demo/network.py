@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
+from django.utils import timezone
 
 from kameng.accounts.models import Role, User
 from kameng.accounts.types import Actor, ActorKind
@@ -28,6 +29,7 @@ from tenants.models import Plan, Substation
 PASSWORD = "kameng-demo-2026"
 OPERATOR = "operator@kameng.example"
 CODES = 20_000
+LEAST_AGE = timedelta(minutes=30)  # Of an order, so that it is paid and delivered before now.
 # Free to open until plans are billed; what a better plan costs is its own trade: it is for shops that sell more.
 PLANS = (
     ("basic", "基础版", "Basic", "一个人开店，先试试", "One person, to try it out", "BASIC", 1000),
@@ -55,20 +57,20 @@ def load_operator() -> None:
 
 
 def load_stock(*, by: Actor, now: datetime, say: Say) -> None:
-    """20,000 codes over the SKUs that are sold by codes, and counts for the counted ones. Each code is unlike the rest."""
+    """20,000 codes over the SKUs that are sold by codes, and counts for the counted ones. Each code is unlike the rest.
+
+    An import is one transaction a SKU: a load that was killed goes on with the SKUs that have none.
+    """
     with in_main():
         coded = list(Sku.objects.filter(stock_policy="CODES").order_by("id"))
         counted = list(Sku.objects.filter(stock_policy="COUNTED").order_by("id"))
         stocked = set(CodeBatch.objects.values_list("sku_id", flat=True))
     dice = random.Random(7)  # The same network every time; codes themselves come from the system's randomness.
-    weights = [dice.uniform(0.2, 1.8) for _ in coded]
-    each = [max(3, int(CODES * weight / sum(weights))) for weight in weights]
-    each[0] += max(0, CODES - sum(each))
-    for number, (sku, count) in enumerate(zip(coded, each, strict=True)):
+    for number, (sku, count) in enumerate(zip(coded, codes_each(len(coded), dice), strict=True), start=1):
+        if number % 40 == 0:
+            say(f"codes of {number} of {len(coded)} SKUs")
         if sku.pk in stocked:
             continue
-        if number % 37 == 5:
-            count = 2  # Some are low, so that the warnings have something to say.
         text = "\n".join("-".join(ids.random_token(4) for _ in range(4)) for _ in range(count))
         stock.import_codes(sku=sku, stream=text, filename="", by=by, now=now, note="demonstration")
     for sku in counted:
@@ -77,6 +79,15 @@ def load_stock(*, by: Actor, now: datetime, say: Say) -> None:
     with in_main():
         stock.roll_up(now=now)
     say("codes and counts")
+
+
+def codes_each(skus: int, dice: random.Random) -> list[int]:
+    """How many codes each of so many SKUs gets: 20,000 in all, and a few so low that the warnings have something to say."""
+    weights = [0.0 if number % 37 == 5 else dice.uniform(0.2, 1.8) for number in range(skus)]
+    spread = CODES - 2 * weights.count(0.0)
+    each = [int(spread * weight / sum(weights)) if weight else 2 for weight in weights]
+    each[0] += CODES - sum(each)
+    return each
 
 
 def load_shops(*, now: datetime, say: Say) -> list[Substation]:
@@ -139,12 +150,19 @@ def _take_off_shelf(slugs: list[str], by: Actor, now: datetime) -> None:
 
 
 def moments(now: datetime, days: int, a_day: int, dice: random.Random) -> list[datetime]:
-    """When the orders of a fortnight were placed: more in the evening, none in the future."""
+    """When the orders of a fortnight were placed: more in the evening of the shops' time zone, none in the future.
+
+    Some are of today, however early it is: an owner's first look is at today.
+    """
+    today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    latest = now - LEAST_AGE
     found = []
     for day in range(days, -1, -1):
+        midnight = today - timedelta(days=day)
         for _ in range(max(1, int(dice.gauss(a_day, a_day / 3)))):
-            hour = min(23.9, max(0.0, dice.gauss(17, 4)))
-            at = (now - timedelta(days=day)).replace(hour=0, minute=0, second=0) + timedelta(hours=hour)
-            if at < now - timedelta(minutes=30):
+            at = midnight + timedelta(hours=min(23.9, max(0.0, dice.gauss(17, 4))))
+            if at >= latest:
+                at = midnight + dice.random() * max(latest - midnight, timedelta())
+            if at < latest:
                 found.append(at)
     return sorted(found)

@@ -6,6 +6,8 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Max
+
 from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import in_main, in_substation
 from kameng.demo.network import moments
@@ -21,17 +23,18 @@ from tenants.models import Substation
 DAYS, A_DAY = 14, 5
 FEE_BPS = 60  # What the test channel keeps.
 BUYER = Actor(ActorKind.BUYER, "buyer")
-OWNER = Actor(ActorKind.USER, "Owner")
 SHOWN_LATEST_QUEUED = timedelta(hours=20)  # Orders by hand of the last hours still wait for the owner.
 
 
 def load(
     substation: Substation, buyers: list[dict[str, str]], account: AccountInfo, *, now: datetime, seed: int
 ) -> int:
-    """Orders until the shop has some; answers how many were placed. Through the services that real buyers go through."""
+    """A fortnight of orders, through the services that real buyers go through; answers how many the shop has then.
+
+    A load that was killed goes on after the last order that it placed.
+    """
     with in_substation(substation):
-        if Order.objects.exists():
-            return 0
+        last = Order.objects.aggregate(at=Max("placed_at"))["at"]
         shelf = list(
             Listing.objects.filter(active=True, on_shelf=True, stock_state="IN_STOCK", suggested__lte=400)
             .order_by("id").values_list("id", flat=True)
@@ -39,18 +42,20 @@ def load(
     dice = random.Random(seed)
     # A few things sell most of the time, as they do.
     favourites = dice.sample(shelf, min(len(shelf), 12))
-    placed = 0
     for at in moments(now, DAYS, A_DAY, dice):
+        if last is not None and at <= last:
+            continue
         sku_id = dice.choice(favourites) if dice.random() < 0.6 else dice.choice(shelf)
         quantity = 1 if dice.random() < 0.85 else dice.randint(2, 3)
-        placed += _one(substation, sku_id, quantity, dice.choice(buyers), account, at, now, dice)
-    return placed
+        _one(substation, sku_id, quantity, dice.choice(buyers), account, at, now, dice)
+    with in_substation(substation):
+        return Order.objects.count()
 
 
 def _one(
     substation: Substation, sku_id: int, quantity: int, buyer: dict[str, str], account: AccountInfo, at: datetime,
     now: datetime, dice: random.Random,
-) -> int:  # fmt: skip
+) -> None:  # fmt: skip
     with in_substation(substation):
         try:
             placed = orders.place_order(
@@ -58,13 +63,13 @@ def _one(
                 expected_total_minor=None, language="zh-hans", ip="203.0.113.9", source="WEB", by=BUYER, now=at,
             )  # fmt: skip
         except (orders.SoldOut, orders.OffShelf, orders.PriceOutOfBounds):
-            return 0
+            return  # As a buyer would: goes away.
         attempt = payments.begin_payment(order_number=placed.number, account_id=account.id, by=BUYER, now=at)
     luck = dice.random()
     if luck < 0.10:
         with in_substation(substation):
             orders.expire_order(number=placed.number, now=at + timedelta(minutes=20))
-        return 1
+        return
     paid_at = at + timedelta(seconds=dice.randint(20, 240))
     amount = placed.total_minor - (dice.randint(1, 50) if luck > 0.985 and placed.total_minor > 100 else 0)
     _pay(account, attempt.public_id, amount, placed.currency, paid_at)
@@ -72,7 +77,6 @@ def _one(
         _pay(account, attempt.public_id, amount, placed.currency, paid_at + timedelta(seconds=40))
     if at < now - SHOWN_LATEST_QUEUED:
         _deliver(substation, placed.number, paid_at + timedelta(minutes=dice.randint(3, 90)))
-    return 1
 
 
 def _pay(account: AccountInfo, payment_id: str, amount: int, currency: str, at: datetime) -> None:
@@ -85,9 +89,10 @@ def _pay(account: AccountInfo, payment_id: str, amount: int, currency: str, at: 
 
 
 def _deliver(substation: Substation, number: str, at: datetime) -> None:
+    owner = Actor(ActorKind.USER, substation.owner_name)
     with in_substation(substation):
         for line in OrderLine.objects.filter(order__number=number, delivery_state="QUEUED"):
-            orders.deliver_by_hand(line_id=line.pk, note="已为您办理完成，请查收。", by=OWNER, now=at)
+            orders.deliver_by_hand(line_id=line.pk, note="已为您办理完成，请查收。", by=owner, now=at)
 
 
 def _answers(sku_id: int, buyer: dict[str, str]) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Makes `.venv` from nothing but Python 3.11, and finds the browser for the tests. Run by `make`, with any Python.
 
-    python3 src/kameng/local/environment.py [venv | browser]
+    python3 src/kameng/local/environment.py [product | tools | browser]
 
-It runs before anything is installed, so it imports the standard library alone and nothing of Kameng.
+`product` is what `make run` needs; `tools` adds what tests and checks need. It runs before anything is installed, so
+it imports the standard library alone and nothing of Kameng.
 """
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import os
@@ -14,23 +16,34 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[3]
 VENV = REPO / ".venv"
-LOCK = REPO / "requirements.lock"
-STAMP = VENV / "kameng-setup"
+PRODUCT, TOOLS = "product", "tools"
+# Each level's lock; `tools` stands on `product`.
+LOCKS = {PRODUCT: REPO / "requirements.lock", TOOLS: REPO / "requirements-dev.lock"}
+# pip as its authors published it. Debian's Python comes without ensurepip, so no pip can be asked of the machine.
+PIP = Path(__file__).parent / "bootstrap" / "pip-26.3-py3-none-any.whl"
 PYTHON = (3, 11)
+UNFINISHED = "unfinished"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER_PACKAGES = ("chromium", "fonts-noto-cjk")
-FONT_FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), Path.home() / ".fonts")
+BROWSER_PACKAGES = ("chromium", "fonts-noto-cjk", "libatomic1")
+FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
 FONT_NAMES = re.compile(r"cjk|wqy|source-?han|droidsansfallback|uming|ukai", re.IGNORECASE)
 
 
 def main(arguments: list[str]) -> int:
     """Returns the exit status; what went wrong is said on standard error."""
-    actions = {"venv": make_venv, "browser": ensure_browser}
-    name = arguments[0] if arguments else "venv"
+    actions = {
+        PRODUCT: lambda: make_venv((PRODUCT,)),
+        TOOLS: lambda: make_venv((PRODUCT, TOOLS)),
+        "browser": ensure_browser,
+    }
+    name = arguments[0] if arguments else PRODUCT
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # A terminal of another encoding than UTF-8.
     if name not in actions:
         print(f"usage: environment.py [{' | '.join(actions)}]", file=sys.stderr)
         return 2
@@ -40,6 +53,7 @@ def main(arguments: list[str]) -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
         return 130
     return 0
 
@@ -48,22 +62,53 @@ class SetupFailed(Exception):
     """The message says what is missing and how to get it."""
 
 
-def make_venv() -> None:
-    """`.venv` with exactly what requirements.lock names; nothing to do when it is there. One at a time per folder."""
+def make_venv(levels: Iterable[str]) -> None:
+    """`.venv` with what these levels' locks name; nothing to do when it is there. One at a time per folder."""
     use_right_python()
-    folder = os.open(REPO, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)  # Two `make run` at once: the second waits, and finds it done.
-    try:
-        wanted = hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes() + str(VENV).encode()).hexdigest()
-        if STAMP.exists() and STAMP.read_text(encoding="utf-8") == wanted and _works(VENV / "bin" / "python"):
+    wanted = {level: _fingerprint(level) for level in levels}
+    with _one_at_a_time() as turn:
+        if _works(VENV / "bin" / "python") and all(_stamp(level) == text for level, text in wanted.items()):
             return
         create_venv()
-        install()
+        for level, text in wanted.items():
+            if _stamp(level) != text:
+                was_cut_off = _stamp(level) == UNFINISHED
+                _stamp_file(level).write_text(UNFINISHED, encoding="utf-8")
+                install(level, turn, anew=was_cut_off)
+                _stamp_file(level).write_text(text, encoding="utf-8")
         make_importable()
-        STAMP.write_text(wanted, encoding="utf-8")
-        say("Environment is ready.", end="\n")
-    finally:
-        os.close(folder)
+        say("Environment is ready.", end="\n", always=True)
+
+
+class _one_at_a_time:  # noqa: N801  # Used like a function.
+    """A lock on the project's folder. It is handed to pip: while a killed set-up's pip still writes, others wait."""
+
+    def __enter__(self) -> int:
+        self._folder = os.open(REPO, os.O_RDONLY)
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Environment: waiting for another set-up in this folder …", always=True)
+            fcntl.flock(self._folder, fcntl.LOCK_EX)
+        return self._folder
+
+    def __exit__(self, *_error: object) -> None:
+        os.close(self._folder)
+
+
+def _fingerprint(level: str) -> str:
+    """Changes with whatever an environment of this level is made of."""
+    parts = (LOCKS[level].read_bytes(), Path(__file__).read_bytes(), PIP.name.encode(), os.fsencode(VENV))
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _stamp_file(level: str) -> Path:
+    return VENV / f"kameng-{level}"
+
+
+def _stamp(level: str) -> str:
+    file = _stamp_file(level)
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 def use_right_python() -> None:
@@ -79,20 +124,21 @@ def use_right_python() -> None:
 
 def create_venv() -> None:
     """A fresh one when there is none, or when its Python does not run any more (the folder was moved)."""
-    python = VENV / "bin" / "python"
-    if _works(python) and _moved_from() is None:
+    if _works(VENV / "bin" / "python") and _moved_from() is None:
         return
-    say("Environment: making .venv …")
-    result = subprocess.run(
-        [sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True, check=False
-    )
+    say("Environment: making .venv …", always=True)
+    # Without pip: `install` brings its own, and Debian's Python could not give one.
+    command = [sys.executable, "-m", "venv", "--without-pip", "--clear", str(VENV)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        hint = "On Debian and Ubuntu: apt-get install python3-venv."
-        raise SetupFailed(f"The environment can't be made. {hint}\n{result.stdout}{result.stderr}".rstrip())
+        said = f"{result.stdout}{result.stderr}".rstrip()
+        if "No module named" in said:
+            said += "\nThis Python lacks a part of its standard library. On Debian: apt-get install python3-venv."
+        raise SetupFailed(f"The environment can't be made in {VENV}.\n{said}")
 
 
 def _works(python: Path) -> bool:
-    return python.exists() and subprocess.run([str(python), "-c", "import pip"], capture_output=True).returncode == 0
+    return python.exists() and subprocess.run([str(python), "-c", ""], capture_output=True).returncode == 0
 
 
 def _moved_from() -> str | None:
@@ -103,33 +149,55 @@ def _moved_from() -> str | None:
     return found[1] if found and found[1] not in {str(VENV), "${VIRTUAL_ENV}"} else None
 
 
-def install() -> None:
-    """The locked packages, hashes checked, with a line that counts them."""
-    total = len(re.findall(r"^[A-Za-z0-9][^\s=]*==", LOCK.read_text(encoding="utf-8"), re.MULTILINE))
-    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+def install(level: str, turn: int, *, anew: bool) -> None:
+    """The packages of the level's lock, hashes checked, with a line that counts them.
+
+    `turn` is the descriptor of the lock on the folder. `anew` writes also what is there, for an installation that was
+    cut off: pip takes a package that was half unpacked for an installed one. Raises SetupFailed with pip's last words.
+    """
+    lock = LOCKS[level]
+    total = len(re.findall(r"^[A-Za-z0-9][^\s=]*==", lock.read_text(encoding="utf-8"), re.MULTILINE))
+    command = [str(VENV / "bin" / "python"), f"{PIP}/pip", "install", "--disable-pip-version-check", "--no-input"]
     # The lock is complete: nothing is left for pip to resolve.
-    command += ["--no-deps", "--require-hashes", "--progress-bar", "off", "-r", str(LOCK)]
+    command += ["--no-deps", "--require-hashes", "--progress-bar", "off", "-r", str(lock)]
+    command += ["--ignore-installed"] if anew else []
     env = {**os.environ, "PIP_ROOT_USER_ACTION": "ignore"}
     output: list[str] = []
     count = 0
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
-    assert process.stdout is not None
-    for line in process.stdout:
-        output.append(line)
-        package = re.match(r"(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9._-]+)", line)
-        if package:
-            count += 1
-            say(f"Environment: package {count} of {total}: {package[1]}", step=count)
-        elif line.startswith("Installing collected packages"):
-            say(f"Environment: unpacking {total} packages …")
-    if process.wait() != 0:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=env,
+        pass_fds=(turn,),
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                output.append(line)
+                package = re.match(r"(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9._-]+)", line)
+                if package:
+                    count += 1
+                    say(f"Environment: {level}, package {count} of {total}: {package[1]}", step=count)
+                elif line.startswith("Installing collected packages"):
+                    say(f"Environment: {level}, unpacking {total} packages …", always=True)
+        except KeyboardInterrupt:
+            process.stdout.read()  # The terminal's Ctrl-C reached pip too; it clears its temporary folders away.
+            raise
+    if process.returncode != 0:
         raise SetupFailed(f"The packages can't be installed:\n{''.join(output[-15:])}".rstrip())
 
 
 def make_importable() -> None:
     """Point the environment at the source folders, and give it the `kameng` script."""
     packages = next((VENV / "lib").glob("python3*")) / "site-packages"
-    (packages / "kameng-dev.pth").write_text(f"{REPO / 'src'}\n{REPO}\n", encoding="utf-8")
+    # Python reads the file in the encoding of the reader's locale, so it spells the folder's bytes out.
+    folders = [os.fsencode(REPO / "src"), os.fsencode(REPO)]
+    (packages / "kameng-dev.pth").write_text(
+        f"import os, sys; sys.path += map(os.fsdecode, {folders})\n", encoding="ascii"
+    )
     script = VENV / "bin" / "kameng"
     # Through sh: a first line with an interpreter may be no longer than 127 bytes and hold no blank.
     script.write_text(
@@ -142,18 +210,15 @@ def make_importable() -> None:
 
 
 def ensure_browser() -> None:
-    """Chromium and Chinese fonts for the tests: found, or installed by apt-get as root, or asked for."""
-    missing = [
-        package
-        for package, found in zip(BROWSER_PACKAGES, (find_browser() is not None, has_chinese_font()), strict=True)
-        if not found
-    ]
+    """Chromium, Chinese fonts and what playwright's driver links: found, or installed by apt-get as root, or asked for."""
+    there = (find_browser() is not None, has_chinese_font(), has_library("libatomic.so.1"))
+    missing = [package for package, found in zip(BROWSER_PACKAGES, there, strict=True) if not found]
     if not missing:
         return
     command = f"apt-get install -y {' '.join(missing)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise SetupFailed(f"The browser tests need {' and '.join(missing)}. On Debian: sudo {command}")
-    say(f"Tests: installing {', '.join(missing)} …", end="\n")
+    say(f"Tests: installing {', '.join(missing)} …", end="\n", always=True)
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for step in ("apt-get -qq update", command.replace("install", "-qq install --no-install-recommends")):
         result = subprocess.run(step.split(), capture_output=True, text=True, env=env, check=False)
@@ -168,16 +233,26 @@ def find_browser() -> str | None:
     return next((path for path in map(shutil.which, BROWSERS) if path), None)
 
 
+def has_library(name: str) -> bool:
+    """Whether the machine's loader finds the shared library."""
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
 def has_chinese_font() -> bool:
     """Whether some font for Chinese is installed, by the names of the usual ones."""
-    return any(FONT_NAMES.search(path.name) for folder in FONT_FOLDERS if folder.is_dir() for path in folder.rglob("*"))
+    folders = [Path(os.path.expanduser(folder)) for folder in FONT_FOLDERS]  # Unlike Path's, it needs no home.
+    return any(FONT_NAMES.search(path.name) for folder in folders if folder.is_dir() for path in folder.rglob("*"))
 
 
-def say(text: str, *, end: str = "", step: int = 0) -> None:
-    """A line that the next one overwrites on a terminal; elsewhere only every twentieth step, and none of it twice."""
+def say(text: str, *, end: str = "", step: int = 0, always: bool = False) -> None:
+    """A line that the next one overwrites on a terminal; elsewhere each that is said `always`, and each twentieth step."""
     if sys.stdout.isatty():
         print(f"\r\033[K{text}", end=end, flush=True)
-    elif step % 20 == 0:
+    elif always or (step and step % 20 == 0):
         print(text, flush=True)
 
 

@@ -7,12 +7,19 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from kameng.local import endpoint, secrets, testing
 from kameng.local._state import write_private
 from kameng.local.errors import LocalError
 from kameng.local.postgres import EmbeddedPostgres
 from kameng.local.redis import EmbeddedRedis
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class _Stop(BaseException):
+    """Somebody asked us to stop. No Exception: nothing on the way may take it for a failure."""
 
 
 def main(arguments: list[str]) -> int:
@@ -21,7 +28,8 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m kameng.local.serve FOLDER", file=sys.stderr)
         return 2
     folder = Path(arguments[0]).resolve()
-    signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    for number in SIGNALS:
+        signal.signal(number, _stop)
     postgres, redis = EmbeddedPostgres(folder), EmbeddedRedis(folder)
     try:
         secrets.ensure(folder)
@@ -40,17 +48,23 @@ def main(arguments: list[str]) -> int:
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
         write_private(folder / "env", exports)
         print(f"Up: {folder / 'env'} names the addresses.", flush=True)
-        # Blocked only now: a mask is inherited, and the servers must hear their signals.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        signal.sigwait(signals)
+        while True:
+            signal.pause()
+    except _Stop:
+        return 0
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
     finally:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # What is being stopped is not to be asked again.
         endpoint.forget(folder)
         redis.stop()
         postgres.stop()
-    return 0
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise _Stop
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from tenant_apps.orders.services._errors import (
     SoldOut,
 )
 from tenant_apps.orders.services._expiring import cancel_order, expire_due, expire_order
-from tenant_apps.orders.services._paying import Payable, lock_payable, pay_order
+from tenant_apps.orders.services._locking import Payable, lock_payable
+from tenant_apps.orders.services._paying import pay_order
 from tenant_apps.orders.services._placing import Prepared, place_order, prepare_order, read_shelves, write_order
 from tenant_apps.orders.services._refunding import mark_refunded
 from tenant_apps.orders.services._splitting import expected_margin

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kameng.lib import money
 from shared_apps.splits import arithmetic
 from tenant_apps.orders.services._errors import SettlementRefused
+from tenant_apps.orders.services._locking import Payable
 from tenant_apps.orders.types import PaidReceipt
-
-if TYPE_CHECKING:
-    from tenant_apps.orders.services._paying import Payable
 
 
 @dataclass(frozen=True, slots=True)

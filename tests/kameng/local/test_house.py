@@ -11,7 +11,8 @@ import pytest
 
 from kameng.local import endpoint
 from kameng.local.errors import LocalError
-from kameng.local.house import House, demo_logins, demo_shops
+from kameng.local.house import House, _worker_answers, demo_logins, demo_shops
+from kameng.local.redis import EmbeddedRedis
 
 VARIABLES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "KAMENG_TESTPAY_URL", "KAMENG_SECRET_KEY")
 
@@ -37,11 +38,13 @@ class TestServers:
         assert (made.postgres.is_alive(), made.redis.is_alive()) == (False, False)
         assert made.has_testpay
 
-    def test_uses_what_is_given_and_starts_none(self, house: Callable[..., House], tmp_path: Path) -> None:
+    def test_uses_what_is_given_and_starts_none(
+        self, house: Callable[..., House], tmp_path: Path, redis_server: EmbeddedRedis
+    ) -> None:
         made = house(
             DATABASE_URL="postgresql://app@h/d",
             DATABASE_OWNER_URL="postgresql://owner@h/d",
-            REDIS_URL="redis://h/0",
+            REDIS_URL=redis_server.url,
             KAMENG_TESTPAY_URL="http://pay.example",
         )
         made.supervisor.add(made.postgres)
@@ -54,8 +57,16 @@ class TestServers:
         assert endpoint.load(tmp_path / "data").environment() == {
             "DATABASE_URL": "postgresql://app@h/d",
             "DATABASE_OWNER_URL": "postgresql://owner@h/d",
-            "REDIS_URL": "redis://h/0",
+            "REDIS_URL": redis_server.url,
+            "KAMENG_TESTPAY_URL": "http://pay.example",
+            "PORT": "8123",
         }
+
+    def test_says_that_a_given_redis_does_not_answer(self, house: Callable[..., House]) -> None:
+        made = house(REDIS_URL="redis://127.0.0.1:1/0")
+
+        with pytest.raises(LocalError, match="The Redis that REDIS_URL names does not let us in"):
+            made.supervisor.add(made.redis)
 
     def test_hands_the_environment_to_its_processes(self, house: Callable[..., House], tmp_path: Path) -> None:
         made = house(KAMENG_SECRET_KEY="mine")
@@ -119,3 +130,14 @@ class TestDemonstration:
             ("Owner", "http://star.localhost:9001/panel/", "a@b.c", "p"),
         ]
         assert demo_shops(tmp_path, 9001) == [("Shops", "http://star.localhost:9001/")]
+
+
+class TestWorker:
+    def test_is_asked_again_when_redis_was_restarted(self, redis_server: EmbeddedRedis) -> None:
+        asked = [_worker_answers(redis_server.url, "kameng-nobody@here")]
+        redis_server.stop()
+        asked.append(_worker_answers(redis_server.url, "kameng-nobody@here"))
+        redis_server.start()
+        asked.append(_worker_answers(redis_server.url, "kameng-nobody@here"))
+
+        assert asked == [False, False, False]

@@ -200,3 +200,31 @@ class TestEarnings:
         assert kept.net_minor == 8900 - 8800 - 258
         assert kept.at_a_loss
         assert kept.platform_fee_minor == 0
+
+
+class TestTheWorkedExample:
+    """The figures of docs/pricing.md."""
+
+    TERMS = Terms(shares=Shares(platform_bps=200), channel_fees={"testpay": {"bps": 60, "fixed_minor": 0}})
+
+    def priced(self, percent: str, rounding: str) -> Price:
+        return price(
+            rule("CATEGORY", TEA, "PERCENT", percent, rounding), supply_unit=Decimal("92.50"), suggested=Decimal(99),
+            floor=Decimal(95), ceiling=Decimal(120),
+        )  # fmt: skip
+
+    def test_a_markup_rounded_up_within_the_bounds(self) -> None:
+        made = self.priced("12.5", "NINES")
+
+        assert [(stage.code, str(stage.amount)) for stage in made.stages] == [
+            ("supply", "92.5000"), ("percent", "104.0625"), ("rounding", "109.9000"), ("retail", "109.9000"),
+        ]  # fmt: skip
+        assert earnings(made, 1, self.TERMS, "testpay") == Earnings(10990, 9250, 33, 66, 1641)
+
+    def test_a_markup_below_the_floor(self) -> None:
+        made = self.priced("2", "NONE")
+
+        assert [(stage.code, str(stage.amount)) for stage in made.stages] == [
+            ("supply", "92.5000"), ("percent", "94.3500"), ("floor", "95.0000"), ("retail", "95.0000"),
+        ]  # fmt: skip
+        assert earnings(made, 1, self.TERMS, "testpay").net_minor == 189

@@ -95,6 +95,7 @@ def make_stall(make_shop: Callable[..., Any]) -> Callable[..., Stall]:
             account = market.ensure_account(substation_id=shop.pk)
         stall = Stall(shop, made, account)
         stall.sync()
+        _clear_shelves(stall)
         return stall
 
     return make
@@ -103,6 +104,14 @@ def make_stall(make_shop: Callable[..., Any]) -> Callable[..., Stall]:
 @pytest.fixture
 def stall(make_stall: Callable[..., Stall]) -> Stall:
     return make_stall()
+
+
+def _clear_shelves(stall: Stall) -> None:
+    """Leave its own product alone on the shelf, of all that other tests put into the library."""
+    from tenant_apps.listings.models import Listing
+
+    with in_substation(stall.shop):
+        Listing.objects.exclude(pk=stall.goods.sku_id).update(on_shelf=False)
 
 
 def _count(sku_id: int) -> None:

@@ -22,7 +22,7 @@ class TestHome:
 
         assert response.status_code == 200
         seen = words(response)
-        assert f"Card {stall.goods.code.removeprefix('SKU-')}" in seen
+        assert f"Card {stall.goods.code.removeprefix('SKU-').lower()}" in seen
         assert "¥11.40" in seen
         assert "instant" in seen
         assert "few left" in seen  # Three are below the library's low mark of ten.
@@ -122,6 +122,12 @@ class TestSearch:
         response = stall.visitor().get("/search/", {"q": f"CARD  {number.upper()}"})
 
         assert [card.url for card in response.context["cards"]] == [stall.path]
+
+    def test_says_how_many_and_marks_no_category(self, stall: Stall) -> None:
+        response = stall.visitor().get("/search/", {"q": stall.goods.code.removeprefix("SKU-")})
+
+        assert "1 found" in words(response)
+        assert [chip["label"] for chip in response.context["chips"] if chip["active"]] == []
 
     def test_has_words_when_nothing_is_found_and_repeats_the_query_harmlessly(self, stall: Stall) -> None:
         response = stall.visitor().get("/search/", {"q": HOSTILE})

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from kameng.lib.tabular import cells as parsers
 from kameng.lib.tabular._bytes import ByteSource
 from kameng.lib.tabular._csv import CsvSource
+from kameng.lib.tabular._escaping import ESCAPED
 from kameng.lib.tabular._types import Limits, RawRow, Source, column_letters
 from kameng.lib.tabular._xlsx import OLE_MARK, ZIP_MARK, XlsxSource, refuse_ole
 from kameng.lib.tabular.errors import FileBroken, FileEmpty, FileTooLarge, HeaderRefused
@@ -22,8 +23,6 @@ from kameng.lib.tabular.report import VALUE_CHARS, Report, RowError
 from kameng.lib.words import Sentence, shorten, worded
 
 DEFAULT_LIMITS = Limits()
-# What the writer puts an apostrophe before, and the reader takes it off again (OWASP, CSV injection).
-ESCAPED = re.compile("'(?=['=+\\-@\t\r\n＝＋－＠])")
 
 
 @dataclass(frozen=True)

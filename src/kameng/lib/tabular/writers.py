@@ -16,7 +16,7 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 from kameng.lib.errors import Invalid
-from kameng.lib.tabular.reader import ESCAPED
+from kameng.lib.tabular._escaping import ESCAPED
 from kameng.lib.words import worded
 
 ROWS_PER_CHUNK = 500
