@@ -9,20 +9,23 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.middleware.locale import LocaleMiddleware
 from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import Resolver404, resolve
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 from kameng.db.context import MAIN, pointed_at
-from kameng.lib.errors import DomainError
+from kameng.lib.errors import DomainError, Unavailable
 from kameng.web import errors
 from kameng.web.transactions import owns_transactions
 from tenants import hosts
+from tenants.upgrades import versions
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+RETRY_AFTER_S = 60
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 log = structlog.get_logger("web")
 
@@ -61,11 +64,34 @@ class TenantFromHost:
         if tenant is None:
             with translation.override(translation.get_language_from_request(request)):
                 return HttpResponse(render(request, "web/no_shop.html", {"host": host}).content, status=404)
+        if not versions.serves(tenant.schema_version):
+            # What is cached may be older than the upgrade: only the database's word closes a shop.
+            tenant = hosts.substation_for(host, anew=True) or tenant
+            if not versions.serves(tenant.schema_version):
+                return self._being_updated(request, tenant)
         request.tenant = tenant  # type: ignore[attr-defined]
         request.urlconf = settings.ROOT_URLCONF
         structlog.contextvars.bind_contextvars(tenant=tenant.schema_name)
         with pointed_at(tenant):
             return self.get_response(request)
+
+    @staticmethod
+    def _being_updated(request: HttpRequest, tenant: hosts.TenantInfo) -> HttpResponse:
+        """The shop's schema is at a version that this code does not serve: a clear notice in place of errors."""
+        log.warning("web.shop.being_updated", tenant=tenant.schema_name, version=tenant.schema_version)
+        with translation.override(translation.get_language_from_request(request)):
+            refused = Unavailable(
+                _("This shop is being updated. Come back in a few minutes; orders and payments are kept."),
+                code="shop_being_updated",
+            )
+            if errors.wants_json(request):
+                response: HttpResponse = JsonResponse(errors.error_json(refused), status=refused.status)
+            else:
+                page = render(request, "web/being_updated.html", {"name": tenant.name, "message": refused.message})
+                response = HttpResponse(page.content, status=refused.status)
+        response["Retry-After"] = str(RETRY_AFTER_S)
+        response["Cache-Control"] = "no-store"
+        return response
 
 
 class ContentSecurity:
