@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from django.conf import settings
 from django.core.cache import cache
@@ -56,9 +57,12 @@ def is_main(host: str) -> bool:
 
 
 def substation_for(host: str, *, anew: bool = False) -> TenantInfo | None:
-    """The substation behind a host name without port, or None. A miss is cached shortly, too. `anew`: ask the database."""
+    """The substation behind a host name without port, or None. A miss is cached shortly, too.
+
+    `anew`: ask the database, whatever is cached.
+    """
     key = f"global:host:{host}"
-    found = None if anew else cache.get(key)
+    found: TenantInfo | Literal[False] | None = None if anew else cache.get(key)
     if found is None:
         substation = _look_up(host)
         found = info_of(substation) if substation else False

@@ -1,7 +1,8 @@
 """The template schema, and the SQL script rendered from it that makes any number of schemas like it.
 
-Django migrates the template alone (`tenants.upgrades.rendering`). The script is read out of the catalogue, keyed by the set of migration leaves,
-kept in `tenants_schemascript`, and runs in one round trip. `@schema@` stands for the new schema's name.
+Django migrates the template alone (`tenants.upgrades.rendering`). The script is read out of the catalogue, keyed by
+the set of migration leaves, kept in `tenants_schemascript`, and runs in one round trip. `@schema@` stands for the new
+schema's name.
 """
 
 from __future__ import annotations

@@ -4,33 +4,42 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tenants', '0001_initial'),
+        ("tenants", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='substation',
-            name='schema_problem',
-            field=models.CharField(blank=True, db_default='', default='', max_length=500),
+            model_name="substation",
+            name="schema_problem",
+            field=models.CharField(blank=True, db_default="", default="", max_length=500),
         ),
         migrations.CreateModel(
-            name='SchemaUpgrade',
+            name="SchemaUpgrade",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('from_version', models.CharField(max_length=64)),
-                ('to_version', models.CharField(max_length=64)),
-                ('kind', models.CharField(choices=[('SQL', 'Sql'), ('PYTHON', 'Python'), ('RIGHTS', 'Rights')], max_length=6)),
-                ('migration', models.CharField(blank=True, default='', help_text='As in `orders.0002_add_note`.', max_length=250)),
-                ('sql', models.TextField(blank=True, default='')),
-                ('old_code_runs', models.BooleanField()),
-                ('code_runs_without', models.BooleanField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("from_version", models.CharField(max_length=64)),
+                ("to_version", models.CharField(max_length=64)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("SQL", "Sql"), ("PYTHON", "Python"), ("RIGHTS", "Rights")], max_length=6
+                    ),
+                ),
+                (
+                    "migration",
+                    models.CharField(blank=True, default="", help_text="As in `orders.0002_add_note`.", max_length=250),
+                ),
+                ("sql", models.TextField(blank=True, default="")),
+                ("old_code_runs", models.BooleanField()),
+                ("code_runs_without", models.BooleanField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'ordering': ('id',),
-                'constraints': [models.UniqueConstraint(fields=('from_version', 'to_version'), name='schema_upgrade_once')],
+                "ordering": ("id",),
+                "constraints": [
+                    models.UniqueConstraint(fields=("from_version", "to_version"), name="schema_upgrade_once")
+                ],
             },
         ),
     ]

@@ -142,7 +142,7 @@ def _sql_of(step: SchemaUpgrade, schema: str) -> str:
 
 
 def _limits(schema: str, lock_timeout_ms: int) -> str:
-    return f"SET LOCAL lock_timeout = {lock_timeout_ms:d}; SET LOCAL search_path = \"{schema}\""
+    return f'SET LOCAL lock_timeout = {lock_timeout_ms:d}; SET LOCAL search_path = "{schema}"'
 
 
 def _record(cursor: Any, schema: str, steps: Transaction, ahead: str = "") -> None:

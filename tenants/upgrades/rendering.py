@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from kameng.db.scopes import PUBLIC_SCHEMA, SYNC_ROLE, TEMPLATE_SCHEMA
 from kameng.lib.errors import Refused
+from kameng.lib.words import worded
 from tenants import template
 from tenants.models import SchemaScript, SchemaUpgrade
 from tenants.states import UpgradeKind
@@ -80,8 +81,10 @@ def _migrate(wrapper: Any, standing: str, say: Say) -> list[SchemaUpgrade]:
     unknown = sorted(f"{app}.{name}" for app, name in loader.applied_migrations if _is_gone(loader, app, name, labels))
     if unknown:
         raise TemplateAhead(
-            _("The tenant schemas have taken %(names)s, which this code does not know. Start the newer code.")
-            % {"names": ", ".join(unknown)}
+            worded(
+                _("The tenant schemas have taken %(names)s, which this code does not know. Start the newer code."),
+                names=", ".join(unknown),
+            )
         )
     state = loader.project_state([key for key in loader.graph.nodes if key in loader.applied_migrations])
     made: list[SchemaUpgrade] = []
@@ -105,17 +108,22 @@ def _take(
     """Let the template take one migration; answers the state after it, and the step where it concerns tenants."""
     if is_tenant and not migration.atomic:
         raise NotAtomic(
-            _("%(name)s says atomic = False. A tenant migration is one transaction; take the concurrent index out.")
-            % {"name": declarations.name_of(migration)}
+            worded(
+                _("%(name)s says atomic = False. A tenant migration is one transaction; take the concurrent index out."),
+                name=declarations.name_of(migration),
+            )
         )
     with transaction.atomic(using=settings.OWNER_ALIAS):
         with RecordingEditor(executor.connection) as editor:
             state = migration.apply(state, editor)
-        executor.record_migration(migration)
+        for app, name in migration.replaces or [(migration.app_label, migration.name)]:
+            executor.recorder.record_applied(app, name)
         if not is_tenant:
             return state, None
         step = _step(migration, editor.recorded, standing)
+        executor.connection.set_schema(PUBLIC_SCHEMA)  # type: ignore[attr-defined]  # Our backend's.
         step.save(using=settings.OWNER_ALIAS)
+        executor.connection.set_schema(TEMPLATE_SCHEMA)  # type: ignore[attr-defined]
         template.record_version(step.to_version)
     return state, step
 

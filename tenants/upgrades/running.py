@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from kameng.db.context import in_main
 from kameng.lib.errors import Missing, Refused
+from kameng.lib.words import worded
 from tenants import hosts, template
 from tenants.models import SchemaUpgrade, SpareSchema, Substation
 from tenants.states import SpareState, UpgradeKind
@@ -100,7 +101,9 @@ def only_runner(*, wait: bool = False) -> Iterator[None]:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_KEY])
             if not cursor.fetchone()[0]:
                 if not wait:
-                    raise AlreadyRunning(_("Another run is bringing this database up to date. Wait until it has ended."))
+                    raise AlreadyRunning(
+                        _("Another run is bringing this database up to date. Wait until it has ended.")
+                    )
                 cursor.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_KEY])
         yield
     finally:
@@ -134,7 +137,7 @@ def fan_out(
     known = {unit.schema for unit in standing()} if only else set()
     missing = sorted(set(only) - known) if only else []
     if missing:
-        raise SchemaUnknown(_("There is no schema %(names)s.") % {"names": ", ".join(missing)})
+        raise SchemaUnknown(worded(_("There is no schema %(names)s."), names=", ".join(missing)))
     ways = applying.Ways(tuple(SchemaUpgrade.objects.using(settings.OWNER_ALIAS)))
     crew = _Crew(ways, report, jobs, lock_timeout_ms, watch)
     rest = iter(pauses)
@@ -164,9 +167,7 @@ def fan_out(
 class _Crew:
     """A few threads with a connection each; this thread counts, tells the cache, and keeps the books."""
 
-    def __init__(
-        self, ways: applying.Ways, report: Report, jobs: int, lock_timeout_ms: int, watch: Watch
-    ) -> None:
+    def __init__(self, ways: applying.Ways, report: Report, jobs: int, lock_timeout_ms: int, watch: Watch) -> None:
         self.ways = ways
         self.report = report
         self.jobs = jobs

@@ -92,4 +92,3 @@ def _shared_migrations() -> set[str]:
     """Every migration that Django's record of the shared schema should hold; it notes those of tenant apps, too."""
     loader = MigrationLoader(None)
     return {f"{app}.{name}" for app, name in loader.graph.nodes}
-

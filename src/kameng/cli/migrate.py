@@ -33,9 +33,7 @@ LINE_EVERY_S = 5.0  # Where nobody watches a bar, a line in the log so often.
 @click.option("--spares", type=click.IntRange(0), default=None, help="Ready schemas afterwards (KAMENG_SPARE_SCHEMAS).")
 @click.option("--check", is_flag=True, help="Only say whether there is anything to do; status 1 when there is.")
 @click.option("--lint", is_flag=True, help="Judge the tenant migrations of the code, on a scratch server of its own.")
-def migrate(
-    only: tuple[str, ...], jobs: int, lock_timeout: float, spares: int | None, check: bool, lint: bool
-) -> None:
+def migrate(only: tuple[str, ...], jobs: int, lock_timeout: float, spares: int | None, check: bool, lint: bool) -> None:
     """Upgrade the shared schema, the template and every substation to the code.
 
     Run it before the new code serves. Killed anywhere, it is simply run again. A schema that fails keeps its old
@@ -130,11 +128,15 @@ def _say(report: Report, seconds: float) -> None:
     )
     if report.failed:
         console.print(_failures(report.failed))
-        console.print("They stay at their old version, and their shops show a notice where the new code can't serve it.")
+        console.print(
+            "They stay at their old version, and their shops show a notice where the new code can't serve it."
+        )
         again = " ".join(f"--only {outcome.unit.schema}" for outcome in report.failed[:3])
         console.print(f"Mend them, then run `kameng migrate` again (or `kameng migrate {again}`).")
     if report.stopped:
-        console.print("[red]Stopped:[/red] none succeeded, so it is the migration and not the shops. Nothing else was tried.")
+        console.print(
+            "[red]Stopped:[/red] none succeeded, so it is the migration and not the shops. Nothing else was tried."
+        )
 
 
 def _failures(failed: list[Outcome]) -> Table:
