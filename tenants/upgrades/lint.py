@@ -114,15 +114,14 @@ def _locks(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, str]]:
                 f"{index.name} is built on {before.tables[index.table].name}, and nobody writes to it meanwhile. "
                 "Say in `allow` why the table is small.",
             )
-    for (table, number), column in after.columns.items():
-        old = before.columns.get((table, number))
+    for place, column in after.columns.items():
+        old = before.columns.get(place)
         if old is None or old.required or not column.required:
             continue
-        proven = before.must_be_there(table, number) or _is_unproven(after, table, number)
-        if not proven:
+        if not before.must_be_there(*place) and not _is_unproven(after, *place):
             yield (
                 "not-null",
-                f"{before.tables[table].name}.{column.name} becomes NOT NULL, and every row is read under the lock. "
+                f"{before.tables[place[0]].name}.{column.name} becomes NOT NULL, and every row is read under the lock. "
                 "Add a CHECK (… IS NOT NULL) NOT VALID, validate it in a migration of its own, then set it.",
             )
     yield from _checked_constraints(before, after)
@@ -162,20 +161,20 @@ def _breaks_old_code(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, s
             yield "contract", f"The table {table.name} is dropped. {_CONTRACT}"
         elif after.tables[oid].name != table.name:
             yield "contract", f"The table {table.name} is renamed. {_CONTRACT}"
-    for (table, number), column in before.columns.items():
-        if table not in after.tables:
+    for place, column in before.columns.items():
+        if place[0] not in after.tables:
             continue
-        now = after.columns.get((table, number))
+        now = after.columns.get(place)
         if now is None:
-            yield "contract", f"The column {before.tables[table].name}.{column.name} is dropped. {_CONTRACT}"
+            yield "contract", f"The column {before.tables[place[0]].name}.{column.name} is dropped. {_CONTRACT}"
         elif now.name != column.name:
-            yield "contract", f"The column {before.tables[table].name}.{column.name} is renamed. {_CONTRACT}"
-    for (table, number), column in after.columns.items():
-        is_new = table in before.tables and (table, number) not in before.columns
+            yield "contract", f"The column {before.tables[place[0]].name}.{column.name} is renamed. {_CONTRACT}"
+    for place, column in after.columns.items():
+        is_new = place[0] in before.tables and place not in before.columns
         if is_new and column.required and not column.has_default:
             yield (
                 "contract",
-                f"{before.tables[table].name}.{column.name} is required and has no default in the database, so that "
+                f"{before.tables[place[0]].name}.{column.name} is required and has no default in the database, so that "
                 "code of the version before can't insert. Give it db_default, or null=True.",
             )
 

@@ -109,7 +109,9 @@ def _take(
     if is_tenant and not migration.atomic:
         raise NotAtomic(
             worded(
-                _("%(name)s says atomic = False. A tenant migration is one transaction; take the concurrent index out."),
+                _(
+                    "%(name)s says atomic = False. A tenant migration is one transaction; take the concurrent index out."
+                ),
                 name=declarations.name_of(migration),
             )
         )

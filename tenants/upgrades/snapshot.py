@@ -47,7 +47,7 @@ class Snapshot:
 
     @property
     def files(self) -> set[int]:
-        return {one.file for one in (*self.tables.values(), *self.indexes.values())}
+        return {table.file for table in self.tables.values()} | {index.file for index in self.indexes.values()}
 
     def must_be_there(self, table: int, number: int) -> bool:
         """Whether a validated CHECK says already that this column is never NULL."""

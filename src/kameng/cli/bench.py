@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-NAMES = ("provisioning", "sync", "ledger", "sale", "page")
+NAMES = ("provisioning", "sync", "ledger", "sale", "page", "migrate")
 
 
 @click.command()

@@ -45,8 +45,11 @@ def migrate(only: tuple[str, ...], jobs: int, lock_timeout: float, spares: int |
         _lint.run()
         return
     setup_django()
+    from django.utils import translation
+
     from tenants.upgrades import state
 
+    translation.activate("en")  # As everything else that this command says.
     began = time.monotonic()
     found = state.look()
     if found.is_current and not only:

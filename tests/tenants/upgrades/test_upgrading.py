@@ -250,7 +250,8 @@ class TestKilled:
             process = network.start("--jobs", "1", "--lock-timeout", "60")
             blocked = _wait_until_blocked(network, process)
             process.kill()
-            assert process.wait() == -signal.SIGKILL
+            process.communicate()
+            assert process.returncode == -signal.SIGKILL
         holder.rollback()
         holder.close()
         _wait_until_gone(network, blocked)
