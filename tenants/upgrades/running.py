@@ -262,7 +262,8 @@ class _Crew:
             template.owner().close_if_unusable_or_obsolete()
             if _somebody_was_in_the_way(error) or _is_elsewhere_now(unit):
                 return Outcome(unit, busy=_reason(error))
-            log.warning("tenants.upgrade.failed", schema=unit.schema, shop=unit.shop, exc_info=True)
+            if not isinstance(error, DatabaseError | applying.NoWay):  # Python of a data migration: where was it?
+                log.exception("tenants.upgrade.failed", schema=unit.schema, shop=unit.shop)
             return Outcome(unit, problem=_reason(error))
         return Outcome(unit)
 
@@ -285,7 +286,9 @@ class _Crew:
 
 
 def throw_away(schema: str) -> bool:
-    """Drop a spare schema with its role and its row; False when a signup has taken it meanwhile.
+    """Drop a spare schema and its row; False when a signup has taken it meanwhile.
+
+    Its role stays, without a right: roles are the cluster's, and another database of it may use the name.
 
     Race: the signup that takes it. Both lock the row, and it is dropped only while it is READY.
     """
@@ -295,7 +298,7 @@ def throw_away(schema: str) -> bool:
         )
         if not cursor.rowcount:
             return False
-        cursor.execute(f'DROP SCHEMA "{schema}" CASCADE; DROP ROLE IF EXISTS "{schema}"')
+        cursor.execute(f'DROP SCHEMA "{schema}" CASCADE')
     return True
 
 

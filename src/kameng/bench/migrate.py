@@ -51,7 +51,8 @@ def run(data_dir: Path, quick: bool = False) -> dict[str, Any]:
                 server = str(cursor.fetchone()[0])  # type: ignore[index]
         finally:
             own.close()
-        (data_dir / "releases").mkdir()
+        for folder in ("releases", "data"):
+            (data_dir / folder).mkdir()
         done = subprocess.run(
             [sys.executable, "-m", "kameng.bench._migrate_rounds", str(schemas), str(rounds), str(sample)],
             env=_environment(postgres, redis, data_dir), stdout=subprocess.PIPE, text=True, check=True,
@@ -69,7 +70,7 @@ def _environment(postgres: EmbeddedPostgres, redis: EmbeddedRedis, data_dir: Pat
         "DATABASE_URL": postgres.app_url,
         "DATABASE_OWNER_URL": postgres.owner_url,
         "REDIS_URL": redis.url,
-        "KAMENG_DATA": str(data_dir),
+        "KAMENG_DATA": str(data_dir / "data"),  # A copy that has no secrets yet.
         "KAMENG_SECRET_KEY": "of a bench alone, and long enough",
         "KAMENG_CODE_KEYS": crypto.fresh_ring_json(),
         "KAMENG_SPARE_SCHEMAS": "0",

@@ -44,6 +44,9 @@ def migrate(only: tuple[str, ...], jobs: int, lock_timeout: float, spares: int |
 
         _lint.run()
         return
+    from kameng.jobs import apps as job_apps
+
+    job_apps.JobsConfig.at_once = False  # Most runs find nothing to do, and they are to be quick.
     setup_django()
     from django.utils import translation
 
@@ -61,6 +64,7 @@ def migrate(only: tuple[str, ...], jobs: int, lock_timeout: float, spares: int |
         return
     if check:
         raise click.ClickException("To be done: " + "; ".join(found.missing))
+    job_apps.load()
     report = _upgrade(only, jobs, int(lock_timeout * 1000), spares)
     _say(report, time.monotonic() - began)
     if report.failed or report.stopped:

@@ -60,7 +60,7 @@ NEW_TABLE = """migrations.CreateModel("Branch", [
     ("size", models.PositiveIntegerField()),
     ("shop", models.ForeignKey("ShopSettings", models.CASCADE)),
 ], options={"indexes": [models.Index(fields=["size"], name="branch_size")]})"""
-REWRITE = alter("id", "CharField(max_length=20, primary_key=True)")
+REWRITE = alter("tagline", "CharField(max_length=40, blank=True, default='')")
 VOLATILE = "migrations.RunSQL('ALTER TABLE shop_shopsettings ADD COLUMN token text DEFAULT gen_random_uuid()::text')"
 INDEX = "migrations.AddIndex('shopsettings', models.Index(fields=['name'], name='settings_name'))"
 UNIQUE = "migrations.AddConstraint('shopsettings', models.UniqueConstraint(fields=['name'], name='one_name'))"
@@ -79,7 +79,7 @@ class TestWhatNobodyNotices:
         [
             "migrations.AddField('shopsettings', 'motto', models.CharField(max_length=40, null=True))",
             "migrations.AddField('shopsettings', 'motto', models.CharField(max_length=40, db_default='', default=''))",
-            "migrations.AddField('shopsettings', 'boss', models.ForeignKey('accounts.User', models.CASCADE, null=True))",
+            "migrations.AddField('shopsettings', 'boss', models.ForeignKey('accounts.User', models.CASCADE, null=True, db_index=False))",
             "migrations.AddField('shopsettings', 'seen_at', models.DateTimeField(db_default=models.functions.Now()))",
             alter("name", "CharField(max_length=90)"),
             alter("tagline", "CharField(max_length=120, blank=True, default='', help_text='Said below the name.')"),

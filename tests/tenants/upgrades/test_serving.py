@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.core.cache import cache
+from django.db import connection
 
 from kameng.db.context import in_main, in_substation
 from kameng.jobs import registry
@@ -61,8 +63,7 @@ class TestAShopThatFails:
         assert status == 1
         assert "Upgraded 7 schemas" in out
         assert "1 failed" in out
-        assert f"{broken.schema_name}  row-3" in " ".join(out.split("\n")).replace("   ", "  ")
-        assert 'column "motto" of relation "shop_shopsettings" already exists' in out
+        assert re.search(rf"{broken.schema_name} +row-3 +column \"motto\" of relation", out)
         assert f"kameng migrate --only {broken.schema_name}" in out
         found = network.versions()
         assert found.pop(broken.schema_name) == old
@@ -106,7 +107,7 @@ class TestAShopThatFails:
         network.releases.deploy(("9001_add_motto", ADD_MOTTO))
         network.upgrade()
         with in_substation(broken):
-            job_id = jobs.enqueue(kind="orders.deliver", payload={"order_id": 1}, run_at=clock.utc_now())
+            job_id = jobs.enqueue(kind="payments.ask_soon", payload={"order_number": "1"}, run_at=clock.utc_now())
         assert job_id is not None
 
         assert registry.is_held(broken.schema_name)
@@ -209,17 +210,18 @@ class TestExpandAndContract:
 class TestTheCheck:
     def test_costs_a_known_version_no_query(self, network: Network) -> None:
         own = template.schema_version()
-        assert versions.serves(own)
-        before = network.sql(
-            "SELECT pg_stat_get_db_xact_commit(oid) FROM pg_database WHERE datname = %s", network.database
-        )
+        sent: list[str] = []
 
-        assert all(versions.serves(own) for _ in range(100))
+        def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            sent.append(sql)
+            return execute(sql, params, many, context)
 
-        after = network.sql(
-            "SELECT pg_stat_get_db_xact_commit(oid) FROM pg_database WHERE datname = %s", network.database
-        )
-        assert after == before
+        with connection.execute_wrapper(note):
+            assert versions.serves(own)
+            first = len(sent)
+            assert all(versions.serves(own) for _ in range(100))
+
+        assert (first, len(sent)) == (1, 1)
 
     def test_what_is_cached_of_a_host_does_not_close_a_shop_that_has_moved(self, network: Network) -> None:
         shop = network.shops[0]
