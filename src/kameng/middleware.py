@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
 from django.shortcuts import render
 from django.template.response import TemplateResponse
@@ -62,7 +62,7 @@ class TenantFromHost:
             return self.get_response(request)
         tenant = hosts.substation_for(host)
         if tenant is None:
-            with translation.override(translation.get_language_from_request(request)):
+            with translation.override(_language(request)):
                 return HttpResponse(render(request, "web/no_shop.html", {"host": host}).content, status=404)
         if not versions.serves(tenant.schema_version):
             # What is cached may be older than the upgrade: only the database's word closes a shop.
@@ -79,19 +79,27 @@ class TenantFromHost:
     def _being_updated(request: HttpRequest, tenant: hosts.TenantInfo) -> HttpResponse:
         """The shop's schema is at a version that this code does not serve: a clear notice in place of errors."""
         log.warning("web.shop.being_updated", tenant=tenant.schema_name, version=tenant.schema_version)
-        with translation.override(translation.get_language_from_request(request)):
+        request.htmx = bool(request.headers.get("HX-Request"))  # type: ignore[attr-defined]  # Its middleware is inside.
+        with translation.override(_language(request)):
             refused = Unavailable(
                 _("This shop is being updated. Come back in a few minutes; orders and payments are kept."),
                 code="shop_being_updated",
+                details={"retry_after_s": RETRY_AFTER_S},
             )
-            if errors.wants_json(request):
-                response: HttpResponse = JsonResponse(errors.error_json(refused), status=refused.status)
+            if errors.wants_json(request) or request.htmx:  # type: ignore[attr-defined]
+                response = errors.refusal(request, refused)
             else:
                 page = render(request, "web/being_updated.html", {"name": tenant.name, "message": refused.message})
                 response = HttpResponse(page.content, status=refused.status)
         response["Retry-After"] = str(RETRY_AFTER_S)
         response["Cache-Control"] = "no-store"
         return response
+
+
+def _language(request: HttpRequest) -> str:
+    """The reader's language where ReaderLocale has not been yet: as chosen on this very page, else as they came."""
+    wanted = request.GET.get("lang", "")
+    return wanted if wanted in dict(settings.LANGUAGES) else translation.get_language_from_request(request)
 
 
 class ContentSecurity:

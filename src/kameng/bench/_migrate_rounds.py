@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -141,21 +142,35 @@ def _make(count: int) -> float:
 
 
 def _noop(count: int) -> dict[str, list[float]]:
-    """Seconds of finding out that nothing is to do: the look alone, and the whole command in a process of its own."""
+    """Seconds of finding out that nothing is to do: the look alone, and the whole command in a process of its own.
+
+    Beside it, the processor's seconds of the command, and what a bare Django takes to start in the same round: on a busy
+    machine that is nearly all of it.
+    """
     from tenants.upgrades import state
 
-    looks, commands = [], []
+    figures: dict[str, list[float]] = {
+        name: [] for name in ("noop_look_s", "noop_command_s", "noop_command_cpu_s", "django_start_s")
+    }
     for _ in range(LOOKS):
         began = time.perf_counter()
         assert state.look().is_current
-        looks.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "kameng.cli", "migrate"], capture_output=True, text=True, check=False
-        )
-        commands.append(time.perf_counter() - began)
-        assert f"Nothing to do: {count:,} substations" in done.stdout, done.stdout + done.stderr
-    return {"noop_look_s": looks, "noop_command_s": commands}
+        figures["noop_look_s"].append(time.perf_counter() - began)
+        wall, cpu, said = _timed("-m", "kameng.cli", "migrate")
+        assert f"Nothing to do: {count:,} substations" in said, said
+        figures["noop_command_s"].append(wall)
+        figures["noop_command_cpu_s"].append(cpu)
+        figures["django_start_s"].append(_timed("-c", "import django; django.setup()")[0])
+    return figures
+
+
+def _timed(*arguments: str) -> tuple[float, float, str]:
+    """(seconds, processor's seconds, output) of a Python process."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return took, cpu, done.stdout + done.stderr
 
 
 def _library(releases: Releases, sample: int) -> list[float]:

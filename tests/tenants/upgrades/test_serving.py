@@ -85,8 +85,12 @@ class TestAShopThatFails:
         answer = network.visit(broken, "/api/v1/products/")
         assert (answer.status_code, answer.json()["error"]) == (
             503,
-            {"code": "shop_being_updated", "message": NOTICE, "field": None},
+            {"code": "shop_being_updated", "message": NOTICE, "field": None, "details": {"retry_after_s": 60}},
         )
+        assert "本店正在升级" in network.visit(broken, "/?lang=zh-hans").content.decode()  # Its language menu works.
+        fragment = network.visit(broken, "/panel/", HTTP_HX_REQUEST="true")
+        assert (fragment.status_code, fragment["HX-Retarget"]) == (503, "#toasts")
+        assert NOTICE in fragment.content.decode()
         assert network.visit(sound).status_code == 200
         with in_main():
             row = Substation.objects.get(pk=broken.pk)
