@@ -9,8 +9,9 @@ import psycopg2
 import pytest
 
 from kameng.db.context import in_main
-from tenants import template
-from tenants.models import SchemaUpgrade, SpareSchema, Substation
+from kameng.lib import clock
+from tenants import prepare, spares, template
+from tenants.models import SchemaUpgrade, Substation
 from tenants.upgrades import rendering, running, state
 from tests.tenants.upgrades.catalogue import catalogue
 from tests.tenants.upgrades.conftest import ADD_MOTTO, Network
@@ -114,24 +115,19 @@ class TestAddingAColumn:
         network.releases.deploy(("9001_add_motto", ADD_MOTTO))
         network.upgrade()
 
-        spare = network.sql("SELECT schema_name FROM tenants_spareschema WHERE state = 'READY' ORDER BY id")[0][0]
+        ready = network.sql("SELECT schema_name FROM tenants_spareschema WHERE state = 'READY' ORDER BY id")
         with in_main():
-            from kameng.lib import clock
-            from tenants import spares
-
-            waiting = network.shops[0]
-            SpareSchema.objects.filter(substation=waiting).update(substation=network.shops[0])
-            new = Substation.objects.create(slug="late", name="Late", plan=waiting.plan, schema_name="none_late")
+            new = Substation.objects.create(
+                slug="late", name="Late", plan=network.shops[0].plan, schema_name="none_late"
+            )
             taken = spares.take(new.pk, clock.utc_now())
 
         assert taken is not None
-        assert (taken.schema_name, taken.version) == (spare, template.schema_version())
+        assert (taken.schema_name, taken.version) == (ready[0][0], template.schema_version())
 
 
 class TestAllKindsOfChanges:
     def test_an_upgraded_schema_is_like_one_that_is_freshly_made(self, network: Network) -> None:
-        from tenants import prepare, spares
-
         network.releases.deploy(("9001_everything", EVERYTHING))
         network.upgrade()
 
@@ -149,7 +145,6 @@ class TestAllKindsOfChanges:
         self, network: Network, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from kameng.db import roles
-        from tenants import prepare, spares
 
         monkeypatch.setitem(roles.OWN_COLUMNS, "listings_listing", ("on_shelf", "sort"))
         monkeypatch.setattr(roles, "TENANT_APPEND_ONLY", (*roles.TENANT_APPEND_ONLY, "payments_payment"))
