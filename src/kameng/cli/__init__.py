@@ -19,7 +19,8 @@ REPO = Path(__file__).resolve().parents[3]
 # Name, the command's place, and what `kameng --help` says about it.
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("kameng.cli.run:run", "Start everything on this machine."),
-    "db": ("kameng.cli.db:db", "Prepare and migrate the database."),
+    "db": ("kameng.cli.db:db", "Prepare the database, and say what it is at."),
+    "migrate": ("kameng.cli.migrate:migrate", "Upgrade every schema to the code; judge migrations."),
     "demo": ("kameng.cli.demo:demo", "The demonstration network."),
     "library": ("kameng.cli.library:library", "Import and export the master library."),
     "codes": ("kameng.cli.codes:codes", "Import card codes."),
