@@ -260,8 +260,8 @@ def _step_views(signup: Signup) -> list[dict[str, Any]]:
         )
     # Between two steps, and before the worker takes it up: something is under way all the same.
     waiting = [view for view in views if view["state"] == "pending"]
-    at_work = signup.state in (SignupState.VERIFIED, SignupState.PROVISIONING)
-    if waiting and at_work and not any(view["state"] in ("running", "failed") for view in views):
+    moving = any(view["state"] in ("running", "failed") for view in views)
+    if waiting and not moving and signup.state in (SignupState.VERIFIED, SignupState.PROVISIONING):
         waiting[0]["state"] = "running"
     return views
 

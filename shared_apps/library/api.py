@@ -23,6 +23,7 @@ from tenants.states import SupplyLevel
 
 TAG = "Library"
 READ, WRITE = "library:read", "library:write"
+MAX_SORT, MAX_LOW_STOCK = 1_000_000, 1_000_000_000  # As in a file: what the API took in, an export must bring back.
 SLUG = in_path("slug", "The row's slug.")
 CODE = in_path("code", "The SKU's code, in any case.")
 
@@ -129,7 +130,7 @@ class ProductChangeBody(serializers.Serializer[Any]):
     usage_zh = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     usage_en = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     tags = serializers.ListField(child=serializers.CharField(max_length=60), max_length=20, required=False)
-    sort = serializers.IntegerField(required=False, min_value=-(2**31), max_value=2**31 - 1)
+    sort = serializers.IntegerField(required=False, min_value=-MAX_SORT, max_value=MAX_SORT)
     active = serializers.BooleanField(required=False)
 
 
@@ -160,8 +161,8 @@ class SkuChangeBody(serializers.Serializer[Any]):
     floor = unit_field(required=False, allow_null=True)
     ceiling = unit_field(required=False, allow_null=True)
     supply = SupplyBody(required=False)
-    low_stock_at = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
-    sort = serializers.IntegerField(required=False, min_value=-(2**31), max_value=2**31 - 1)
+    low_stock_at = serializers.IntegerField(required=False, min_value=0, max_value=MAX_LOW_STOCK)
+    sort = serializers.IntegerField(required=False, min_value=-MAX_SORT, max_value=MAX_SORT)
     active = serializers.BooleanField(required=False)
 
 

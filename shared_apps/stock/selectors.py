@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import Count, QuerySet
 
-from kameng.lib.crypto import mask
+from kameng.lib.crypto import CodeUnreadable, mask
 from shared_apps.library.models import Sku, StockPolicy
 from shared_apps.stock import keys
 from shared_apps.stock.models import Code, CodeBatch, CodeReveal, StockLevel
@@ -106,6 +106,18 @@ def codes_by_key() -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT key_version, count(*) FROM stock_code GROUP BY 1 ORDER BY 1")
         return dict(cursor.fetchall())
+
+
+def keys_fit() -> bool:
+    """Whether the ring opens the newest code: not where a database was given the keys of another installation."""
+    newest = Code.objects.order_by("-id").first()
+    if newest is None:
+        return True
+    try:
+        keys.open_code(sku_id=newest.sku_id, blob=newest.blob, key_version=newest.key_version)
+    except CodeUnreadable:
+        return False
+    return True
 
 
 def codes_under_other_keys(current: str) -> int:

@@ -111,7 +111,9 @@ class TestLibrary:
             ({"floor": "9", "ceiling": "8"}, 422, "floor"), ({"currency": "XXX"}, 422, "currency"),
             ({"code": "has space"}, 422, "code"), ({"supply": {"BASIC": "0"}}, 422, "supply.BASIC"),
             ({"product": "nothing"}, 404, "product"), ({"low_stock_at": 2**31}, 422, "low_stock_at"),
-            ({"sort": 10**30}, 422, "sort"), ({"stock_policy": "MAGIC"}, 422, "stock_policy"),
+            ({"sort": 10**30}, 422, "sort"),
+            ({"sort": 1_000_001}, 422, "sort"), ({"low_stock_at": 1_000_000_001}, 422, "low_stock_at"),
+            ({"stock_policy": "MAGIC"}, 422, "stock_policy"),
         ],
     )  # fmt: skip
     def test_refuses_a_sku_that_can_not_be(

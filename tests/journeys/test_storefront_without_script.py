@@ -38,6 +38,8 @@ def at(site: str, stall: Stall, path: str) -> str:
 def test_orders_and_comes_to_the_payment_page(site: str, stall: Stall, open_page: Any) -> None:
     page = open_page(390, 844, language="en-US", script=False)
     page.goto(at(site, stall, "/"))
+    page.fill("[name=q]", stall.goods.code.removeprefix("SKU-"))
+    page.press("[name=q]", "Enter")
     page.click(f"a[href='{stall.path}']")
 
     # Another quantity is priced by a button that only those without a script see; nothing else is dead.

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core import mail
 from django.test import Client
 
@@ -315,7 +316,7 @@ class TestPages:
         assert "is open" in live.content.decode()
         public_id = sent["Location"].strip("/").split("/")[1]
         handed = client.post(f"/signup/{public_id}/enter/", HTTP_HOST="localhost")
-        assert handed["Location"].startswith(f"http://{slug}.localhost:8000/enter/?pass=")
+        assert handed["Location"].startswith(f"http://{slug}.localhost{settings.AUTHORITY}/enter/?pass=")
 
         entry = handed["Location"].split("pass=")[1]
         shop = Client()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -101,23 +101,25 @@ class Bench:
     def _bare(self) -> int:
         from tenant_apps.listings import _sync_sql as sql
 
-        return self._plain(sql.CATEGORIES, sql.PRODUCTS, sql.LISTINGS)
+        return self._plain(sql.TABLES, changed=False)
 
     def _bare_changed(self) -> int:
         from tenant_apps.listings import _sync_sql as sql
 
-        return self._plain(sql.LISTINGS_CHANGED)
+        return self._plain([sql.LISTINGS], changed=True)
 
-    def _plain(self, *upserts: str) -> int:
+    def _plain(self, tables: Iterable[Any], changed: bool) -> int:
         from django.db import connection
 
         from kameng.db.context import in_sync
 
         written = 0
         with in_sync(self.shops["bare"]), connection.cursor() as cursor:
-            for upsert in upserts:
+            for table in tables:
+                rows = table.rows(table.source, changed=changed)
                 cursor.execute(
-                    upsert.partition("\nON CONFLICT")[0], {"since": getattr(self, "since", "0"), "level": "BASIC"}
+                    f"{rows}INSERT INTO {table.name} ({table.names}) SELECT {table.values} FROM src",
+                    {"since": getattr(self, "since", "0"), "level": "BASIC"},
                 )
                 written += cursor.rowcount
         return written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -57,8 +58,9 @@ class LazyGroup(click.Group):
         except (LocalError, DomainError) as error:
             raise click.ClickException(str(error)) from error
         except Exception as error:
-            if _is_database_gone(error):
-                raise click.ClickException(f"The database does not answer. {error}".strip()) from error
+            words = _plain_words(error)
+            if words:
+                raise click.ClickException(words) from error
             raise
 
 
@@ -111,6 +113,26 @@ def complete_environment(environ: MutableMapping[str, str], data: Path) -> None:
     for name, value in running.environment().items() if running else ():
         if not environ.get(name):
             environ[name] = value
+
+
+# What the machine refuses, and what helps.
+_CURES = {
+    errno.ENOSPC: "Free some space, or choose a folder on another disk with DATA=.",
+    errno.EDQUOT: "Free some space, or choose a folder on another disk with DATA=.",
+    errno.EROFS: "Choose a folder that can be written with DATA=.",
+    errno.EACCES: "Start as the user who owns it, or choose another folder with DATA=.",
+    errno.EPERM: "Start as the user who owns it, or choose another folder with DATA=.",
+    errno.ENOTDIR: "A part of the path is a file; choose another folder with DATA=.",
+}
+
+
+def _plain_words(error: Exception) -> str:
+    """What a person at the terminal can do about `error`; empty for a mistake of ours, whose traceback is wanted."""
+    if _is_database_gone(error):
+        return f"The database does not answer. {error}".strip()
+    if isinstance(error, OSError) and error.errno in _CURES:
+        return f"{error.strerror}: {error.filename or data_folder()}. {_CURES[error.errno]}"
+    return ""
 
 
 def _is_database_gone(error: Exception) -> bool:

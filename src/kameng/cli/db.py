@@ -6,7 +6,8 @@ import time
 
 import click
 
-from kameng.cli import setup_django
+from kameng.cli import data_folder, setup_django
+from kameng.local.errors import LocalError
 
 
 @click.group()
@@ -21,6 +22,8 @@ def db() -> None:
 def prepare(spares: int | None) -> None:
     """Roles, shared tables, functions, template, schema script, spare schemas. Safe to repeat."""
     setup_django()
+    from kameng.db.context import in_main
+    from shared_apps.stock import selectors
     from tenants import prepare as steps
 
     began = time.monotonic()
@@ -29,6 +32,12 @@ def prepare(spares: int | None) -> None:
         click.echo(f"{time.monotonic() - began:6.2f} s  {line}")
 
     steps.prepare(say, spares)
+    with in_main():
+        if not selectors.keys_fit():
+            raise LocalError(
+                "The codes in this database can't be read with this copy's keys. Put the secrets.json of the copy that "
+                f"made them into {data_folder()}, or set KAMENG_CODE_KEYS."
+            )
     say("ready")
 
 

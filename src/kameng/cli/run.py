@@ -15,6 +15,7 @@ from kameng.local._processes import die_with_parent
 from kameng.local._state import FolderLock, port_is_free
 from kameng.local.errors import LocalError
 from kameng.local.house import House, demo_logins, demo_shops
+from kameng.local.supervisor import end_orphans
 
 
 @click.command("run")
@@ -29,16 +30,25 @@ def run(port: int, demo: bool, with_parent: bool) -> None:
     DATABASE_URL and REDIS_URL name servers of yours; without them, embedded ones start in the data folder.
     """
     data = data_folder()
-    data.mkdir(parents=True, exist_ok=True)
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # Not one of its parts is missing: /proc and the like make no folders.
+        raise LocalError(f"{data} can't be made. Choose another folder with DATA=.") from error
     lock = FolderLock(data / "run.lock")
-    lock.take(f"Kameng in {data}")
+    lock.take(
+        f"Kameng in {data}",
+        " End it with Ctrl-C where it runs, or start a copy in another folder: make run PORT=… DATA=…",
+    )
+    orphans = end_orphans(str(data))  # Before the port is looked at: it may be theirs.
     if not port_is_free(port):
         lock.release()
-        raise LocalError(f"Port {port} is taken by another program. Choose one: make run PORT={port + 1}")
+        raise LocalError(f"Port {port} is taken by another program. Choose another: make run PORT={_free_port(port)}")
     raise_on_signals()
     if with_parent:
         die_with_parent(signal.SIGTERM)
     screen = Screen()
+    if orphans:
+        screen.note("Ended what an earlier run had left.")
     house = House(data, port, report=screen.note)
     try:
         _start(house, screen, demo=demo)
@@ -56,8 +66,6 @@ def run(port: int, demo: bool, with_parent: bool) -> None:
 
 def _start(house: House, screen: Screen, *, demo: bool) -> None:
     """The steps in order, each on the screen."""
-    if house.end_orphans():
-        screen.note("Ended what an earlier run had left.")
     for service in (house.postgres, house.redis):
         with screen.step(service.title) as step:
             house.supervisor.add(service)
@@ -80,6 +88,11 @@ def _start(house: House, screen: Screen, *, demo: bool) -> None:
         with screen.step(process.name.capitalize()) as step:
             house.supervisor.add(process)
             step.say(str(process.log))
+
+
+def _free_port(taken: int) -> int:
+    """The next one that is free."""
+    return next((port for port in range(taken + 1, 65_536) if port_is_free(port)), 8000)
 
 
 def _greet(screen: Screen, data: Path, port: int) -> None:

@@ -39,6 +39,11 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# Text without a semicolon, a text constant, a dollar, a backslash, a comment or a letter beyond ASCII, and with nothing but
+# plain names in quotes, is one statement however it is read: looked at in one go, for a list of 20,000 parameters has as
+# many tokens.
+_PLAIN = re.compile(r'(?:[A-Za-z0-9_ \t\n.,()\[\]=<>*+:|&!?@#^~%/-]|"[A-Za-z0-9_]*+")*+')
+_VERB = re.compile(r"[ \t\n(]*+([A-Za-z]++)(?![0-9_])")
 _QUOTED = frozenset({"escaped", "text", "name", "comment"})
 
 
@@ -48,6 +53,13 @@ def check(sql: str, with_parameters: bool = True) -> str:
 
     `with_parameters`: the driver will put values in place of %s. Raises StatementRefused.
     """
+    verb = _VERB.match(sql)
+    if verb and verb[1].upper() in _ALLOWED and _PLAIN.fullmatch(sql) and "--" not in sql and "/*" not in sql:
+        return verb[1].upper()
+    return _read(sql, with_parameters)
+
+
+def _read(sql: str, with_parameters: bool) -> str:
     words: list[str] = []
     before = ""
     position, ended = 0, False

@@ -27,10 +27,10 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def cover(brand_name: str, colour: str, label: str = "") -> bytes:
-    """A 600 × 600 PNG, for the library to encode as it likes. `colour` is `#rrggbb`; `label` is a face value such as
-    `¥100` or `12 months`, or nothing.
+    """A 600 × 600 PNG, for the library to encode as it likes.
 
-    The same arguments give the same picture. Raises ValueError for a colour that is none.
+    `colour` is `#rrggbb`; `label` is a face value such as `¥100` or `12 months`, or nothing. The same
+    arguments give the same picture. Raises ValueError for a colour that is none.
     """
     base = _toned(_rgb(colour))
     brand, value = _latin(brand_name), _latin(label)

@@ -50,15 +50,15 @@ class FolderLock:
         self.path = path
         self._descriptor: int | None = None
 
-    def take(self, what: str) -> None:
-        """Raises LocalError naming the holder when somebody has it."""
+    def take(self, what: str, cure: str = "") -> None:
+        """Raises LocalError naming the holder, and `cure`, when somebody has it."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
             os.close(descriptor)
-            raise LocalError(f"{what} is already running (process {holder or 'unknown'}).") from error
+            raise LocalError(f"{what} is already running (process {holder or 'unknown'}).{cure}") from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor

@@ -1,4 +1,5 @@
-"""A Postgres that DATABASE_URL names: its user is taken as the owner, and the app's own log-in is made beside it."""
+"""Servers of the user's. Of the Postgres that DATABASE_URL names, the user is taken as the owner, and the app's own
+log-in is made beside it."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg2
+import redis
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - psycopg2 names the class in lower case.
 
@@ -51,22 +53,56 @@ def prepare(owner_url: str, secret_key: str) -> list[str]:
     """Make the app's log-in and take from PUBLIC what can be taken; safe to repeat.
 
     Returns what the owner had no right to do, in sentences for the terminal.
-    Raises LocalError when the server does not answer, is too old, or the log-in can neither be made nor used.
+    Raises LocalError when the server does not answer, is too old, serves another network already, or the log-in can
+    neither be made nor used.
     """
     try:
         conn = psycopg2.connect(owner_url, connect_timeout=15)
     except psycopg2.Error as error:
-        raise LocalError(f"The database that DATABASE_URL names does not let us in: {error}") from error
+        raise LocalError(
+            f"The database that DATABASE_URL names does not let us in: {str(error).strip()}\n"
+            "Mend it, or leave it out for the embedded one."
+        ) from error
     try:
         conn.autocommit = True
         if conn.server_version < MINIMUM_VERSION:
-            raise LocalError(f"PostgreSQL {conn.server_version // 10_000} is too old; 16 is the least, 18 the best.")
+            raise LocalError(
+                f"The PostgreSQL {conn.server_version // 10_000} that DATABASE_URL names is too old; 16 is the least, 18 "
+                "the best. Leave DATABASE_URL out for the embedded 18."
+            )
         password = app_password(secret_key, urlsplit(owner_url).path[1:])
         with conn.cursor() as cursor:
+            _refuse_a_second_network(cursor)
             _ensure_app_login(cursor, password, app_url(owner_url, secret_key))
             return [*_self_grant(cursor), *_close_to_public(cursor)]
     finally:
         conn.close()
+
+
+def check_redis(url: str) -> None:
+    """Raises LocalError when no Redis answers at the address, or it does not let us in."""
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=15, socket_timeout=15) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as error:
+        raise LocalError(
+            f"The Redis that REDIS_URL names does not let us in: {error} Mend it, or leave it out for the embedded one."
+        ) from error
+
+
+def _refuse_a_second_network(cursor: Cursor) -> None:
+    """Roles are the server's: a second network would change the first one's password and share its shops' roles."""
+    cursor.execute(
+        "SELECT d.datname FROM pg_database d, aclexplode(d.datacl) acl JOIN pg_roles r ON r.oid = acl.grantee"
+        " WHERE r.rolname = %s AND d.datname <> current_database() AND d.datname <> ALL (%s) LIMIT 1",
+        (cluster.APP, list(cluster.MAINTENANCE)),
+    )
+    other = cursor.fetchone()
+    if other is not None:
+        raise LocalError(
+            f"The database {other[0]} on this server belongs to another Kameng, and a server's roles can serve one alone. "
+            "Name a database on another server with DATABASE_URL=, or leave it out for the embedded one."
+        )
 
 
 def _ensure_app_login(cursor: Cursor, password: str, url: str) -> None:
@@ -76,6 +112,13 @@ def _ensure_app_login(cursor: Cursor, password: str, url: str) -> None:
         try:
             psycopg2.connect(url, connect_timeout=15).close()  # Somebody made it for us, with this password?
         except psycopg2.OperationalError:
+            cursor.execute("SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user")
+            row = cursor.fetchone()
+            if row is not None and row[0]:
+                raise LocalError(
+                    f"The role {cluster.APP} was made by somebody else, and the user of DATABASE_URL may not change it. Let "
+                    f"an administrator run DROP ROLE {cluster.APP}, or GRANT {cluster.APP} TO … WITH ADMIN OPTION."
+                ) from error
             raise LocalError(
                 f"The user of DATABASE_URL may not create roles. Let an administrator run "
                 f"ALTER ROLE … CREATEROLE, or create {cluster.APP} and give both DATABASE_URL and DATABASE_OWNER_URL."

@@ -20,7 +20,7 @@ from kameng.local._state import free_port, read_json, write_json
 from kameng.local.errors import LocalError
 from kameng.local.postgres import EmbeddedPostgres
 from kameng.local.redis import EmbeddedRedis
-from kameng.local.supervisor import Process, Supervisor, end_orphans, log_end
+from kameng.local.supervisor import Process, Supervisor, log_end
 
 REPO = Path(__file__).resolve().parents[3]
 WEB_WORKERS = 2
@@ -34,17 +34,27 @@ ACCESS_FORMAT = '%(h)s %(t)s %({host}i)s "%(m)s %(U)s" %(s)s %(B)s %(D)s'
 class Server:
     """An embedded server, or an outside one in its place, as the supervisor sees it."""
 
-    def __init__(self, name: str, title: str, server: EmbeddedPostgres | EmbeddedRedis | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        server: EmbeddedPostgres | EmbeddedRedis | None,
+        *,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._check = check
         self.name = name
         self.title = title
         self._server = server
         self.where = "yours, as the environment names it" if server is None else ""
 
     def start(self) -> None:
-        """Start it; nothing to do for an outside one."""
-        if self._server is not None:
-            self._server.start()
-            self.where = f"127.0.0.1:{self._server.port}"
+        """Start it; an outside one is asked whether it is there. Raises LocalError."""
+        if self._server is None:
+            self._check()
+            return
+        self._server.start()
+        self.where = f"127.0.0.1:{self._server.port}"
 
     def stop(self) -> None:
         """Stop it; an outside one stays up."""
@@ -84,7 +94,7 @@ class House:
         self._postgres = None if database else EmbeddedPostgres(data)
         self._redis = None if given.get("REDIS_URL") else EmbeddedRedis(data)
         self.postgres = Server("postgres", "PostgreSQL 18" if self._postgres else "PostgreSQL", self._postgres)
-        self.redis = Server("redis", "Redis", self._redis)
+        self.redis = Server("redis", "Redis", self._redis, check=lambda: external.check_redis(self._env["REDIS_URL"]))
         self.has_testpay = not given.get("KAMENG_TESTPAY_URL")
         if self.has_testpay:
             self._testpay_port = self._choose_testpay_port()
@@ -94,10 +104,6 @@ class House:
     def testpay_url(self) -> str:
         """The test channel's address."""
         return self._env["KAMENG_TESTPAY_URL"]
-
-    def end_orphans(self) -> int:
-        """End what an earlier run left; how many processes there were."""
-        return end_orphans(str(self.data))
 
     def prepare_external(self) -> list[str]:
         """On a database of the user's: make the app's log-in. Returns sentences about what its owner may not do."""

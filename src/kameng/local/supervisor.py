@@ -75,8 +75,12 @@ class Process:
         """Whether it runs; reaps it when it does not."""
         return self._child is not None and self._child.poll() is None
 
-    def start(self) -> None:
-        """Start it and wait until it is ready. Raises LocalError with the end of its log when it ends instead."""
+    def is_ready(self) -> bool:
+        """Whether it runs and says that it is ready."""
+        return self.is_alive() and (self.ready is None or self.ready())
+
+    def begin(self) -> None:
+        """Start it and wait for nothing."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".log.old"))
@@ -87,8 +91,13 @@ class Process:
             env={**self.env, MARK: self.mark},
             cwd=self.cwd,
         )
+
+    def start(self) -> None:
+        """Start it and wait until it is ready. Raises LocalError with the end of its log when it ends instead."""
+        self.begin()
+        assert self._child is not None
         deadline = time.monotonic() + self.ready_wait_s
-        while self.ready is not None and not self.ready():
+        while self.ready is not None and not self.is_ready():
             if not self.is_alive():
                 raise LocalError(f"{self.name} ended with status {self._child.returncode}.\n{log_end(self.log)}")
             if time.monotonic() > deadline:
@@ -116,6 +125,7 @@ class _Watch:
     up_since: float
     pause_s: float = FIRST_PAUSE_S
     again_at: float | None = None
+    ready_by: float | None = None  # While one that was restarted is not ready yet.
 
 
 class Supervisor:
@@ -160,7 +170,9 @@ class Supervisor:
             now = self._clock()
             if watch.again_at is None:
                 if watch.service.is_alive():
+                    self._see_whether_ready(watch)
                     continue
+                watch.ready_by = None
                 if now - watch.up_since >= STEADY_S:
                     watch.pause_s = FIRST_PAUSE_S
                 watch.again_at = now + watch.pause_s
@@ -188,17 +200,39 @@ class Supervisor:
             raise LocalError("\n".join(errors))
 
     def _restart(self, watch: _Watch) -> None:
+        """Start it again. A program is not waited for: what it needs may itself have fallen, and be next."""
+        service = watch.service
         try:
-            watch.service.stop()  # Clears what the fallen one left: children, locks.
-            watch.service.start()
+            service.stop()  # Clears what the fallen one left: children, locks.
+            if isinstance(service, Process):
+                service.begin()
+                watch.ready_by = None if service.ready is None else self._clock() + service.ready_wait_s
+            else:
+                service.start()
         except LocalError as error:
-            watch.again_at = self._clock() + watch.pause_s
-            watch.pause_s = min(watch.pause_s * 2, LONGEST_PAUSE_S)
-            self._report(f"{watch.service.name} does not come back: {error}")
+            self._try_later(watch, str(error))
             return
         watch.again_at = None
         watch.up_since = self._clock()
-        self._report(f"{watch.service.name} is back.")
+        if watch.ready_by is None:
+            self._report(f"{service.name} is back.")
+
+    def _see_whether_ready(self, watch: _Watch) -> None:
+        if watch.ready_by is None:
+            return
+        assert isinstance(watch.service, Process)
+        if watch.service.is_ready():
+            watch.ready_by = None
+            watch.up_since = self._clock()
+            self._report(f"{watch.service.name} is back.")
+        elif self._clock() > watch.ready_by:
+            watch.ready_by = None
+            self._try_later(watch, f"not ready in {watch.service.ready_wait_s:.0f} s.")
+
+    def _try_later(self, watch: _Watch, why: str) -> None:
+        watch.again_at = self._clock() + watch.pause_s
+        watch.pause_s = min(watch.pause_s * 2, LONGEST_PAUSE_S)
+        self._report(f"{watch.service.name} does not come back: {why}")
 
 
 def end_orphans(mark: str) -> int:

@@ -30,6 +30,7 @@ class DeliverForm(forms.Form):
 
     note = forms.CharField(
         label=_("What the buyer gets"), max_length=4000,
+        error_messages={"required": _("Write what the buyer gets.")},
         widget=forms.Textarea(attrs={"rows": 4}),
         help_text=_("An account, a tracking number, codes one a line: the buyer reads it as you write it."),
     )  # fmt: skip
@@ -39,6 +40,6 @@ class ReasonForm(forms.Form):
     """Why somebody looks at what is secret."""
 
     reason = forms.CharField(
-        label=_("Reason"), max_length=200,
+        label=_("Reason"), max_length=200, error_messages={"required": _("Write why; one short sentence will do.")},
         help_text=_("Kept in the activity with your name, for instance: the buyer says the code fails."),
     )  # fmt: skip

@@ -31,15 +31,21 @@ EXPIRIES = (("90", _("In 90 days")), ("365", _("In a year")), ("never", _("Never
 
 
 class InviteForm(forms.Form):
-    email = forms.EmailField(label=_("Email"), max_length=254)
+    email = forms.EmailField(
+        label=_("Email"), max_length=254, error_messages={"required": _("Write where the invitation goes.")}
+    )
     name = forms.CharField(label=pgettext_lazy("person", "Name"), required=False, max_length=80)
     role = forms.ChoiceField(label=_("Role"), choices=ROLES, initial=Role.STAFF.value, widget=forms.RadioSelect)
 
 
 class TokenForm(forms.Form):
-    name = forms.CharField(label=_("Name"), max_length=80, help_text=_("What uses it, so that you know it again."))
+    name = forms.CharField(
+        label=_("Name"), max_length=80, error_messages={"required": _("Give it a name.")},
+        help_text=_("What uses it, so that you know it again."),
+    )  # fmt: skip
     scopes = forms.MultipleChoiceField(
         label=_("What it may do"), choices=[(scope, SCOPES[scope]) for scope in SHOP_SCOPES],
+        error_messages={"required": _("Tick at least one thing that it may do.")},
         widget=forms.CheckboxSelectMultiple,
     )  # fmt: skip
     days = forms.ChoiceField(label=_("Ends"), choices=EXPIRIES, initial="365")

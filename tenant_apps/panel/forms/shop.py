@@ -59,7 +59,9 @@ def _zones() -> list[tuple[Any, Any]]:
 class ShopForm(forms.Form):
     """All settings of the shop; the limits are those of its service."""
 
-    name = forms.CharField(label=_("Shop name"), max_length=60)
+    name = forms.CharField(
+        label=_("Shop name"), max_length=60, error_messages={"required": _("Give your shop a name.")}
+    )
     tagline = forms.CharField(
         label=_("Line below the name"), required=False, max_length=120, help_text=_("What you sell, in a few words.")
     )

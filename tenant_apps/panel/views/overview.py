@@ -20,6 +20,7 @@ from kameng.lib.words import Sentence, worded
 from kameng.web.actors import actor
 from tenant_apps.panel import words
 from tenant_apps.panel.access import is_owner, screen
+from tenant_apps.panel.details import details_words
 from tenant_apps.panel.page import page
 from tenant_apps.panel.selectors import activity, orders, overview, people
 from tenant_apps.panel.selectors import pricelist as prices
@@ -131,7 +132,8 @@ def _todos(now: datetime, *, open_shop: bool) -> list[Todo]:
 def _event(record: AuditRecord, what: activity.About) -> dict[str, Any]:
     return {
         "at": record.at, "by": words.actor_words(record.actor_kind, record.actor_label),
-        "title": words.action_words(record.action), "text": what.name, "url": what.url, "tone": "neutral", "icon": "",
+        "title": words.action_words(record.action), "url": what.url, "tone": "neutral", "icon": "",
+        "text": " · ".join(part for part in (what.name, details_words(record.action, record.details)) if part),
     }  # fmt: skip
 
 

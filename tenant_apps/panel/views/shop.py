@@ -198,7 +198,7 @@ def _goods_found(query: str) -> list[dict[str, Any]]:
         return []
     found = listings.priced(listings.panel_listings(query=query).order_by("product_id", "sort", "id")[: 2 * SEARCHED])
     return [
-        {"row": row, "title": named.title(row.product, row.listing), "picture": named.picture_url(row.product.picture)}
+        {"row": row, "product": named.product_name(row.product), "picture": named.picture_url(row.product.picture)}
         for row in found
     ]
 

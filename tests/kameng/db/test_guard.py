@@ -55,6 +55,19 @@ class TestCheck:
     def test_lets_plain_dml_through(self, sql: str) -> None:
         guard.check(sql)
 
+    def test_a_long_list_is_one_statement(self) -> None:
+        assert guard.check(f'SELECT "a"."b" FROM "a" WHERE "a"."id" IN ({", ".join(["%s"] * 20_000)})') == "SELECT"
+
+    @pytest.mark.parametrize(
+        "sql", ['SELECT "%s"', "SELECT 1 --", "SELECT 1 /* %s */", "SELECTED 1", "SELECT1", "SELECT_x(1)"]
+    )
+    def test_what_only_looks_plain_is_read_all_the_same(self, sql: str) -> None:
+        if sql == "SELECT 1 --":
+            assert guard.check(sql) == "SELECT"
+        else:
+            with pytest.raises(StatementRefused):
+                guard.check(sql)
+
     def test_a_percent_sign_is_a_percent_sign_where_there_are_no_parameters(self) -> None:
         assert guard.check("SELECT x LIKE 'a%s' FROM t", with_parameters=False) == "SELECT"
 

@@ -11,6 +11,7 @@ import pytest
 from kameng.local import external
 from kameng.local.errors import LocalError
 from kameng.local.postgres import EmbeddedPostgres
+from kameng.local.redis import EmbeddedRedis
 
 from .helpers import query
 
@@ -74,6 +75,20 @@ class TestEnvironment:
             external.database_environment({"DATABASE_URL": url}, SECRET)
 
 
+class TestRedis:
+    def test_is_left_in_peace_when_it_answers(self, redis_server: EmbeddedRedis) -> None:
+        external.check_redis(redis_server.url)
+
+    @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "http://127.0.0.1:1/", "rubbish"])
+    def test_is_refused_when_nothing_answers_there(self, url: str) -> None:
+        with pytest.raises(LocalError, match="The Redis that REDIS_URL names does not let us in"):
+            external.check_redis(url)
+
+    def test_is_refused_with_another_password(self, redis_server: EmbeddedRedis) -> None:
+        with pytest.raises(LocalError, match="invalid username-password pair"):
+            external.check_redis(f"redis://:wrong@127.0.0.1:{redis_server.port}/0")
+
+
 class TestPrepare:
     def test_makes_the_apps_login(self, hosted: str) -> None:
         external.prepare(hosted, SECRET)
@@ -112,6 +127,24 @@ class TestPrepare:
             external.prepare(hosted, SECRET)
 
         assert query(server.superuser_dsn, "SELECT count(*) FROM pg_roles WHERE rolname = 'kameng_app'") == [(0,)]
+
+    def test_refuses_a_server_that_serves_another_network(self, hosted: str, server: EmbeddedPostgres) -> None:
+        external.prepare(hosted, SECRET)
+        query(server.superuser_url("postgres"), "GRANT CONNECT ON DATABASE kameng TO kameng_app")
+
+        with pytest.raises(LocalError, match="The database kameng on this server belongs to another Kameng"):
+            external.prepare(hosted, "a secret key of another installation")
+
+        assert query(external.app_url(hosted, SECRET), "SELECT 1") == [(1,)]
+        query(server.superuser_url("postgres"), "REVOKE ALL ON DATABASE kameng FROM kameng_app")
+
+    def test_refuses_a_login_that_somebody_else_made(self, hosted: str, server: EmbeddedPostgres) -> None:
+        query(server.superuser_dsn, "CREATE ROLE kameng_app LOGIN PASSWORD 'another'")
+
+        with pytest.raises(LocalError, match="The role kameng_app was made by somebody else"):
+            external.prepare(hosted, SECRET)
+
+        assert query(server.address.url("kameng_app", "another", "shops"), "SELECT 1") == [(1,)]
 
     def test_says_that_the_server_does_not_let_us_in(self, hosted: str, tmp_path: Path) -> None:
         with pytest.raises(LocalError, match="does not let us in"):

@@ -38,11 +38,13 @@ class TestServers:
         assert (made.postgres.is_alive(), made.redis.is_alive()) == (False, False)
         assert made.has_testpay
 
-    def test_uses_what_is_given_and_starts_none(self, house: Callable[..., House], tmp_path: Path) -> None:
+    def test_uses_what_is_given_and_starts_none(
+        self, house: Callable[..., House], tmp_path: Path, redis_server: EmbeddedRedis
+    ) -> None:
         made = house(
             DATABASE_URL="postgresql://app@h/d",
             DATABASE_OWNER_URL="postgresql://owner@h/d",
-            REDIS_URL="redis://h/0",
+            REDIS_URL=redis_server.url,
             KAMENG_TESTPAY_URL="http://pay.example",
         )
         made.supervisor.add(made.postgres)
@@ -55,10 +57,16 @@ class TestServers:
         assert endpoint.load(tmp_path / "data").environment() == {
             "DATABASE_URL": "postgresql://app@h/d",
             "DATABASE_OWNER_URL": "postgresql://owner@h/d",
-            "REDIS_URL": "redis://h/0",
+            "REDIS_URL": redis_server.url,
             "KAMENG_TESTPAY_URL": "http://pay.example",
             "PORT": "8123",
         }
+
+    def test_says_that_a_given_redis_does_not_answer(self, house: Callable[..., House]) -> None:
+        made = house(REDIS_URL="redis://127.0.0.1:1/0")
+
+        with pytest.raises(LocalError, match="The Redis that REDIS_URL names does not let us in"):
+            made.supervisor.add(made.redis)
 
     def test_hands_the_environment_to_its_processes(self, house: Callable[..., House], tmp_path: Path) -> None:
         made = house(KAMENG_SECRET_KEY="mine")

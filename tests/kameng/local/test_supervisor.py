@@ -107,6 +107,54 @@ class TestFalls:
         assert stage.diary == ["stop b", "start b"]
         assert stage.said == ["b fell; again in 0.5 s.", "b is back."]
 
+    def test_does_not_wait_for_a_program_that_needs_another_fallen_one(self, tmp_path: Path) -> None:
+        stage = Stage()
+        program = Process(
+            name="program", argv=[sys.executable, "-c", SLEEPER], env=dict(os.environ), log=tmp_path / "log",
+            ready=lambda: stage.a.alive, ready_wait_s=60.0,
+        )  # fmt: skip
+        stage.supervisor.start()
+        stage.supervisor.add(program)
+        os.kill(program.pid or 0, signal.SIGKILL)
+        assert eventually(lambda: not program.is_alive())
+        stage.supervisor.check()
+        stage.clock.now += 0.5
+        stage.a.alive = False
+
+        stage.supervisor.check()  # The program is begun, and not ready without `a`.
+        stage.clock.now += 0.5
+        stage.supervisor.check()  # `a` is back.
+        stage.supervisor.check()
+
+        assert stage.said == [
+            "program fell; again in 0.5 s.", "a fell; again in 0.5 s.", "a is back.", "program is back.",
+        ]  # fmt: skip
+        stage.supervisor.stop()
+
+    def test_starts_a_program_again_that_does_not_get_ready(self, tmp_path: Path) -> None:
+        stage = Stage()
+        answers = iter([True])
+        program = Process(
+            name="program", argv=[sys.executable, "-c", SLEEPER], env=dict(os.environ), log=tmp_path / "log",
+            ready=lambda: next(answers, False), ready_wait_s=60.0,
+        )  # fmt: skip
+        stage.supervisor.add(program)
+        os.kill(program.pid or 0, signal.SIGKILL)
+        assert eventually(lambda: not program.is_alive())
+        stage.supervisor.check()
+        stage.clock.now += 0.5
+        stage.supervisor.check()
+        begun = program.pid
+
+        stage.clock.now += 61.0
+        stage.supervisor.check()
+        stage.clock.now += 1.0
+        stage.supervisor.check()
+
+        assert stage.said == ["program fell; again in 0.5 s.", "program does not come back: not ready in 60 s."]
+        assert program.pid not in {begun, None}
+        stage.supervisor.stop()
+
     def test_pauses_twice_as_long_each_time_up_to_a_limit(self) -> None:
         stage = Stage()
         stage.supervisor.start()

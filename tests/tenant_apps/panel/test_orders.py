@@ -34,6 +34,8 @@ class TestList:
         assert numbers("") == [waiting.number, paid.number]
         assert numbers(f"q={paid.number.lower()}") == [paid.number]
         assert numbers("q=bert@") == [waiting.number]
+        assert numbers(f"q={paid.number[:8].lower()}") == [paid.number]
+        assert numbers(f"q={paid.number[2:8]}") == []
         assert numbers("state=DELIVERED") == [paid.number]
         assert numbers("since=2100-01-01") == []
         assert numbers("sort=total") == [paid.number, waiting.number]

@@ -212,7 +212,7 @@ def slug(max_length: int = 80) -> CellParser:
 
     def parse(cell: str) -> str:
         try:
-            return code(cell).lower()
+            return str(code(cell)).lower()
         except CellRefused as refused:
             if refused.code != "cell_not_a_code":
                 raise

@@ -37,6 +37,14 @@ function once(form) {
   });
 }
 
+// A form that came back begins at what is wrong in it, wherever on the page that is.
+function mend(form) {
+  const wrong = form.querySelector('[aria-invalid="true"], .k-drop[aria-invalid] input, .k-fieldset:has(.k-error) input');
+  if (!wrong || form.closest("dialog")) return;
+  wrong.focus({ preventScroll: true });
+  wrong.scrollIntoView({ block: "center" });
+}
+
 function guard(form) {
   form.addEventListener("input", () => dirty.add(form));
   form.addEventListener("reset", () => dirty.delete(form));
@@ -70,7 +78,10 @@ function size(bytes) {
 
 export function bind(element) {
   if (element.hasAttribute("data-kameng-drop")) drop(element);
-  if (element.hasAttribute("data-kameng-form") && !element.hasAttribute("data-kameng-upload")) once(element);
+  if (element.hasAttribute("data-kameng-form") && !element.hasAttribute("data-kameng-upload")) {
+    once(element);
+    mend(element);
+  }
   if (element.hasAttribute("data-kameng-guard")) guard(element);
   if (element.hasAttribute("data-kameng-fill")) fill(element);
   // A step that asks nothing of the reader; its button is for those without a script.
