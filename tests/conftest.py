@@ -15,9 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 _serial = itertools.count(1)
+# How fast a busy machine is says nothing about the code: examples have no deadline, and may be slow to make.
+hypothesis.settings.register_profile("kameng", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("kameng")
 
 
 def pytest_configure(config: pytest.Config) -> None:
