@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("kameng.cli.db:db", "Prepare the database, and say what it is at."),
     "migrate": ("kameng.cli.migrate:migrate", "Upgrade every schema to the code; judge migrations."),
     "demo": ("kameng.cli.demo:demo", "The demonstration network."),
+    "operator": ("kameng.cli.operator:operator", "Give somebody the billing console: the first log-in."),
     "library": ("kameng.cli.library:library", "Import and export the master library."),
     "codes": ("kameng.cli.codes:codes", "Import card codes."),
     "ledger": ("kameng.cli.ledger:ledger", "Verify the ledger."),
