@@ -41,7 +41,8 @@ def run(port: int, demo: bool, with_parent: bool) -> None:
         raise LocalError(f"{data} can't be made. Choose another folder with DATA=.") from error
     lock = FolderLock(data / "run.lock")
     lock.take(
-        f"Kameng in {data}", " End it with Ctrl-C where it runs, or start a copy in another folder: make run PORT=… DATA=…"
+        f"Kameng in {data}",
+        " End it with Ctrl-C where it runs, or start a copy in another folder: make run PORT=… DATA=…",
     )
     orphans = end_orphans(str(data))  # Before the port is looked at: it may be theirs.
     if not port_is_free(port):

@@ -94,9 +94,7 @@ class House:
         self._postgres = None if database else EmbeddedPostgres(data)
         self._redis = None if given.get("REDIS_URL") else EmbeddedRedis(data)
         self.postgres = Server("postgres", "PostgreSQL 18" if self._postgres else "PostgreSQL", self._postgres)
-        self.redis = Server(
-            "redis", "Redis", self._redis, check=lambda: external.check_redis(self._env["REDIS_URL"])
-        )
+        self.redis = Server("redis", "Redis", self._redis, check=lambda: external.check_redis(self._env["REDIS_URL"]))
         self.has_testpay = not given.get("KAMENG_TESTPAY_URL")
         if self.has_testpay:
             self._testpay_port = self._choose_testpay_port()
