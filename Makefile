@@ -51,7 +51,7 @@ messages: setup ## Merge and compile the translations.
 	$(BIN)/kameng messages
 
 bench: setup ## Measure: all, or NAME=provisioning|sync|ledger|sale|page.
-	@exec $(BIN)/kameng bench $(NAME) $(ARGS)
+	@exec $(BIN)/kameng bench --with-parent $(NAME) $(ARGS)
 
 assets: ## Build the style sheet again (developers; needs node).
 	cd src/kameng/ui/assets && npm ci && npm run build

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from kameng.db.context import in_main
 from kameng.lib import clock, pow
 from kameng.web.actors import client_ip
-from kameng.web.api import TenantAnonThrottle, TenantScopedThrottle, TenantTokenThrottle, with_etag
+from kameng.web.api import TenantAnonThrottle, TenantScopedThrottle, TenantTokenThrottle
 from kameng.web.endpoint import ApiView
 from kameng.web.idempotency import idempotent
 from kameng.web.openapi import described, in_header, in_path
@@ -133,15 +133,13 @@ class Challenge(ApiView):
     scopes = OPEN
 
     @described(
-        "A proof of work to do", tag=TAG, name="signups_challenge", answer=ChallengeShape,
+        "A proof of work to do", tag=TAG, name="signups_challenge", answer=ChallengeShape, fresh=True,
         text="A signup wants one. It is good for one signup and for ten minutes.",
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         challenge = admission.challenge(now=clock.utc_now())
         shown = {"challenge": challenge, "bits": settings.POW_BITS, "expires_at": pow.expires_at(challenge)}
-        response = Response(ChallengeShape(shown).data)
-        response["Cache-Control"] = "no-store"
-        return response
+        return Response(ChallengeShape(shown).data)
 
 
 class Signups(ApiView):
@@ -164,20 +162,19 @@ class Signups(ApiView):
             accent=data.get("accent", ""), language=get_language() or settings.LANGUAGE_CODE, ip=client_ip(request),
             now=now,
         )  # fmt: skip
-        shown = {**SignupShape(started.signup).data, "token": started.token}
-        return Response(shown, status=201, headers={"Cache-Control": "no-store"})
+        return Response({**SignupShape(started.signup).data, "token": started.token}, status=201)
 
 
 class OneSignup(ApiView):
     scopes = OPEN
 
     @described(
-        "How a signup stands", tag=TAG, name="signups_read", answer=SignupShape, polled=True, errors=(404,),
+        "How a signup stands", tag=TAG, name="signups_read", answer=SignupShape, errors=(404,),
         extra=(SIGNUP_ID, SIGNUP_TOKEN),
         text="Ask about once a second while the shop is being made; `shop_url` is there when it is live.",
     )  # fmt: skip
     def get(self, request: Request, public_id: str) -> Response:
-        return with_etag(request, Response(SignupShape(_of(request, public_id)).data))
+        return Response(SignupShape(_of(request, public_id)).data)
 
 
 @own_transactions
@@ -205,9 +202,10 @@ class Resend(ApiView):
     throttle_scope = "signup_code"
 
     @described(
-        "Mail another code", tag=TAG, name="signups_resend", answer=SignupShape, errors=(403, 404, 409),
+        "Mail another code", tag=TAG, name="signups_resend", answer=SignupShape, creates=True, errors=(403, 404),
         extra=(SIGNUP_ID, SIGNUP_TOKEN), text="The code before it ends. Four codes are mailed at most.",
     )  # fmt: skip
+    @idempotent
     def post(self, request: Request, public_id: str) -> Response:
         signups.resend(_of(request, public_id), now=clock.utc_now())
         return _shown(public_id, request.headers.get("X-Signup-Token", ""))

@@ -11,7 +11,15 @@ from kameng.lib.money import format_minor
 from kameng.ui.fields import CardLabel
 from tenants.models import Plan
 
-ACCENTS = ("#3b5bdb", "#0c8599", "#2b8a3e", "#e8590c", "#c2255c", "#6741d9", "#343a40")
+ACCENTS = (
+    ("#3b5bdb", _("Blue")),
+    ("#0c8599", _("Teal")),
+    ("#2b8a3e", _("Green")),
+    ("#e8590c", _("Orange")),
+    ("#c2255c", _("Raspberry")),
+    ("#6741d9", _("Violet")),
+    ("#343a40", _("Graphite")),
+)
 PRESETS = (
     ("general", _("General")),
     ("esports", _("Games and esports")),
@@ -33,9 +41,7 @@ class SignupForm(forms.Form):
     )
     plan = forms.ChoiceField(label=_("Plan"), widget=forms.RadioSelect)
     preset = forms.ChoiceField(label=_("Your trade"), choices=PRESETS, required=False)
-    accent = forms.ChoiceField(
-        label=_("Colour"), choices=[(value, value) for value in ACCENTS], required=False, widget=forms.RadioSelect
-    )
+    accent = forms.ChoiceField(label=_("Colour"), choices=ACCENTS, required=False, widget=forms.RadioSelect)
     owner_name = forms.CharField(label=_("Your name"), max_length=80, required=False)
     email = forms.EmailField(label=_("Email"), help_text=_("We send a six-digit code to it. It is also your log-in."))
     password = forms.CharField(
@@ -53,12 +59,13 @@ class SignupForm(forms.Form):
         for plan in plans:
             name, pitch = (plan.name_en, plan.pitch_en) if english else (plan.name_zh, plan.pitch_zh)
             aside = _("free") if not plan.opening_fee_minor else format_minor(plan.opening_fee_minor)
-            choices.append((plan.code, CardLabel(name, pitch, aside)))
+            fee = _("platform fee %(percent)s %%") % {"percent": f"{plan.platform_fee_bps / 100:g}"}
+            choices.append((plan.code, CardLabel(name, f"{pitch} · {fee}" if pitch else fee, aside)))
         field: Any = self.fields["plan"]
         field.choices = choices
         if plans:
             self.fields["plan"].initial = plans[0].code
-        self.fields["accent"].initial = ACCENTS[0]
+        self.fields["accent"].initial = ACCENTS[0][0]
 
 
 class CodeForm(forms.Form):

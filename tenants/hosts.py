@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.core.cache import cache
 
-from kameng.db.context import in_main
+from kameng.db.context import MAIN, in_main, pointed_at
 from tenants.models import Domain, Substation
 
 CACHE_SECONDS = 300
@@ -55,11 +55,12 @@ def is_main(host: str) -> bool:
 def substation_for(host: str) -> TenantInfo | None:
     """The substation behind a host name without port, or None. A miss is cached shortly, too."""
     key = f"global:host:{host}"
-    found = cache.get(key)
-    if found is None:
-        substation = _look_up(host)
-        found = info_of(substation) if substation else False
-        cache.set(key, found, CACHE_SECONDS if found else 5)
+    with pointed_at(MAIN):  # A `global:` key is one only in the main station's scope.
+        found = cache.get(key)
+        if found is None:
+            substation = _look_up(host)
+            found = info_of(substation) if substation else False
+            cache.set(key, found, CACHE_SECONDS if found else 5)
     return found or None
 
 
@@ -78,4 +79,5 @@ def forget(substation: Substation) -> None:
     """Drop every host of `substation` from the cache; call it on commit of a change."""
     with in_main():
         names = [substation.host, *Domain.objects.filter(tenant=substation).values_list("domain", flat=True)]
-    cache.delete_many([f"global:host:{name}" for name in names])
+    with pointed_at(MAIN):
+        cache.delete_many([f"global:host:{name}" for name in names])

@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from kameng.db.context import in_main
 from kameng.lib import clock
 from tenants import hosts, spares
-from tenants.models import Signup, SignupStep, SpareSchema, Substation, SyncFeed, SyncState
+from tenants.models import Signup, SignupStep, SpareSchema, Substation
 from tenants.states import SpareState, StepState, SubstationState
 
 Step = Callable[[Substation, "Signup | None", datetime], None]
@@ -61,25 +61,15 @@ def claim_schema(substation: Substation, signup: Signup | None, now: datetime) -
     """Take a ready schema; make one with the script when the pool is empty."""
     with in_main():
         taken = spares.take(substation.pk, now)
-        if taken is not None:
-            _belong(substation, taken)
-            return
-    script = spares.current_script()
-    made = spares.add_spare(script.version, script.sql)
-    with in_main():
-        # Race: another signup may take the schema that we just made. `take` then finds another, or this step
-        # is repeated; a spare too many is no loss.
-        taken = spares.take(substation.pk, now)
+    if taken is None:
+        script = spares.current_script()
+        made = spares.add_spare(script.version, script.sql)
+        with in_main():
+            taken = spares.take(substation.pk, now)
         if taken is None:
+            # Race: another signup took the schema that we just made. This step is repeated; a spare too many is no loss.
             raise RuntimeError(f"The spare {made.schema_name} was taken by another signup; the step is tried again.")
-        _belong(substation, taken)
-
-
-def _belong(substation: Substation, spare: SpareSchema) -> None:
-    substation.schema_name, substation.schema_version = spare.schema_name, spare.version
-    substation.save(update_fields=["schema_name", "schema_version"])
-    for feed in SyncFeed.values:
-        SyncState.objects.get_or_create(substation=substation, feed=feed)
+    substation.schema_name, substation.schema_version = taken.schema_name, taken.version
 
 
 def go_live(substation: Substation, signup: Signup | None, now: datetime) -> None:

@@ -62,6 +62,11 @@ def shop_names(ids: set[int] | list[int] | None = None) -> dict[int, ShopName]:
     return {pk: ShopName(*rest) for pk, *rest in rows.values_list("pk", "public_id", "slug", "name")}
 
 
+def schemas() -> list[tuple[int, str]]:
+    """Id and schema's name of every substation that has a schema."""
+    return list(Substation.objects.exclude(schema_name="").values_list("pk", "schema_name"))
+
+
 def state_counts() -> dict[str, int]:
     """How many substations are in each state."""
     return dict(Substation.objects.order_by().values_list("state").annotate(count=Count("pk")))

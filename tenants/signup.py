@@ -26,7 +26,7 @@ from kameng.accounts.models import User
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib import clock, slugs
-from kameng.lib.errors import Invalid, Missing, Refused, TooMany
+from kameng.lib.errors import DomainError, Invalid, Missing, Refused, TooMany
 from tenants import provisioning
 from tenants.models import Plan, Signup, Substation
 from tenants.states import SignupState
@@ -51,6 +51,12 @@ class CodeExpired(Refused):
     code = "code_expired"
 
 
+class SignupOver(CodeExpired):
+    """Never verified, and swept away after a day: no new code helps."""
+
+    code = "signup_over"
+
+
 class NotVerified(Refused):
     code = "not_verified"
 
@@ -66,11 +72,10 @@ class Started:
 def address_problem(slug: str) -> str:
     """Why `slug` can't be had now, in words; empty when it is free."""
     try:
-        clean = slugs.validate(slug)
-    except Invalid as error:
-        return str(error)
-    with in_main():
-        return _taken_message(clean) if is_taken(clean) else ""
+        _check_address(slug)
+    except DomainError as refusal:
+        return str(refusal)
+    return ""
 
 
 def is_taken(slug: str) -> bool:
@@ -80,6 +85,25 @@ def is_taken(slug: str) -> bool:
 
 def _taken_message(slug: str) -> str:
     return _("%(address)s is taken. Choose another address.") % {"address": slug}
+
+
+def problems(*, name: str, slug: str, email: str, password: str, owner_name: str = "") -> dict[str, str]:
+    """What is wrong with each answer, by field, all of it at once; empty when `begin` would take them now.
+
+    `begin` checks again: in between somebody else may have taken the address.
+    """
+    found = {}
+    for check in (
+        lambda: _checked_name(name),
+        lambda: _check_address(slug),
+        lambda: _checked_email(email),
+        lambda: _check_password(password, email, owner_name),
+    ):
+        try:
+            check()
+        except DomainError as refusal:
+            found[refusal.field] = str(refusal)
+    return found
 
 
 def begin(
@@ -101,9 +125,7 @@ def begin(
     Raises Invalid with the field's name for what is wrong with a value, AddressTaken for a slug that is gone.
     """
     at = now or clock.utc_now()
-    name = " ".join(name.split())
-    if not 2 <= len(name) <= 40:
-        raise Invalid(_("The shop's name must have 2 to 40 characters."), code="name_length", field="name")
+    name = _checked_name(name)
     slug = slugs.validate(slug)
     email = _checked_email(email)
     _check_password(password, email, owner_name)
@@ -132,6 +154,20 @@ def begin(
         signup.save()
         transaction.on_commit(lambda: _mail_code(signup, code))
     return Started(signup, token)
+
+
+def _checked_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not 2 <= len(name) <= 40:
+        raise Invalid(_("The shop's name must have 2 to 40 characters."), code="name_length", field="name")
+    return name
+
+
+def _check_address(slug: str) -> None:
+    clean = slugs.validate(slug)
+    with in_main():
+        if is_taken(clean):
+            raise AddressTaken(_taken_message(clean), field="slug")
 
 
 def _checked_email(email: str) -> str:
@@ -188,6 +224,8 @@ def resend(signup: Signup, now: datetime | None = None) -> None:
     code = f"{secrets.randbelow(1_000_000):06d}"
     with in_main():
         row = Signup.objects.select_for_update().get(pk=signup.pk)
+        if row.state == SignupState.EXPIRED:
+            raise SignupOver(_("This signup was not finished within a day and is over. Please begin again."))
         if row.state != SignupState.VERIFYING:
             raise Refused(_("This address is verified already."))
         if row.code_sent_count >= CODE_SENDS:
@@ -210,7 +248,11 @@ def verify(signup: Signup, code: str, now: datetime | None = None) -> Signup:
         row = Signup.objects.select_for_update().get(pk=signup.pk)
         if row.state in (*HOLDING, SignupState.LIVE):
             return row
-        if row.state == SignupState.EXPIRED or at >= row.code_expires_at:
+        if row.state == SignupState.EXPIRED:
+            raise SignupOver(
+                _("This signup was not finished within a day and is over. Please begin again."), field="code"
+            )
+        if at >= row.code_expires_at:
             raise CodeExpired(_("This code has expired. Ask for a new one."), field="code")
         if row.code_attempts >= CODE_TRIES:
             raise CodeExpired(_("Too many wrong codes. Ask for a new one."), field="code")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from kameng.db import roles
 from kameng.db.context import in_main
 from kameng.lib.ids import schema_name
 from tenants import template
-from tenants.models import SchemaScript, SpareSchema
+from tenants.models import SchemaScript, SpareSchema, SyncFeed
 from tenants.states import SpareState
 
 
@@ -66,23 +67,57 @@ def fill(target: int) -> int:
     return made
 
 
-def take(substation_id: int, now: datetime) -> SpareSchema | None:
-    """Give a ready spare to `substation_id`; None when the pool is empty. Inside the caller's transaction.
+@dataclass(frozen=True)
+class Taken:
+    """A schema that belongs to a substation now, and the version it was made at."""
 
-    Race: two signups at once. SKIP LOCKED hands each its own row; the one-to-one key on the substation makes a
-    repeated call find what it took before.
+    schema_name: str
+    version: str
+
+
+# One statement, so that a signup waits for one round trip and one commit, however slow its way to the database is.
+TAKE = """
+WITH mine AS (
+    SELECT schema_name, version FROM tenants_spareschema WHERE substation_id = %(substation)s
+), spare AS (
+    SELECT id FROM tenants_spareschema
+    WHERE state = %(ready)s AND version = %(version)s AND NOT EXISTS (SELECT 1 FROM mine)
+    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE tenants_spareschema t SET state = %(taken)s, substation_id = %(substation)s, taken_at = %(now)s
+    FROM spare WHERE t.id = spare.id RETURNING t.schema_name, t.version
+), got AS (
+    SELECT schema_name, version FROM mine UNION ALL SELECT schema_name, version FROM taken
+), named AS (
+    UPDATE tenants_substation s SET schema_name = got.schema_name, schema_version = got.version
+    FROM got WHERE s.id = %(substation)s
+), fed AS (
+    INSERT INTO tenants_syncstate (substation_id, feed, watermark, rows_changed, duration_ms, error)
+    SELECT %(substation)s, feed, 0, 0, 0, '' FROM got, unnest(%(feeds)s) AS feed
+    ON CONFLICT (substation_id, feed) DO NOTHING
+)
+SELECT schema_name, version FROM got"""
+
+
+def take(substation_id: int, now: datetime) -> Taken | None:
+    """Give a ready spare to `substation_id`, name it on its row and begin its feeds; None when the pool is empty.
+
+    Inside the caller's transaction. Repeated, it answers what was taken before and changes nothing.
+
+    Race: two signups at once. SKIP LOCKED hands each its own row. Two runs of one signup's step: the one-to-one key on
+    the substation refuses the second, which is tried again and finds what the first took.
     """
-    mine = SpareSchema.objects.filter(substation_id=substation_id).first()
-    if mine is not None:
-        return mine
-    spare = (
-        SpareSchema.objects.select_for_update(skip_locked=True)
-        .filter(state=SpareState.READY, version=template.schema_version())
-        .order_by("id")
-        .first()
-    )
-    if spare is None:
-        return None
-    spare.state, spare.substation_id, spare.taken_at = SpareState.TAKEN, substation_id, now
-    spare.save(update_fields=["state", "substation_id", "taken_at"])
-    return spare
+    with connection.cursor() as cursor:
+        cursor.execute(
+            TAKE,
+            {
+                "substation": substation_id,
+                "version": template.schema_version(),
+                "ready": SpareState.READY.value,
+                "taken": SpareState.TAKEN.value,
+                "now": now,
+                "feeds": SyncFeed.values,
+            },
+        )
+        row = cursor.fetchone()
+    return None if row is None else Taken(*row)

@@ -7,6 +7,7 @@ kept in `tenants_schemascript`, and runs in one round trip. `@schema@` stands fo
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +29,7 @@ def owner() -> Any:
     return connections[settings.OWNER_ALIAS]
 
 
+@cache  # It reads every app's folder of migrations, and a program's code does not change while it runs.
 def schema_version() -> str:
     """A digest of the tenant apps' migration leaves and of the grants: what a schema of today looks like."""
     loader = MigrationLoader(None)

@@ -8,13 +8,16 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from kameng.db.context import in_main
 from kameng.lib import clock, slugs
 from kameng.lib.errors import DomainError, Missing
+from kameng.lib.words import Sentence
 from kameng.web.actors import client_ip
 from kameng.web.transactions import own_transactions
 from tenants import admission
@@ -22,9 +25,16 @@ from tenants import signup as signups
 from tenants.forms import CodeForm, SignupForm
 from tenants.models import Plan, Signup, SignupStep
 from tenants.provisioning import steps as provisioning_steps
-from tenants.states import SignupState, StepState
+from tenants.states import SignupState, StepState, SupplyLevel
 
 ENTER_SALT = "kameng.signup.enter"
+
+
+LEVEL_WORDS: dict[str, Sentence] = {
+    SupplyLevel.BASIC: _lazy("Standard supply prices"),
+    SupplyLevel.PRO: _lazy("Lower supply prices"),
+    SupplyLevel.FLAGSHIP: _lazy("The lowest supply prices"),
+}
 
 
 def site_nav(request: HttpRequest) -> list[dict[str, Any]]:
@@ -38,7 +48,10 @@ def plans() -> list[Plan]:
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "tenants/home.html", {"site_nav": site_nav(request), "plans": _plan_cards(plans())})
+    context = {
+        "site_nav": site_nav(request), "plans": _plan_cards(plans()), "base_domain": settings.BASE_DOMAIN
+    }  # fmt: skip
+    return render(request, "tenants/home.html", context)
 
 
 @require_GET
@@ -56,17 +69,22 @@ def _plan_cards(rows: list[Plan]) -> list[dict[str, Any]]:
             "opening_fee_minor": plan.opening_fee_minor,
             "monthly_fee_minor": plan.monthly_fee_minor,
             "fee_percent": f"{plan.platform_fee_bps / 100:g}",
+            "level": LEVEL_WORDS[plan.supply_level],
         }
         for plan in rows
     ]
 
 
 def begin(request: HttpRequest) -> HttpResponse:
-    """The form. What was typed stays through every refusal, the password included."""
+    """The form. What was typed stays through every refusal, the password included, and all refusals come at once."""
     rows = plans()
     language = get_language() or settings.LANGUAGE_CODE
-    initial = {"plan": request.GET.get("plan", "")} if request.GET.get("plan") else {}
-    form = SignupForm(request.POST or None, plans=rows, language=language, initial=initial)
+    form = SignupForm(request.POST or None, plans=rows, language=language, initial=_initial(request))
+    if form.is_bound:
+        typed = {name: form.data.get(name, "") for name in ("name", "slug", "email", "password", "owner_name")}
+        for field, problem in signups.problems(**typed).items():
+            if field not in form.errors:
+                form.add_error(field, problem)
     if request.method == "POST" and form.is_valid():
         try:
             admission.check_proof(
@@ -102,6 +120,18 @@ def begin(request: HttpRequest) -> HttpResponse:
     return render(request, "tenants/signup.html", context, status=422 if form.is_bound else 200)
 
 
+def _initial(request: HttpRequest) -> dict[str, str]:
+    """The plan that was chosen before, or all that an earlier signup of this browser said, but for its password."""
+    earlier = request.GET.get("again", "")
+    if earlier in request.session.get("signups", {}):
+        row = _mine(request, earlier)
+        return {
+            "name": row.name, "slug": row.slug, "plan": row.plan.code, "email": row.email, "preset": row.preset,
+            "owner_name": row.owner_name, "accent": row.accent,
+        }  # fmt: skip
+    return {"plan": request.GET["plan"]} if request.GET.get("plan") else {}
+
+
 @require_GET
 def address(request: HttpRequest) -> HttpResponse:
     """Is the address free? A fragment beside the field, as it is typed."""
@@ -114,7 +144,7 @@ def address(request: HttpRequest) -> HttpResponse:
         "problem": problem,
         "slug": raw.lower(),
         "offers": offers,
-        "base_domain": settings.BASE_DOMAIN,
+        "base_domain": settings.BASE_DOMAIN + settings.AUTHORITY,
     }
     return render(request, "tenants/_address.html", context)
 
@@ -145,16 +175,32 @@ def verify(request: HttpRequest, public_id: str) -> HttpResponse:
             form.add_error("code", str(error))
         else:
             return redirect("tenants:progress", public_id)
-    context = {"form": form, "signup": signup, "site_nav": site_nav(request), "mailbox": not settings.ENV.email_url}
-    return render(request, "tenants/verify.html", context, status=422 if form.is_bound else 200)
+    return _verify_page(request, signup, form, status=422 if form.is_bound else 200)
+
+
+def _verify_page(
+    request: HttpRequest, signup: Signup, form: CodeForm, *, status: int = 200, not_sent: str = ""
+) -> HttpResponse:
+    sent = _("A new code is on its way. The one before it has ended.") if "sent" in request.GET else ""
+    context = {
+        "form": form, "signup": signup, "site_nav": site_nav(request), "mailbox": not settings.ENV.email_url,
+        "sent": "" if form.is_bound else sent, "not_sent": not_sent,
+    }  # fmt: skip
+    return render(request, "tenants/verify.html", context, status=status)
 
 
 @require_POST
 @own_transactions
 def resend(request: HttpRequest, public_id: str) -> HttpResponse:
+    """A new code; a refusal stands on the page of the code, where it can be read beside what still works."""
     signup = _mine(request, public_id)
-    signups.resend(signup)
-    return redirect("tenants:verify", public_id)
+    try:
+        signups.resend(signup)
+    except DomainError as refusal:
+        if signup.state not in (SignupState.VERIFYING, SignupState.EXPIRED):
+            return redirect("tenants:progress", public_id)
+        return _verify_page(request, signup, CodeForm(), status=refusal.status, not_sent=str(refusal))
+    return redirect(f"{reverse('tenants:verify', args=[public_id])}?sent=1")
 
 
 @require_GET
@@ -170,7 +216,7 @@ def progress(request: HttpRequest, public_id: str) -> HttpResponse:
         "steps": _step_views(signup),
         "done": done,
         "failed": signup.state == SignupState.FAILED,
-        "shop": None,
+        "address": f"{signup.substation.host}{settings.AUTHORITY}" if signup.substation else "",
     }
     template = "tenants/_progress.html" if getattr(request, "htmx", False) else "tenants/progress.html"
     # 286 tells htmx to stop asking.
@@ -212,6 +258,11 @@ def _step_views(signup: Signup) -> list[dict[str, Any]]:
                 "aside": took,
             }
         )
+    # Between two steps, and before the worker takes it up: something is under way all the same.
+    waiting = [view for view in views if view["state"] == "pending"]
+    moving = any(view["state"] in ("running", "failed") for view in views)
+    if waiting and not moving and signup.state in (SignupState.VERIFIED, SignupState.PROVISIONING):
+        waiting[0]["state"] = "running"
     return views
 
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from kameng.lib.errors import DomainError
+from shared_apps.console.lists import Filters
 from shared_apps.console.selectors import overview
 
 Crumb = tuple[str, str]
@@ -28,6 +29,9 @@ def page(
     **context: Any,
 ) -> HttpResponse:
     """Render a console page. `here` names the menu's entry that it belongs to; crumbs are (label, address) pairs."""
+    user: Any = request.user
+    if not user.may_change:
+        _close(context)
     trail = [{"label": label, "url": url} for label, url in crumbs]
     shown = {
         "nav": _nav(here),
@@ -52,22 +56,38 @@ def refuse(form: forms.BaseForm, error: DomainError, **renamed: str) -> None:
     form.add_error(field if field in form.fields else None, str(error))
 
 
+def _close(context: dict[str, Any]) -> None:
+    """Forms are shown to somebody who may only look, and can't be filled; what filters a list stays open."""
+    for value in context.values():
+        for form in value if isinstance(value, (list, forms.BaseFormSet)) else [value]:
+            if isinstance(form, forms.BaseForm) and not isinstance(form, Filters):
+                for field in form.fields.values():
+                    field.disabled = True
+
+
 def _nav(here: str) -> list[dict[str, Any]]:
     waiting = overview.waiting()
 
-    def item(name: str, label: str, icon: str, *, bar: bool = False, badge: int = 0) -> Item:
+    def item(name: str, label: str, icon: str, *, bar: str = "", badge: int = 0) -> Item:
         return {
             "label": label, "url": reverse(f"console:{name}"), "icon": icon, "active": name == here, "bar": bar,
             "badge": str(badge) if badge else "",
         }  # fmt: skip
 
     return [
-        {"label": "", "items": [item("overview", _("Overview"), "home", bar=True)]},
+        {
+            "label": "",
+            "items": [
+                item("overview", _("Overview"), "home", bar=_("Overview")),
+                item("orders", _("Orders"), "receipt", bar=_("Orders")),
+            ],
+        },
         {
             "label": _("Substations"),
             "items": [
-                item("substations", _("Substations"), "shop", bar=True),
+                item("substations", _("Substations"), "shop", bar=_("Substations")),
                 item("plans", _("Plans"), "layers"),
+                item("sync", _("Sync"), "sync", badge=waiting["sync_errors"]),
             ],
         },
         {
@@ -86,21 +106,23 @@ def _nav(here: str) -> list[dict[str, Any]]:
                 item("batches", _("Code batches"), "key"),
                 item("code_import", _("Import codes"), "upload"),
                 item("reveals", _("Codes seen"), "eye"),
+                item("keys", _("Encryption keys"), "shield"),
             ],
         },
-        {"label": "", "items": [item("orders", _("Orders"), "receipt", bar=True)]},
         {
             "label": _("Money"),
             "items": [
                 item("accounts", _("Ledger"), "ledger"),
-                item("cases", _("Payment cases"), "scale", bar=True, badge=waiting["cases"]),
+                item("cases", _("Payment cases"), "scale", bar=_("Cases"), badge=waiting["cases"]),
                 item("inbox", _("Webhook inbox"), "webhook", badge=waiting["events"]),
+                item("merchants", _("Merchant accounts"), "card"),
+                item("rules", _("Split rules"), "percent"),
             ],
         },
-        {"label": "", "items": [item("sync", _("Sync"), "sync", badge=waiting["sync_errors"])]},
         {
             "label": _("System"),
             "items": [
+                item("people", _("People"), "users"),
                 item("audit", _("Audit trail"), "history"),
                 item("jobs", _("Background jobs"), "clock", badge=waiting["jobs"]),
                 item("tokens", _("API tokens"), "lock"),

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import path
 
-from shared_apps.console.views import cases, front, imports, ledger, library, orders, shelves, stock, system, tenants
+from shared_apps.console.views import (
+    cases,
+    channels,
+    front,
+    imports,
+    ledger,
+    library,
+    orders,
+    people,
+    shelves,
+    stock,
+    system,
+    tenants,
+)
 
 app_name = "console"
 urlpatterns = [
@@ -45,15 +58,18 @@ urlpatterns = [
     path("stock/codes/<int:code_id>/", stock.code_reveal, name="code_reveal"),
     path("stock/import/", imports.code_import, name="code_import"),
     path("stock/import/skus/", imports.sku_options, name="sku_options"),
+    path("stock/keys/", stock.keys, name="keys"),
     path("stock/seen/", stock.reveals, name="reveals"),
     path("orders/", orders.orders, name="orders"),
     path("orders/<slug:shop>/<str:number>/", orders.order, name="order"),
     path("ledger/", ledger.accounts, name="accounts"),
     path("ledger/accounts/<str:code>/", ledger.account, name="account"),
+    path("ledger/accounts/<str:code>/days/", ledger.account_days, name="account_days"),
     path("ledger/transfers/", ledger.transfers, name="transfers"),
     path("ledger/transfers/<str:public_id>/", ledger.transfer, name="transfer"),
     path("ledger/trial-balance/", ledger.trial_balance, name="trial_balance"),
     path("ledger/proof/", ledger.chain, name="chain"),
+    path("ledger/proof/<int:height>/", ledger.block, name="block"),
     path("cases/", cases.cases, name="cases"),
     path("cases/<str:public_id>/", cases.case, name="case"),
     path("cases/<str:public_id>/settle/", cases.case_settle, name="case_settle"),
@@ -61,11 +77,22 @@ urlpatterns = [
     path("inbox/", cases.inbox, name="inbox"),
     path("inbox/<int:pk>/", cases.event, name="event"),
     path("inbox/<int:pk>/replay/", cases.event_replay, name="event_replay"),
+    path("merchants/", channels.merchants, name="merchants"),
+    path("merchants/new/", channels.merchant_new, name="merchant_new"),
+    path("merchants/<str:public_id>/", channels.merchant, name="merchant"),
+    path("merchants/<str:public_id>/switch/", channels.merchant_switch, name="merchant_switch"),
+    path("split-rules/", channels.rules, name="rules"),
+    path("split-rules/new/", channels.rule_new, name="rule_new"),
+    path("split-rules/<int:version>/", channels.rule, name="rule"),
     path("sync/", system.sync, name="sync"),
     path("sync/repeat/", system.sync_repeat, name="sync_repeat"),
     path("audit/", system.audit_trail, name="audit"),
     path("jobs/", system.jobs, name="jobs"),
     path("jobs/<int:pk>/retry/", system.job_retry, name="job_retry"),
+    path("people/", people.people, name="people"),
+    path("people/<int:pk>/role/", people.role, name="person_role"),
+    path("people/<int:pk>/active/", people.active, name="person_active"),
+    path("people/<int:pk>/again/", people.invite_again, name="person_again"),
     path("tokens/", system.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", system.token_revoke, name="token_revoke"),
 ]

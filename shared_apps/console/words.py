@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from django.urls import reverse
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from kameng.lib import money
 from kameng.lib.words import Sentence, worded
@@ -57,6 +59,11 @@ ACTIONS: dict[str, Sentence] = {
     "accounts.token.created": _("Made an API token"),
     "accounts.token.revoked": _("Revoked an API token"),
     "console.job.retried": _("Set a job going again"),
+    "console.keys.rotate": _("Had secrets encrypted under a new key"),
+    "console.person.activated": _("Let somebody in again"),
+    "console.person.deactivated": _("Locked somebody out"),
+    "console.person.invited": _("Invited somebody"),
+    "console.person.role": _("Changed somebody's role"),
     "library.brand.create": _("Added a brand"),
     "library.brand.update": _("Changed a brand"),
     "library.category.create": _("Added a category"),
@@ -89,6 +96,53 @@ ACTIONS: dict[str, Sentence] = {
 }
 
 
+TOKEN_STATES: dict[str, Sentence] = {
+    "LIVE": _("In use"),
+    "EXPIRED": _("Expired"),
+    "REVOKED": _("Revoked"),
+}
+JOBS: dict[str, Sentence] = {
+    "console.mail_invitation": _("Mail an invitation"),
+    "console.rotate_keys": _("Encrypt secrets under a new key"),
+    "library.import_run": _("Import products"),
+    "listings.sync_all": _("Sync all shops"),
+    "orders.mail_delivered": _("Mail the buyer that goods are ready"),
+    "orders.notify_queue": _("Tell the shop what waits for its hands"),
+    "panel.mail_invitation": _("Mail an invitation"),
+    "payments.ask_soon": _("Ask the channel about open payments"),
+    "payments.carry_out_case": _("Carry out a decided case"),
+    "payments.handle_event": _("Handle a callback"),
+    "payments.run_refund": _("Send a refund to the channel"),
+    "stock.import_run": _("Import codes"),
+    "tenants.provision": _("Make a shop"),
+}
+CHANNELS: dict[str, Sentence] = {"testpay": _("Test channel"), "stripe": "Stripe"}
+# What stands before a deed in a list: by the first word of its name.
+ICONS = {
+    "accounts": "user", "console": "settings", "library": "package", "listings": "sync", "receipts": "scale",
+    "splits": "percent", "stock": "box", "tenants": "shop",
+}  # fmt: skip
+
+
+def chinese() -> bool:
+    """Does the reader read Chinese?"""
+    return not (get_language() or "").startswith("en")
+
+
+def channel_words(channel: str) -> Sentence:
+    """A payment channel's name; its stored name where we have none."""
+    return CHANNELS.get(channel, channel)
+
+
+def job_words(kind: str) -> Sentence:
+    """What a background job does; its stored name where it has no words."""
+    return JOBS.get(kind, kind)
+
+
+def action_icon(action: str) -> str:
+    return ICONS.get(action.partition(".")[0], "activity")
+
+
 def action_words(action: str) -> Sentence:
     """What somebody did, in words; the stored name where it has none."""
     return ACTIONS.get(action, action)
@@ -104,6 +158,10 @@ def address_of(action: str, target: str) -> str:
         return reverse("console:case", args=[target])
     if target.startswith("bat_"):
         return reverse("console:batch", args=[target])
+    if target.startswith("acc_"):
+        return reverse("console:merchant", args=[target])
+    if target.startswith("imp_"):
+        return reverse("console:import_run", args=[target])
     if target.startswith("event:"):
         return reverse("console:event", args=[target.removeprefix("event:")])
     kind = ".".join(action.split(".")[:2])
@@ -117,6 +175,12 @@ def address_of(action: str, target: str) -> str:
         return reverse("console:brand", args=[target])
     if kind == "tenants.plan":
         return reverse("console:plan", args=[target])
+    if kind == "splits.rule" and target[1:].isdecimal():
+        return reverse("console:rule", args=[int(target[1:])])
+    if kind == "console.person":
+        return f"{reverse('console:people')}?q={quote(target)}"
+    if kind == "console.keys":
+        return reverse("console:keys")
     return ""
 
 
@@ -144,9 +208,9 @@ def account_words(code: str) -> Sentence:
         return _OWN_PARTS.get(parts[2], code)
     if parts[0] == "channel" and len(parts) > 2:
         name = _("Channel fee, %(channel)s") if parts[2] == "fee" else _("Owed by the channel, %(channel)s")
-        return worded(name, channel=parts[1])
+        return worded(name, channel=channel_words(parts[1]))
     if parts[0] == "suspense":
-        return worded(_("Undecided money, %(channel)s"), channel=parts[1])
+        return worded(_("Undecided money, %(channel)s"), channel=channel_words(parts[1]))
     if parts[0] == "tax":
         return _("Tax")
     if parts[0] == "partner":
@@ -163,7 +227,23 @@ def note_words(text: str) -> Sentence:
         return worded(_("%(deed)s: %(why)s"), deed=Resolution(head).label, why=rest)
     if head == "Not done":
         return worded(_("Not done: %(why)s"), why=rest)
+    if head == "Refunded":
+        return worded(_("Refunded: %(what)s"), what=rest.removesuffix("."))
+    if head == "Delivered":
+        return worded(_("Delivered: %(what)s"), what=rest.removesuffix(".").removeprefix("order "))
     return text
+
+
+def not_done(text: str) -> str:
+    """Why a decision could not be carried out, where a case's note says so; else nothing."""
+    head, _colon, rest = text.partition(": ")
+    return rest if head == "Not done" else ""
+
+
+def note_tone(text: str) -> str:
+    """The tone of a case's note in a timeline."""
+    head = text.partition(":")[0]
+    return {"Not done": "warning", "Refunded": "success", "Delivered": "success", "Opened": "info"}.get(head, "")
 
 
 def money_words(amount_minor: int, currency: str) -> str:

@@ -11,9 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from kameng.lib import clock
+from kameng.lib.errors import DomainError
 from kameng.lib.money import EXPONENTS
 from kameng.web.actors import actor
-from kameng.web.endpoint import ApiView
+from kameng.web.endpoint import ApiView, naming
 from kameng.web.idempotency import idempotent
 from kameng.web.openapi import described, in_path, unit_field
 from shared_apps.library import selectors, services
@@ -22,6 +23,7 @@ from tenants.states import SupplyLevel
 
 TAG = "Library"
 READ, WRITE = "library:read", "library:write"
+MAX_SORT, MAX_LOW_STOCK = 1_000_000, 1_000_000_000  # As in a file: what the API took in, an export must bring back.
 SLUG = in_path("slug", "The row's slug.")
 CODE = in_path("code", "The SKU's code, in any case.")
 
@@ -116,13 +118,10 @@ class SkuFilters(serializers.Serializer[Any]):
     active = serializers.BooleanField(required=False)
 
 
-class ProductBody(serializers.Serializer[Any]):
-    slug = serializers.CharField(max_length=80)
-    category = serializers.CharField(max_length=60, help_text="A category's slug.")
+class ProductChangeBody(serializers.Serializer[Any]):
+    category = serializers.CharField(max_length=60, required=False, help_text="A category's slug.")
     brand = serializers.CharField(max_length=60, required=False, allow_null=True, help_text="A brand's slug.")
-    kind = serializers.ChoiceField(choices=Kind.choices)
-    delivery = serializers.ChoiceField(choices=Delivery.choices)
-    name_zh = serializers.CharField(max_length=120)
+    name_zh = serializers.CharField(max_length=120, required=False)
     name_en = serializers.CharField(max_length=120, required=False, allow_blank=True)
     summary_zh = serializers.CharField(max_length=240, required=False, allow_blank=True)
     summary_en = serializers.CharField(max_length=240, required=False, allow_blank=True)
@@ -131,8 +130,16 @@ class ProductBody(serializers.Serializer[Any]):
     usage_zh = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     usage_en = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     tags = serializers.ListField(child=serializers.CharField(max_length=60), max_length=20, required=False)
-    sort = serializers.IntegerField(required=False, min_value=-(2**31), max_value=2**31 - 1)
+    sort = serializers.IntegerField(required=False, min_value=-MAX_SORT, max_value=MAX_SORT)
     active = serializers.BooleanField(required=False)
+
+
+class ProductBody(ProductChangeBody):
+    slug = serializers.CharField(max_length=80)
+    category = serializers.CharField(max_length=60, help_text="A category's slug.")
+    kind = serializers.ChoiceField(choices=Kind.choices)
+    delivery = serializers.ChoiceField(choices=Delivery.choices)
+    name_zh = serializers.CharField(max_length=120)
 
 
 class SupplyBody(serializers.Serializer[Any]):
@@ -154,8 +161,8 @@ class SkuChangeBody(serializers.Serializer[Any]):
     floor = unit_field(required=False, allow_null=True)
     ceiling = unit_field(required=False, allow_null=True)
     supply = SupplyBody(required=False)
-    low_stock_at = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
-    sort = serializers.IntegerField(required=False, min_value=-(2**31), max_value=2**31 - 1)
+    low_stock_at = serializers.IntegerField(required=False, min_value=0, max_value=MAX_LOW_STOCK)
+    sort = serializers.IntegerField(required=False, min_value=-MAX_SORT, max_value=MAX_SORT)
     active = serializers.BooleanField(required=False)
 
 
@@ -231,23 +238,31 @@ class Products(ApiView):
     )  # fmt: skip
     @idempotent
     def post(self, request: Request) -> Response:
-        data = self.sent(request, ProductBody)
-        category, brand = data.pop("category"), data.pop("brand", None)
-        made = services.create_product(
-            by=actor(request), now=clock.utc_now(), category_id=_by_slug(Category, category, "category").pk,
-            brand_id=_by_slug(Brand, brand, "brand").pk if brand else None, **data,
-        )  # fmt: skip
+        data = _by_ids(self.sent(request, ProductBody))
+        made = services.create_product(by=actor(request), now=clock.utc_now(), **data)
         return Response(FullProductShape(selectors.product_with_skus(made.slug)).data, status=201)
 
 
 class OneProduct(ApiView):
-    scopes = {"GET": READ}
+    scopes = {"GET": READ, "PATCH": WRITE}
 
     @described(
         "A product with its SKUs", tag=TAG, name="library_products_read", answer=FullProductShape, scope=READ,
         errors=(404,), extra=(SLUG,),
     )  # fmt: skip
     def get(self, request: Request, slug: str) -> Response:
+        return Response(FullProductShape(selectors.product_with_skus(slug)).data)
+
+    @described(
+        "Change a product", tag=TAG, name="library_products_update", body=ProductChangeBody, answer=FullProductShape,
+        scope=WRITE, errors=(404,), extra=(SLUG,),
+        text="Names, texts, where it stands, whether it is supplied. What is not sent stays. Shops follow within "
+        "seconds.",
+    )  # fmt: skip
+    def patch(self, request: Request, slug: str) -> Response:
+        data, product = _by_ids(self.sent(request, ProductChangeBody)), selectors.product_with_skus(slug)
+        if data:
+            services.update_product(product_id=product.pk, by=actor(request), now=clock.utc_now(), **data)
         return Response(FullProductShape(selectors.product_with_skus(slug)).data)
 
 
@@ -260,7 +275,7 @@ class Skus(ApiView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         asked = self.asked(request, SkuFilters)
-        product = selectors.product_with_skus(asked["product"]) if "product" in asked else None
+        product = _product(asked["product"]) if "product" in asked else None
         rows = selectors.skus(
             query=asked.get("q", ""), product_id=product.pk if product else None, active=asked.get("active")
         )
@@ -273,8 +288,11 @@ class Skus(ApiView):
     @idempotent
     def post(self, request: Request) -> Response:
         data = self.sent(request, SkuBody)
-        product, supply = selectors.product_with_skus(data.pop("product")), data.pop("supply", None)
-        made = services.create_sku(by=actor(request), now=clock.utc_now(), supply=supply, product_id=product.pk, **data)
+        product, supply = _product(data.pop("product")), data.pop("supply", None)
+        with naming(_at_level):
+            made = services.create_sku(
+                by=actor(request), now=clock.utc_now(), supply=supply, product_id=product.pk, **data
+            )
         return Response(_sku_shown(made.code), status=201)
 
 
@@ -297,8 +315,30 @@ class OneSku(ApiView):
         if data:
             services.update_sku(sku_id=sku.pk, by=by, now=now, **data)
         if supply:
-            services.set_supply_prices(sku_id=sku.pk, prices=supply, by=by, now=now)
+            with naming(_at_level):
+                services.set_supply_prices(sku_id=sku.pk, prices=supply, by=by, now=now)
         return Response(_sku_shown(sku.code))
+
+
+def _product(slug: str) -> Product:
+    """The product that a body or a query names. Raises: ProductUnknown."""
+    with naming(lambda error: "product"):
+        return selectors.product_with_skus(slug)
+
+
+def _by_ids(data: dict[str, Any]) -> dict[str, Any]:
+    """A product's values with its category and brand by their ids, as the services take them. Raises: RowUnknown."""
+    for name, model in (("category", Category), ("brand", Brand)):
+        if name in data:
+            slug = data.pop(name)
+            data[f"{name}_id"] = None if slug is None else _by_slug(model, slug, name).pk
+    return data
+
+
+def _at_level(error: DomainError) -> str:
+    """`supply_basic` is `supply.BASIC` in a body."""
+    level = error.field.removeprefix("supply_").upper()
+    return f"supply.{level}" if level in SupplyLevel.values else ""
 
 
 def _sku_shown(code: str) -> dict[str, Any]:

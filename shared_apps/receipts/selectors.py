@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from shared_apps.receipts.models import (
     InboxEvent,
@@ -133,6 +133,17 @@ def refunds_of_order(*, substation_id: int, order_number: str) -> QuerySet[Refun
 def merchant_accounts() -> QuerySet[MerchantAccount]:
     """All merchant accounts; their credentials stay sealed."""
     return MerchantAccount.objects.defer("credentials")
+
+
+def accounts_by_key() -> dict[str, int]:
+    """How many merchant accounts are sealed under each version of the key."""
+    rows = MerchantAccount.objects.order_by().values_list("key_version")
+    return dict(rows.annotate(count=Count("pk")))
+
+
+def accounts_under_other_keys(current: str) -> int:
+    """How many merchant accounts are not sealed under this key."""
+    return int(MerchantAccount.objects.exclude(key_version=current).count())
 
 
 def network_figures(*, since: datetime) -> dict[str, Any]:

@@ -101,6 +101,13 @@ def key_status() -> KeyStatus:
     return KeyStatus(current, codes_under_other_keys(current))
 
 
+def codes_by_key() -> dict[str, int]:
+    """How many codes are under each version of the key; delivered and withdrawn ones too."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT key_version, count(*) FROM stock_code GROUP BY 1 ORDER BY 1")
+        return dict(cursor.fetchall())
+
+
 def keys_fit() -> bool:
     """Whether the ring opens the newest code: not where a database was given the keys of another installation."""
     newest = Code.objects.order_by("-id").first()

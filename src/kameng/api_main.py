@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from kameng.web.apidocs import Contract, DocsView, SchemaView
+from kameng.web.apidocs import Contract, DocsView, IndexView, SchemaView
 from kameng.web.endpoint import NothingHere
 from shared_apps.console import api as console
 from shared_apps.library import api as library
@@ -20,6 +20,7 @@ CONTRACT = Contract(
     context=lambda request: {"site_nav": site_nav(request)},
 )
 urlpatterns = [
+    path("", IndexView.as_view(contract=CONTRACT), name="api_index"),
     path("schema/", SchemaView.as_view(contract=CONTRACT), name="api_schema"),
     path("docs/", DocsView.as_view(contract=CONTRACT), name="api_docs"),
     *CONTRACT.patterns,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from kameng.web.apidocs import Contract, DocsView, SchemaView
+from kameng.web.apidocs import Contract, DocsView, IndexView, SchemaView
 from kameng.web.endpoint import NothingHere
 from tenant_apps.panel import api as panel
 from tenant_apps.storefront import api as storefront
@@ -17,6 +17,7 @@ CONTRACT = Contract(
     layout="ui/storefront.html",
 )
 urlpatterns = [
+    path("", IndexView.as_view(contract=CONTRACT), name="api_index"),
     path("schema/", SchemaView.as_view(contract=CONTRACT), name="api_schema"),
     path("docs/", DocsView.as_view(contract=CONTRACT), name="api_docs"),
     *CONTRACT.patterns,

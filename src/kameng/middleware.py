@@ -15,9 +15,10 @@ from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import Resolver404, resolve
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 from kameng.db.context import MAIN, pointed_at
-from kameng.lib.errors import DomainError
+from kameng.lib.errors import DomainError, Missing
 from kameng.web import errors
 from kameng.web.transactions import owns_transactions
 from tenants import hosts
@@ -60,6 +61,8 @@ class TenantFromHost:
         tenant = hosts.substation_for(host)
         if tenant is None:
             with translation.override(translation.get_language_from_request(request)):
+                if errors.wants_json(request):
+                    return errors.refusal(request, Missing(_("There is no shop at this address.")))
                 return HttpResponse(render(request, "web/no_shop.html", {"host": host}).content, status=404)
         request.tenant = tenant  # type: ignore[attr-defined]
         request.urlconf = settings.ROOT_URLCONF

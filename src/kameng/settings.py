@@ -196,7 +196,7 @@ AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "kameng.accounts.passwords.LengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "kameng.accounts.passwords.StrengthValidator"},
 ]
 
@@ -286,8 +286,9 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": [],
     "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_SPLIT_PATCH": False,  # What a PATCH may leave out stands in its own shape.
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": True,  # Else the document forgets that a choice may be null.
     "ENUM_NAME_OVERRIDES": {
         "CaseKind": "shared_apps.receipts.models.CaseKind",
         "CaseState": "shared_apps.receipts.models.CaseState",

@@ -24,16 +24,29 @@ _LINES = """SELECT * FROM (
         recorded_at
     FROM finance_statementline
     WHERE (%(account)s = '' OR account = %(account)s) AND event_at >= %(since)s AND event_at < %(until)s
-) period ORDER BY event_at DESC, id DESC LIMIT %(limit)s OFFSET %(offset)s"""
+) period
+WHERE %(before)s::bigint IS NULL
+    OR (event_at, id) < (SELECT event_at, id FROM finance_statementline WHERE id = %(before)s::bigint)
+ORDER BY event_at DESC, id DESC LIMIT %(limit)s OFFSET %(offset)s"""
 
 
-def statement(*, since: datetime, until: datetime, account: str = "", limit: int = 50, offset: int = 0) -> Statement:
+def statement(
+    *, since: datetime, until: datetime, account: str = "", limit: int = 50, offset: int = 0, before: int | None = None
+) -> Statement:
     """The shop's money from `since` (included) to `until` (not), of one account or of all, with one page of its lines.
 
+    `before`: the id of the last line that the reader has; lines that came in meanwhile then repeat none.
     It adds up to the ledger's own statement of the same accounts and period, as far as it has been synced.
     """
     assert account in ("", *ACCOUNTS), account
-    params: dict[str, Any] = {"since": since, "until": until, "account": account, "limit": limit, "offset": offset}
+    params: dict[str, Any] = {
+        "since": since,
+        "until": until,
+        "account": account,
+        "limit": limit,
+        "offset": offset,
+        "before": before,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_SUMS, params)
         opening, closing, came_in, went_out, count, recorded_to = cursor.fetchone()

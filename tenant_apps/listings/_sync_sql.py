@@ -1,13 +1,18 @@
-"""The statements of the sync: one upsert per synced table, made from the lists of columns below.
+"""The statements of the sync: one MERGE per synced table, made from the lists of columns below.
 
 They run as the sync role with the substation's schema as search_path; library tables are named with `public.`.
 `%(since)s` is the watermark, `%(level)s` the substation's supply level. The shop's own columns are given a value when
 a row is new and never appear in a SET list.
+
+MERGE and not INSERT … ON CONFLICT: it joins instead of probing for a conflict row by row, leaves alone what is the same
+(the other locks it, which is a write), and sees in the same pass what is gone. It is not safe against a second writer of
+new rows; there is none, because both feeds' rows are locked first (LOCK).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 CATEGORY_COLUMNS = {
     "name_zh": "c.name_zh",
@@ -73,71 +78,99 @@ LISTING_OWN = {"on_shelf": "true"}
 
 SINCE = "%(since)s::text::xid8"
 
-CHANGED_CATEGORIES = f"SELECT id FROM public.library_category WHERE changed_xid >= {SINCE}"
-# A product's row is made of its brand's and its category's as well.
-CHANGED_PRODUCTS = f"""
+
+@dataclass(frozen=True)
+class Table:
+    """One synced table and what it is filled from.
+
+    `changed` names the rows to look at, by id. `source_of_changed` differs from `source` where a row that has changed may
+    have gone: then `here` says whether it has not.
+    """
+
+    name: str
+    id_column: str
+    columns: Mapping[str, str]
+    own: Mapping[str, str]
+    source: str
+    changed: str
+    source_of_changed: str = ""
+    here: str = "true"
+
+    @property
+    def names(self) -> str:
+        """The columns of a new row."""
+        return ", ".join(["id", *self.columns, *self.own])
+
+    @property
+    def values(self) -> str:
+        """What a new row gets, from `src`."""
+        return ", ".join(["src.id", *(f"src.{name}" for name in self.columns), *self.own.values()])
+
+    def rows(self, source: str, *, changed: bool, here: str = "true") -> str:
+        """`WITH … src AS (…)`: the rows of `source`, all or those that changed."""
+        head = "WITH "
+        if changed:
+            head = f"WITH changed AS MATERIALIZED ({self.changed}),\n"
+            first, _, rest = source.partition("\n")
+            source = f"changed ch JOIN {first} ON {self.id_column} = ch.id\n{rest}"
+        columns = ", ".join(f"{value} AS {name}" for name, value in self.columns.items())
+        return f"{head}src AS (SELECT {self.id_column} AS id, {here} AS here, {columns}\nFROM {source})\n"
+
+    def merge(self, *, changed: bool) -> str:
+        """Bring the table to what the library says: of the rows that changed, or of all."""
+        source = self.source_of_changed if changed and self.source_of_changed else self.source
+        theirs = ", ".join(f"src.{name}" for name in self.columns)
+        mine = ", ".join(f"mine.{name}" for name in self.columns)
+        gone = "MATCHED AND NOT src.here" if changed else "NOT MATCHED BY SOURCE"
+        return (
+            f"{self.rows(source, changed=changed, here=self.here if changed else 'true')}"
+            f"MERGE INTO {self.name} AS mine USING src ON mine.id = src.id\n"
+            f"WHEN MATCHED AND src.here AND ({mine}) IS DISTINCT FROM ({theirs})\n"
+            f"    THEN UPDATE SET ({', '.join(self.columns)}) = ROW({theirs})\n"
+            f"WHEN {gone} AND mine.active THEN UPDATE SET active = false\n"
+            f"WHEN NOT MATCHED AND src.here THEN INSERT ({self.names}) VALUES ({self.values})"
+        )
+
+
+CATEGORIES = Table(
+    "listings_listedcategory",
+    "c.id",
+    CATEGORY_COLUMNS,
+    CATEGORY_OWN,
+    "public.library_category c",
+    f"SELECT id FROM public.library_category WHERE changed_xid >= {SINCE}",
+)
+PRODUCTS = Table(
+    "listings_listedproduct",
+    "p.id",
+    PRODUCT_COLUMNS,
+    PRODUCT_OWN,
+    """public.library_product p
+    JOIN public.library_category c ON c.id = p.category_id
+    LEFT JOIN public.library_brand b ON b.id = p.brand_id""",
+    # A product's row is made of its brand's and its category's as well.
+    f"""
     SELECT id FROM public.library_product WHERE changed_xid >= {SINCE}
     UNION SELECT p.id FROM public.library_brand b JOIN public.library_product p ON p.brand_id = b.id
           WHERE b.changed_xid >= {SINCE}
     UNION SELECT p.id FROM public.library_category c JOIN public.library_product p ON p.category_id = c.id
-          WHERE c.changed_xid >= {SINCE}"""
-CHANGED_SKUS = f"""
-    SELECT id FROM public.library_sku WHERE changed_xid >= {SINCE}
-    UNION SELECT sku_id FROM public.library_supplyprice WHERE changed_xid >= {SINCE} AND level = %(level)s"""
-
-CATEGORY_SOURCE = "public.library_category c"
-PRODUCT_SOURCE = """public.library_product p
-    JOIN public.library_category c ON c.id = p.category_id
-    LEFT JOIN public.library_brand b ON b.id = p.brand_id"""
-# Without a supply price at the shop's level there is no listing: an inner join.
-LISTING_SOURCE = """public.library_sku k
-    JOIN public.library_supplyprice sp ON sp.sku_id = k.id AND sp.level = %(level)s
+          WHERE c.changed_xid >= {SINCE}""",
+)
+_PRICE_AND_LEVEL = """JOIN public.library_supplyprice sp ON sp.sku_id = k.id AND sp.level = %(level)s
     LEFT JOIN public.stock_stocklevel v ON v.sku_id = k.id"""
-
-
-def upsert(
-    table: str, id_column: str, columns: Mapping[str, str], own: Mapping[str, str], source: str, changed: str = ""
-) -> str:
-    """The upsert of one table; with `changed`, of the rows that this query names, else of all."""
-    head = f"WITH changed AS MATERIALIZED ({changed})\n" if changed else ""
-    wanted = source
-    if changed:
-        first, _, rest = source.partition("\n")
-        wanted = f"changed ch JOIN {first} ON {id_column} = ch.id\n{rest}"
-    names = ", ".join(columns)
-    mine = ", ".join(f"mine.{name}" for name in columns)
-    theirs = ", ".join(f"excluded.{name}" for name in columns)
-    own_names = "".join(f", {name}" for name in own)
-    own_values = "".join(f", {value}" for value in own.values())
-    return (
-        f"{head}INSERT INTO {table} AS mine (id, {names}{own_names})\n"
-        f"SELECT {id_column}, {', '.join(columns.values())}{own_values}\nFROM {wanted}\n"
-        f"ON CONFLICT (id) DO UPDATE SET ({names}) = ROW({theirs})\n"
-        f"WHERE ({mine}) IS DISTINCT FROM ({theirs})"
-    )
-
-
-CATEGORIES = upsert("listings_listedcategory", "c.id", CATEGORY_COLUMNS, CATEGORY_OWN, CATEGORY_SOURCE)
-CATEGORIES_CHANGED = upsert(
-    "listings_listedcategory", "c.id", CATEGORY_COLUMNS, CATEGORY_OWN, CATEGORY_SOURCE, CHANGED_CATEGORIES
+LISTINGS = Table(
+    "listings_listing",
+    "k.id",
+    LISTING_COLUMNS,
+    LISTING_OWN,
+    # Without a supply price at the shop's level there is no listing.
+    f"public.library_sku k\n    {_PRICE_AND_LEVEL}",
+    f"""
+    SELECT id FROM public.library_sku WHERE changed_xid >= {SINCE}
+    UNION SELECT sku_id FROM public.library_supplyprice WHERE changed_xid >= {SINCE} AND level = %(level)s""",
+    source_of_changed=f"public.library_sku k\n    LEFT {_PRICE_AND_LEVEL}",
+    here="sp.unit IS NOT NULL",
 )
-PRODUCTS = upsert("listings_listedproduct", "p.id", PRODUCT_COLUMNS, PRODUCT_OWN, PRODUCT_SOURCE)
-PRODUCTS_CHANGED = upsert(
-    "listings_listedproduct", "p.id", PRODUCT_COLUMNS, PRODUCT_OWN, PRODUCT_SOURCE, CHANGED_PRODUCTS
-)
-LISTINGS = upsert("listings_listing", "k.id", LISTING_COLUMNS, LISTING_OWN, LISTING_SOURCE)
-LISTINGS_CHANGED = upsert("listings_listing", "k.id", LISTING_COLUMNS, LISTING_OWN, LISTING_SOURCE, CHANGED_SKUS)
-
-_PRICE_GONE = """NOT EXISTS (SELECT 1 FROM public.library_supplyprice sp
-                        WHERE sp.sku_id = mine.id AND sp.level = %(level)s)"""
-LISTINGS_GONE = f"UPDATE listings_listing mine SET active = false WHERE mine.active AND {_PRICE_GONE}"
-LISTINGS_GONE_CHANGED = f"""WITH changed AS MATERIALIZED ({CHANGED_SKUS})
-UPDATE listings_listing mine SET active = false FROM changed ch
-WHERE mine.id = ch.id AND mine.active AND {_PRICE_GONE}"""
-PRODUCTS_GONE = """UPDATE listings_listedproduct mine SET active = false
-WHERE mine.active AND NOT EXISTS (SELECT 1 FROM public.library_product p WHERE p.id = mine.id)"""
-CATEGORIES_GONE = """UPDATE listings_listedcategory mine SET active = false
-WHERE mine.active AND NOT EXISTS (SELECT 1 FROM public.library_category c WHERE c.id = mine.id)"""
 
 STOCK = """UPDATE listings_listing mine SET stock_state = v.state, stock_available = v.available
 FROM public.stock_stocklevel v
@@ -146,8 +179,9 @@ WHERE mine.id = v.sku_id AND mine.stock_policy <> 'UNLIMITED'
 STOCK_CHANGED = f"{STOCK}\n  AND v.changed_xid >= {SINCE}"
 
 # In the order in which they run: a listing's product is there before it.
-LIBRARY_FULL = (CATEGORIES, PRODUCTS, LISTINGS, CATEGORIES_GONE, PRODUCTS_GONE, LISTINGS_GONE)
-LIBRARY_CHANGED = (CATEGORIES_CHANGED, PRODUCTS_CHANGED, LISTINGS_CHANGED, LISTINGS_GONE_CHANGED)
+TABLES = (CATEGORIES, PRODUCTS, LISTINGS)
+LIBRARY_FULL = tuple(table.merge(changed=False) for table in TABLES)
+LIBRARY_CHANGED = tuple(table.merge(changed=True) for table in TABLES)
 
 # Both feeds' rows are locked by whoever syncs either of them. The library's feed carries stock levels too, so two
 # runners side by side could put an older one over a newer.

@@ -245,7 +245,7 @@ def panel_listings(
     rows = Listing.objects.all()
     products = ListedProduct.objects.all()
     if category_id is not None:
-        products = products.filter(category_id__in=categories_for_home().below(category_id))
+        products = products.filter(category_id__in=categories_for_home().whole_below(category_id))
     for word in query.split()[:MAX_WORDS]:
         named = ListedProduct.objects.filter(Q(search_text__contains=word.lower()) | Q(own_name__icontains=word))
         rows = rows.filter(

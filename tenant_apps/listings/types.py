@@ -76,6 +76,13 @@ class CategoryTree:
             found += [row.id for row in self.children(at) if row.id not in found]
         return found
 
+    def whole_below(self, category_id: int) -> list[int]:
+        """The same with the hidden ones, whose goods the owner's lists still show."""
+        found = [category_id]
+        for at in found:  # Grows while it is walked.
+            found += [child for child, parent in self.parents.items() if parent == at and child not in found]
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class ShelfProduct:

@@ -1,4 +1,4 @@
-"""Order numbers, the buyer's secrets, and who may see an order."""
+"""Order numbers, the buyer's secrets, and who may see an order. In the scope of the order's shop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hmac
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from kameng.db.context import current_schema
 from kameng.lib.ids import random_token
 
 NUMBER_LENGTH = 14  # 70 bits after the K: an order number names an order and tells neither its day nor its rank.
@@ -52,9 +53,10 @@ def lookup_digest(number: str, secret: str, key: str | None = None) -> bytes:
 
 
 def mailed_token(number: str, key: str | None = None) -> str:
-    """The secret of the link in the mail: the token itself is kept as a hash only, so this one is made of the number
-    and the server's secret. 160 bits in hex."""
-    return salted_hmac(_MAIL_SALT, number, secret=key, algorithm="sha256").hexdigest()[:40]
+    """The secret of the link in the mail: the token itself is kept as a hash only, so this one is made of the shop, the
+    number and the server's secret. 160 bits in hex. Without the shop in it, whoever has a shop could have the link to
+    another shop's order made, by writing that order's number into one of their own."""
+    return salted_hmac(_MAIL_SALT, f"{current_schema()}:{number}", secret=key, algorithm="sha256").hexdigest()[:40]
 
 
 def opens(digest: bytes, number: str, token: str) -> bool:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from tenant_apps.orders import identity
 from tenant_apps.orders.models import Order, OrderLine, OrderStep
@@ -15,6 +16,7 @@ from tenant_apps.orders.services import OrderMissing
 from tenant_apps.orders.states import OrderState
 from tenant_apps.orders.types import DayFigures
 
+BEGUN = 3  # From so many characters on, the beginning of a number finds it.
 SORTS = {
     "newest": ("-placed_at", "-id"),
     "oldest": ("placed_at", "id"),
@@ -52,7 +54,7 @@ def order_for_staff(number: str) -> Order:
     """An order for the panel, its lines fetched along. Raises: OrderMissing."""
     found = Order.objects.filter(number=identity.clean_number(number)).prefetch_related("lines").first()
     if found is None:
-        raise OrderMissing()
+        raise OrderMissing(_("This shop has no order with this number."))
     return found
 
 
@@ -60,13 +62,15 @@ def orders_for_panel(
     *, states: tuple[str, ...] = (), text: str = "", since: datetime | None = None, until: datetime | None = None,
     sku_id: int | None = None, queued: bool = False, sort: str = "newest",
 ) -> QuerySet[Order]:  # fmt: skip
-    """Orders for a list: filtered, sorted, lines fetched along; the caller pages. `text` is a number, or part of a
-    contact. `queued`: only those with a line that waits for a person."""
+    """Orders for a list: filtered, sorted, lines fetched along; the caller pages. `text` is a number or its
+    beginning, or part of a contact. `queued`: only those with a line that waits for a person."""
     found = Order.objects.prefetch_related("lines")
     if states:
         found = found.filter(state__in=states)
     if text.strip():
-        found = found.filter(Q(number=identity.clean_number(text)) | Q(contact__icontains=text.strip()))
+        number = identity.clean_number(text)
+        begun = Q(number__startswith=number) if len(number) >= BEGUN else Q(number=number)
+        found = found.filter(begun | Q(contact__icontains=text.strip()))
     if since is not None:
         found = found.filter(placed_at__gte=since)
     if until is not None:

@@ -28,7 +28,9 @@ def enter(request: HttpRequest) -> HttpResponse:
         from django.shortcuts import render
 
         return render(request, "panel/enter.html", {"entry": request.GET.get("pass", "")})
-    refused = Forbidden(_("This link was used or is too old. Log in with your email and password."))
+    refused = Forbidden(
+        _("This link was used or is too old. Log in with your email and password."), details={"log_in": True}
+    )
     entry = request.POST.get("pass", "")
     try:
         claim = signing.loads(entry, salt=ENTER_SALT, max_age=PASS_LIFE_S)

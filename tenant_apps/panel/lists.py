@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -11,11 +12,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from kameng.lib.words import Sentence
 from kameng.web.lists import Column, Filters, any_of, export, ordered, paged, wants_export
 
 __all__ = [
     "Column", "DayRange", "Filters", "any_of", "day_end", "day_start", "export", "local_time", "ordered", "paged",
-    "query_of", "wants_export",
+    "query_of", "sort_choices", "wants_export",
 ]  # fmt: skip
 
 
@@ -46,6 +48,16 @@ def day_end(day: dt.date) -> dt.datetime:
 def local_time(moment: dt.datetime | None) -> str:
     """A moment as files show it: in the shop's zone, to the second."""
     return "" if moment is None else timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def sort_choices(request: HttpRequest, choices: Sequence[tuple[str, Sentence]]) -> list[dict[str, Any]]:
+    """The orders of a list for the toolbar: the first is the list's own, and stands when the address says none."""
+    present = request.GET.get("sort", "")
+    known = present in dict(choices)
+    return [
+        {"value": value, "label": label, "chosen": value == present if known else at == 0}
+        for at, (value, label) in enumerate(choices)
+    ]
 
 
 def query_of(request: HttpRequest) -> str:

@@ -40,7 +40,7 @@ def page(
     frame = _frame(request)
     trail = [{"label": label, "url": url} for label, url in crumbs]
     shown = {
-        "nav": _nav(here, owner=owner) if frame == FRAME else [],
+        "nav": _nav(here, owner=owner, waiting=orders.waiting_count()) if frame == FRAME else [],
         "nav_home": reverse("panel:overview"),
         "search_url": reverse("panel:search"),
         "brand_sub": _("Shop panel"),
@@ -85,8 +85,14 @@ def back_to(request: HttpRequest, fallback: str) -> str:
     return wanted if safe else fallback
 
 
-def _nav(here: str, *, owner: bool) -> list[dict[str, Any]]:
-    waiting = orders.waiting_count()
+def pages_named(query: str, *, owner: bool) -> list[Item]:
+    """The panel's own pages whose name has `query` in it, as `nav` items."""
+    word = query.strip().lower()
+    items = [item for group in _nav("", owner=owner, waiting=0) for item in group["items"]] if word else []
+    return [item for item in items if word in str(item["label"]).lower()]
+
+
+def _nav(here: str, *, owner: bool, waiting: int) -> list[dict[str, Any]]:
 
     def item(name: str, label: str, icon: str, *, bar: bool = False, badge: int = 0) -> Item:
         return {
@@ -100,8 +106,8 @@ def _nav(here: str, *, owner: bool) -> list[dict[str, Any]]:
             "label": pgettext("menu", "Goods"),
             "items": [
                 item("listings", pgettext("menu", "Listings"), "package", bar=True),
-                item("pricing", _("Category pricing"), "percent"),
-                item("customise", _("My own touch"), "edit"),
+                item("pricing", _("Prices"), "percent"),
+                item("customise", _("Categories and texts"), "edit"),
             ],
         },
         {

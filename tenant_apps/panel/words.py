@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from kameng.lib import money
-from kameng.lib.words import Sentence, shorten
+from kameng.lib.words import Sentence
 from tenant_apps.listings.models import MarkupRule
 from tenant_apps.listings.states import Rounding, RuleKind
 from tenant_apps.orders.models import OrderStep
@@ -66,6 +65,14 @@ ACCOUNTS: dict[str, Sentence] = {
     "deposit": _("Deposit"),
     "receivable": _("Owed to the main station"),
 }
+ACCOUNT_NOTES: dict[str, Sentence] = {
+    "pending": _("Earned, and not settled yet"),
+    "available": _("Settled, and yours to withdraw"),
+    "withdrawing": _("On its way to your bank"),
+    "prepaid": _("Lodged with the main station"),
+    "deposit": _("Kept as security"),
+    "receivable": _("Taken from the next settlement"),
+}
 PARTS: dict[str, Sentence] = {
     "supply": _("Supply cost"),
     "platform_fee": _("Platform fee"),
@@ -76,7 +83,22 @@ PARTS: dict[str, Sentence] = {
     "pending": pgettext_lazy("shop", "You earn"),
     "other": _("Others"),
 }
+PROBLEMS: dict[str, Sentence] = {
+    "below_cost": _("Below cost and fees."),
+    "below_floor": _("Below the lowest price allowed."),
+    "above_ceiling": _("Above the highest price allowed."),
+}
 CHANNELS: dict[str, Sentence] = {"testpay": _("Test channel"), "stripe": "Stripe"}
+# Why a payment did not fit its order; the first word of what the order's history says of it.
+MISFITS: dict[str, Sentence] = {
+    "LATE": _("Paid late"),
+    "SHORT": _("Paid too little"),
+    "OVER": _("Paid too much"),
+    "DOUBLE": _("Paid twice"),
+    "CURRENCY": _("Paid in another currency"),
+    "NO_STOCK": _("Paid, but sold out"),
+    "STUCK": _("Paid, but could not be settled"),
+}
 # (subject, event): title, tone, icon.
 STEPS: dict[tuple[str, str], tuple[Sentence, str, str]] = {
     ("ORDER", "PLACE"): (_("Order placed"), "info", "cart"),
@@ -130,53 +152,36 @@ def rounding_words(rule: MarkupRule) -> str:
 
 def actor_words(kind: str, label: str) -> Sentence:
     """Who did it: a person's or a program's own name, or the word for everybody else."""
-    return _ACTORS.get(kind, label)
+    return CHANNELS.get(label, label) if kind == "CHANNEL" else _ACTORS.get(kind, label)
 
 
-def step_event(step: OrderStep) -> dict[str, Any]:
-    """A step for `<c-timeline>`."""
+def step_event(step: OrderStep, goods: Mapping[str, str]) -> dict[str, Any]:
+    """A step for `<c-timeline>`. `goods`: what a delivery's step says → the same in the reader's language."""
     title, tone, icon = STEPS.get(
         (step.subject, step.event), (step.event.replace("_", " ").capitalize(), "neutral", "activity")
     )
+    if misfit_of(step):
+        tone, icon = "warning", "alert"
     return {
         "at": step.at, "by": actor_words(step.by_kind, step.by_label), "title": title, "tone": tone, "icon": icon,
-        "text": step.note, "url": "",
+        "text": goods.get(step.note, "") or _note_words(step), "url": "",
     }  # fmt: skip
+
+
+def misfit_of(step: OrderStep) -> Sentence:
+    """Why the payment of this step did not fit the order, or nothing."""
+    return MISFITS.get(step.note.partition(" ")[0], "") if step.subject == "PAYMENT" else ""
+
+
+def _note_words(step: OrderStep) -> Sentence:
+    """A machine's note in words ("testpay rcp_1" → "Test channel · rcp_1"); what a person wrote stays as it is."""
+    if step.subject not in ("ORDER", "PAYMENT"):
+        return step.note
+    first, _space, rest = step.note.partition(" ")
+    known = MISFITS.get(first) or CHANNELS.get(first)
+    return step.note if known is None else f"{known} · {rest}" if rest else known
 
 
 def action_words(action: str) -> Sentence:
     """What somebody did; the stored name where it has no words."""
     return ACTIONS.get(action, action)
-
-
-def target_url(action: str, target: str) -> str:
-    """The page of what an audit record is about, or empty."""
-    if not target:
-        return ""
-    try:
-        if action.startswith(("orders.", "panel.order")):
-            return reverse("panel:order", args=[target])
-        if action in ("listings.price.set", "listings.price.unset"):
-            scope, _colon, pk = target.partition(":")
-            return f"{reverse('panel:rule')}?scope={scope}&target={pk}"
-        if action == "listings.category.hide":
-            return reverse("panel:customise")
-        if action.startswith("shop."):
-            return reverse("panel:settings")
-    except NoReverseMatch:  # A target that no address can hold, from another time.
-        return ""
-    return ""
-
-
-def details_words(details: Mapping[str, Any]) -> str:
-    """What an audit record holds, in one line: "value 12 · changed 38"."""
-    shown = [f"{key} {_value(value)}" for key, value in details.items() if value not in ("", None, [], {})]
-    return shorten(" · ".join(shown), 200)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(str(item) for item in value[:10])
-    return str(value)

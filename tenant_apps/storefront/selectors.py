@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from kameng.lib import money
 from kameng.lib.words import Sentence
 from tenant_apps.listings.models import ListedProduct
+from tenant_apps.listings.types import in_english
 from tenant_apps.orders import identity
 from tenant_apps.orders.models import Order, OrderLine, OrderStep
 from tenant_apps.orders.services import OrderMissing
@@ -30,6 +31,7 @@ STEP_WORDS: dict[tuple[str, str], tuple[Sentence, str, str]] = {
     ("ORDER", "CANCEL"): (_("Order cancelled"), "neutral", "x"),
     ("ORDER", "REFUND"): (_("Money given back"), "info", "refresh"),
     ("PAYMENT", "BEGIN"): (_("Payment begun"), "neutral", "card"),
+    ("PAYMENT", "SUCCEED"): (_("A payment has arrived"), "success", "wallet"),
     ("PAYMENT", "FAIL"): (_("A payment attempt failed"), "warning", "alert"),
     ("PAYMENT", "EXPIRE"): (_("A payment attempt ran out of time"), "neutral", "clock"),
     ("DELIVERY", "QUEUE"): (_("In the shop's hands, to be delivered by a person"), "info", "user"),
@@ -77,6 +79,7 @@ class ShownOrder:
     steps: Sequence[ShownStep]
     payment: Payment | None  # The newest attempt.
     version: str
+    answers: Sequence[tuple[str, str]] = ()  # What the buyer filled in for the goods, under its labels.
 
     @property
     def waits_for_money(self) -> bool:
@@ -91,6 +94,12 @@ class ShownOrder:
         """A payment came, and the order is not paid: too late, too little, twice. A person settles it."""
         arrived = self.payment is not None and self.payment.state == PaymentState.SUCCEEDED
         return arrived and (self.waits_for_money or self.over_unpaid)
+
+    @property
+    def attempt_failed(self) -> bool:
+        """The newest attempt came to nothing, and the order still waits."""
+        ended = self.payment is not None and self.payment.state in (PaymentState.FAILED, PaymentState.EXPIRED)
+        return ended and self.waits_for_money
 
     @property
     def has_codes(self) -> bool:
@@ -139,7 +148,8 @@ def shown_order(order: Order) -> ShownOrder:
     lines = list(OrderLine.objects.filter(order=order))
     steps = list(OrderStep.objects.filter(order=order).order_by("-id"))
     payment = Payment.objects.filter(order=order).order_by("-id").first()
-    texts = _usage_texts({line.product_slug for line in lines})
+    products = _products({line.product_slug for line in lines})
+    texts = {row.slug: shown.text_of(row, "usage") for row in products}
     version = hashlib.sha256(
         f"{order.state}:{order.updated_at}:{steps[0].pk if steps else 0}:{payment.state if payment else ''}:"
         f"{[line.delivery_state for line in lines]}".encode()
@@ -147,10 +157,22 @@ def shown_order(order: Order) -> ShownOrder:
     return ShownOrder(
         order=order,
         lines=[_line(line, order.currency, texts.get(line.product_slug, "")) for line in lines],
-        steps=[_step(step, len(lines) > 1) for step in steps if (step.subject, step.event) in STEP_WORDS],
+        steps=[_step(step, len(lines) > 1) for step in _told(steps, len(lines))],
         payment=payment,
         version=version,
+        answers=_answers(order, products),
     )
+
+
+def _told(steps: Sequence[OrderStep], lines: int) -> list[OrderStep]:
+    """The steps that say something new: the same is told once, by the order where it moved as well."""
+    events = {(step.subject, step.event) for step in steps}
+    doubled = set()
+    if {("ORDER", "PAY"), ("ORDER", "REVIVE")} & events:
+        doubled.add(("PAYMENT", "SUCCEED"))
+    if lines == 1 and ("ORDER", "DELIVER") in events:
+        doubled.add(("DELIVERY", "DELIVER"))
+    return [step for step in steps if (step.subject, step.event) in STEP_WORDS.keys() - doubled]
 
 
 def _line(line: OrderLine, currency: str, usage: str) -> ShownLine:
@@ -169,6 +191,15 @@ def _step(step: OrderStep, names_goods: bool) -> ShownStep:
     return ShownStep(step.at, title, tone, icon, text=step.note if names_goods and step.subject == "DELIVERY" else "")
 
 
-def _usage_texts(slugs: set[str]) -> dict[str, str]:
-    rows = ListedProduct.objects.filter(slug__in=slugs).only("slug", "usage_zh", "usage_en")
-    return {row.slug: shown.text_of(row, "usage") for row in rows}
+def _answers(order: Order, products: Sequence[ListedProduct]) -> list[tuple[str, str]]:
+    """A field that the product does not ask for any more goes by its key: what was typed is shown all the same."""
+    labels = {
+        str(item["key"]): str((in_english() and item.get("label_en")) or item.get("label_zh") or item["key"])
+        for row in products
+        for item in row.buyer_fields
+    }
+    return [(labels.get(key, key), str(value)) for key, value in order.buyer_fields.items()]
+
+
+def _products(slugs: set[str]) -> list[ListedProduct]:
+    return list(ListedProduct.objects.filter(slug__in=slugs).only("slug", "usage_zh", "usage_en", "buyer_fields"))

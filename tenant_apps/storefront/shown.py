@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -22,6 +23,7 @@ PRODUCT_FACTS = (
     "usage_zh", "usage_en", "picture", "delivery", "buyer_fields", "seo_title", "seo_description", "brand_zh", "brand_en",
 )  # fmt: skip
 FEW = 20  # From here on a card says how many are left.
+SHORT_NAME = 10  # In Latin letters, a Chinese one counting two: what fits three times beside itself on a phone.
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,12 @@ def picture_url(name: str) -> str:
     return f"/files/library/{name}" if name else ""
 
 
-def category_chips(tree: CategoryTree, active: str = "") -> list[dict[str, Any]]:
-    """The chips of the top; the one that `active` (a slug) is or stands below is marked."""
+def category_chips(tree: CategoryTree, active: str = "", *, searched: bool = False) -> list[dict[str, Any]]:
+    """The chips of the top; the one that `active` (a slug) is or stands below is marked. None when `searched`: what
+    was found is not "all goods"."""
     found = tree.by_slug(active) if active else None
     above = {row.id for row in tree.trail(found.id)} if found else set()
-    chips = [{"label": _("All goods"), "url": "/", "active": not active}]
+    chips = [{"label": _("All goods"), "url": "/", "active": not active and not searched}]
     chips += [{"label": row.name, "url": f"/c/{row.slug}/", "active": row.id in above} for row in tree]
     return chips
 
@@ -157,6 +160,14 @@ def faces(detail: ProductDetail, chosen: Offer) -> list[Face]:
     ]
 
 
+def are_short(choices: Sequence[Face]) -> bool:
+    """Whether three of them fit beside each other on a phone."""
+    return all(
+        sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in face.name) <= SHORT_NAME
+        for face in choices
+    )
+
+
 def product_name(product: Any) -> str:
     """The shop's own name for it, or the library's in the reader's language."""
     return str(product.own_name or product.name)
@@ -218,13 +229,13 @@ def live(offer: Offer, quantity: int, instant: bool) -> Live:
     if quantity > 1:
         stages.append(Line(_("Quantity"), f"× {quantity}"))
     stages.append(Line(_("To pay"), money.format_minor(total, currency)))
-    pieces = _("%(count)s × %(price)s") % {"count": quantity, "price": offer.price_text}
+    pieces = f"{quantity} × {offer.price_text}"
     when = _("delivered at once") if instant else _("delivered by hand")
     return Live(
         sku_id=listing.id, quantity=quantity, most=most_of(offer), currency=currency, unit=offer.price_text,
         was=money.format_unit(usual, currency) if usual is not None and saved > 0 else "", saving=saving,
         stages=tuple(stages), total_minor=total, total=money.format_minor(total, currency),
-        sold_out=listing.sold_out, note=f"{pieces}, {when}",
+        sold_out=listing.sold_out, note=f"{pieces} · {when}",
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.api import conformance
 from tests.tenant_apps import market
 from tests.tenant_apps.channel import MemoryChannel
 
@@ -25,6 +26,7 @@ class Answer:
     status: int
     headers: Any
     body: Any
+    again: Callable[..., Answer]  # The same request once more, with more headers.
 
     @property
     def error(self) -> dict[str, Any]:
@@ -41,15 +43,17 @@ class Api:
     headers: tuple[tuple[str, str], ...] = ()
 
     def call(self, method: str, path: str, data: Any = None, **headers: str) -> Answer:
-        """`headers` by their names with underscores: `Idempotency_Key="k"`."""
+        """`headers` by their names with underscores: `Idempotency_Key="k"`. The answer must be a documented one."""
         sent = {**dict(self.headers), **{name.replace("_", "-"): value for name, value in headers.items()}}
         body = data if isinstance(data, str | bytes) else "" if data is None else json.dumps(data)
         response = self.client.generic(
             method, f"/api/v1/{path}", body, content_type="application/json" if data is not None else "",
             headers=sent, HTTP_HOST=self.host,
         )  # fmt: skip
-        content = response.content
-        return Answer(response.status_code, response.headers, json.loads(content) if content else None)
+        content = json.loads(response.content) if response.content else None
+        conformance.check(self.host, method, path, response.status_code, response.headers, content)
+        again = lambda **more: self.call(method, path, data, **{**headers, **more})  # noqa: E731
+        return Answer(response.status_code, response.headers, content, again)
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.call("GET", path, **headers)
@@ -127,6 +131,14 @@ def some_goods(**wishes: Any) -> market.Goods:
     Sku.objects.filter(pk=goods.sku_id).update(code=goods.code)
     stock.count_now(sku_ids=[goods.sku_id], now=clock.utc_now())
     return goods
+
+
+@pytest.fixture
+def outbox(no_jobs: None) -> None:
+    """Mail that goes out from here on is in `django.core.mail.outbox`."""
+    from django.core import mail
+
+    mail.outbox = []
 
 
 @pytest.fixture

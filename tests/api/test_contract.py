@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.api.conformance import METHODS, contracts
 from tests.api.conftest import RATES, Api, a_token, a_user, host_of, person_at, program_at, stranger_at
-
-METHODS = ("get", "post", "put", "patch", "delete")
-
-
-def contracts() -> dict[str, Any]:
-    from kameng import api_main, api_tenant
-
-    return {"main": api_main.CONTRACT, "shop": api_tenant.CONTRACT}
 
 
 def operations(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -94,6 +87,31 @@ class TestPage:
             assert "//cdn" not in text
             assert 'src="http' not in text
 
+    def test_is_where_a_person_gets_who_opens_the_api_and_a_program_gets_the_addresses(self, shop: Any) -> None:
+        for host, title in (("localhost", "Kameng"), (host_of(shop), "Shop")):
+            person = Client().get("/api/v1/", HTTP_HOST=host, headers={"Accept": "text/html,*/*"})
+            program = stranger_at(host).get("")
+
+            assert (person.status_code, person.headers["Location"]) == (302, "/api/v1/docs/")
+            assert program.body == {
+                "title": title, "docs": f"http://{host}/api/v1/docs/", "schema": f"http://{host}/api/v1/schema/",
+            }  # fmt: skip
+
+    def test_says_how_much_and_what_it_means(self, shop: Any) -> None:
+        text = (
+            Client().get("/api/v1/docs/", HTTP_HOST=host_of(shop), headers={"Accept-Language": "en"}).content.decode()
+        )
+        order = text[text.index('id="orders_create"') :]
+
+        row = order[order.index("lines[].quantity") :].partition("</tr>")[0]
+        assert '>integer<span class="k-cell-sub">1 … 100</span>' in row
+        row = order[order.index(">contact<") :].partition("</tr>")[0]
+        assert '>string<span class="k-cell-sub">≤ 120 characters</span>' in row
+        assert "An email address, a phone or a QQ number." in row
+        row = order[order.index(">expected_total_minor<") :].partition("</tr>")[0]
+        assert ">integer or null</td>" in row
+        assert '<code class="k-mono">details.total_minor</code>' in row
+
     def test_has_no_style_or_script_in_the_page(self, main: Api) -> None:
         text = Client().get("/api/v1/docs/", HTTP_HOST="localhost").content.decode()
 
@@ -105,7 +123,7 @@ class TestPage:
 
 class TestDoors:
     def test_there_are_as_many_guarded_operations_as_expected(self) -> None:
-        assert len(guarded("main")) == 19
+        assert len(guarded("main")) == 20
         assert len(guarded("shop")) == 11
 
     def test_a_stranger_is_asked_for_a_token(self, main: Api, visitor: Api) -> None:
@@ -208,11 +226,21 @@ class TestErrors:
                 answer = api.call(method.upper(), address, None if method == "get" else {})
                 assert answer.status == 404
                 assert answer.error["code"] == "not_found"
+                assert ("end with a slash" in answer.error["message"]) == (address == "orders")
 
-    def test_a_method_that_is_not_there(self, visitor: Api) -> None:
-        assert (visitor.post("listings/", {}).status, visitor.post("listings/", {}).error["code"]) in (
-            (405, "method_not_allowed"), (401, "not_authenticated"),
+    def test_an_unknown_shop_answers_json(self, prepared: None) -> None:
+        answer = stranger_at("nobody.localhost").get("listings/")
+
+        assert (answer.status, answer.error) == (
+            404, {"code": "not_found", "message": "There is no shop at this address.", "field": None},
         )  # fmt: skip
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
+    def test_a_method_that_is_not_there(self, visitor: Api, owner: Api, method: str) -> None:
+        for api in (visitor, owner):
+            answer = api.call(method, "listings/", {})
+            assert (answer.status, answer.error["code"]) == (405, "method_not_allowed")
+            assert answer.headers["Allow"] == "GET, HEAD"
 
     @pytest.mark.parametrize(
         ("body", "status", "code"),

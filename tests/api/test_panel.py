@@ -237,12 +237,34 @@ class TestStatement:
             path = (page["next"] or "").partition("/api/v1/")[2]
         assert found == whole["results"]
 
+    def test_repeats_no_line_when_one_comes_in_between_two_pages(
+        self, shop: Any, owner: Api, buy: Buy, account: Any, channel: MemoryChannel
+    ) -> None:
+        from tenant_apps.finance import sync
+
+        def sells() -> None:
+            bought = buy(codes=1)
+            begin_payment(bought, account)
+            assert pay(shop, account, bought) == "SALE"
+            sync.sync_statement(shop)
+
+        sells()
+        sells()
+        first = owner.get("panel/statement/?limit=1").body
+        sells()
+
+        second = owner.get(first["next"].partition("/api/v1/")[2]).body
+
+        assert second["results"][0]["id"] < first["results"][0]["id"]
+        assert second["closing_minor"] > first["closing_minor"]
+        assert second["results"][0] == owner.get("panel/statement/?limit=3").body["results"][2]
+
     @pytest.mark.parametrize(
         ("query", "field"),
         [
             ("since=2026-02-30", "since"), ("since=2026-02-02&until=2026-02-01", "since"), ("account=cash", "account"),
             ("since=0001-01-01&until=9999-12-31", "since"), ("until=0001-01-01", "until"), ("until=9999-12-31", "until"),
-            ("cursor=-1", "cursor"), ("cursor=99999999999999999999", "cursor"), ("limit=x", "limit"),
+            ("cursor=-1", "cursor"), ("cursor=0", "cursor"), ("cursor=99999999999999999999", "cursor"), ("limit=x", "limit"),
         ],
     )  # fmt: skip
     def test_of_a_period_that_is_none(self, owner: Api, query: str, field: str) -> None:

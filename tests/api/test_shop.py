@@ -136,10 +136,10 @@ class TestOrders:
             ({"contact": "nobody"}, 422, "order_invalid", "contact"), ({"contact": ""}, 422, "invalid", "contact"),
             ({"lines": []}, 422, "invalid", "lines"), ({"lines": None}, 422, "invalid", "lines"),
             ({"lines": [{"sku_id": 2**70, "quantity": 1}]}, 422, "invalid", "lines.0.sku_id"),
-            ({"lines": [{"sku_id": 2**62, "quantity": 1}]}, 404, "sku_not_found", "sku_id"),
+            ({"lines": [{"sku_id": 2**62, "quantity": 1}]}, 404, "sku_not_found", "lines.0.sku_id"),
             ({"expected_total_minor": -1}, 422, "invalid", "expected_total_minor"),
             ({"lookup_secret": "short"}, 422, "invalid", "lookup_secret"),
-            ({"buyer_fields": []}, 422, "invalid", "buyer_fields"),
+            ({"contact": 7}, 422, "invalid", "contact"), ({"buyer_fields": []}, 422, "invalid", "buyer_fields"),
         ],
     )  # fmt: skip
     def test_refuses_what_can_not_be_ordered(

@@ -21,8 +21,8 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(autouse=True)
-def outbox(no_jobs: None) -> None:
-    mail.outbox = []
+def _mails(outbox: None) -> None:
+    """Each test sees its own mails alone."""
 
 
 def an_application(main: Api, **changes: Any) -> dict[str, Any]:

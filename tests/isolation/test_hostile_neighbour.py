@@ -19,12 +19,13 @@ from django.db import DatabaseError, ProgrammingError, connection, connections, 
 from django.test import Client
 
 from kameng.accounts.models import Role, User
-from kameng.db.context import in_main, in_substation, pointed_at
+from kameng.db.context import MAIN, in_main, in_substation, pointed_at
 from kameng.db.scopes import NoTenant
 from kameng.jobs import registry
 from kameng.jobs import services as jobs
 from kameng.jobs.models import Job
 from kameng.web import cachekeys
+from tenants import hosts
 
 
 def tables_of(schema: str) -> list[str]:
@@ -104,6 +105,39 @@ class TestRawSql:
             with pytest.raises(ProgrammingError, match="does not exist"), transaction.atomic():
                 cursor.execute("SELECT * FROM tenants_substation")
 
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "SELECT query FROM pg_stat_activity",
+            "SELECT n_live_tup FROM pg_stat_all_tables",
+            "SELECT pg_stat_get_tuples_inserted('public.ledger_entry'::regclass)",
+            "SELECT pg_relation_size('public.receipts_receipt'::regclass)",
+            "SELECT * FROM pg_locks",
+            "SELECT pg_advisory_lock(42)",
+            "SELECT pg_try_advisory_xact_lock(42)",
+            "SELECT lo_from_bytea(0, 'x')",
+            "SELECT lo_create(0)",
+            "SELECT pg_notify('x', 'y')",
+            "SELECT pg_sleep(0)",
+            "SELECT pg_logical_emit_message(false, 'x', 'y')",
+            "SELECT pg_export_snapshot()",
+            "SELECT pg_read_file('/etc/hosts')",
+            "SELECT * FROM pg_authid",
+            "SELECT * FROM pg_largeobject",
+        ],
+    )
+    def test_learns_nothing_of_others_and_keeps_nothing_beside_its_schema(self, alice: Any, sql: str) -> None:
+        """What Postgres can't hide is left: the catalogue's names of schemas and tables, which are opaque and all alike,
+        and its planner's estimates of their rows (pg_class.reltuples)."""
+        refused(alice, sql)
+
+    def test_ends_no_other_connection(self, alice: Any) -> None:
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            (pid,) = cursor.fetchone()
+        refused(alice, f"SELECT pg_terminate_backend({pid})")
+        refused(alice, f"SELECT pg_cancel_backend({pid})")
+
     def test_the_log_in_role_alone_reads_nothing(self, alice: Any) -> None:
         """What slips past the backend, on a connection of the app's own, fails in the database."""
         default = settings.DATABASES["default"]
@@ -181,6 +215,35 @@ class TestCache:
         with pointed_at(alice):
             assert cache.get("price") == "alice's"
 
+    def test_no_shop_says_where_a_host_leads(self, alice: Any, bob: Any) -> None:
+        """The host look-up is kept outside all schemas; from within one, its key is a key like any other."""
+        assert hosts.substation_for(bob.host).schema_name == bob.schema_name  # type: ignore[union-attr]
+
+        with pointed_at(alice):
+            cache.set(f"global:host:{bob.host}", hosts.info_of(alice))
+            assert hosts.substation_for(bob.host).schema_name == bob.schema_name  # type: ignore[union-attr]
+            cache.delete(f"global:host:{bob.host}")
+            hosts.forget(bob)  # The shop's own services may still have a host looked up anew.
+
+        with pointed_at(MAIN):
+            assert cache.get(f"global:host:{bob.host}") is None
+        assert hosts.substation_for(bob.host).schema_name == bob.schema_name  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize("key", ["../public", "public:1:price", "kameng:public:1:price", "global:x", "*"])
+    def test_no_key_leaves_its_schema(self, alice: Any, bob: Any, key: str) -> None:
+        with pointed_at(MAIN):
+            cache.set(key, "main's")
+            cache.set("price", "main's")
+        with pointed_at(alice):
+            assert cache.get(key) is None
+            cache.set(key, "alice's")
+            cache.delete(key)
+        with pointed_at(bob):
+            assert cache.get(key) is None
+        with pointed_at(MAIN):
+            assert (cache.get(key), cache.get("price")) == ("main's", "main's")
+            cache.delete_many([key, "price"])
+
     def test_a_tenants_key_without_a_tenant_raises(self, prepared: None) -> None:
         with pytest.raises(NoTenant):
             cachekeys.tenant_scoped("lock", "x")
@@ -243,75 +306,3 @@ class TestTasks:
     def test_a_shop_can_not_read_or_change_the_job_table(self, alice: Any) -> None:
         refused(alice, "SELECT * FROM public.jobs_job")
         refused(alice, "UPDATE public.jobs_job SET schema_name = 'x'")
-
-
-class TestCatalogue:
-    """What the catalogue says of every schema, so that a new table can't be forgotten."""
-
-    def test_no_foreign_key_leaves_its_schema(self, alice: Any) -> None:
-        with connections["owner"].cursor() as cursor:
-            cursor.execute(
-                "SELECT c.conname FROM pg_constraint c JOIN pg_class a ON a.oid = c.conrelid "
-                "JOIN pg_class b ON b.oid = c.confrelid WHERE c.contype = 'f' AND a.relnamespace <> b.relnamespace"
-            )
-            assert cursor.fetchall() == []
-
-    def test_every_table_has_a_primary_key_and_no_tenant_table_a_trigger(self, alice: Any) -> None:
-        with connections["owner"].cursor() as cursor:
-            cursor.execute(
-                "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                "WHERE c.relkind = 'r' AND (n.nspname = 'public' OR n.nspname LIKE 's\\_%%') AND NOT EXISTS "
-                "(SELECT 1 FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')"
-            )
-            assert cursor.fetchall() == []
-            cursor.execute(
-                "SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
-                "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname LIKE 's\\_%%' AND NOT t.tgisinternal"
-            )
-            assert cursor.fetchall() == []
-
-    def test_a_tenants_schema_is_the_templates_to_the_column(self, alice: Any) -> None:
-        def shape(schema: str) -> list[tuple[Any, ...]]:
-            with connections["owner"].cursor() as cursor:
-                cursor.execute(
-                    "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity "
-                    "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relkind = 'r' AND a.attnum > 0 "
-                    "AND NOT a.attisdropped AND c.relname <> 'django_migrations' AND c.relnamespace = %s::regnamespace "
-                    "ORDER BY 1, 2",
-                    [schema],
-                )
-                columns = list(cursor.fetchall())
-                cursor.execute(
-                    "SELECT c.relname, k.conname, "
-                    # A CHECK is printed a little differently once it was read back: casts move within its arrays.
-                    "CASE k.contype WHEN 'c' THEN regexp_replace(pg_get_constraintdef(k.oid), '[()]|::[a-z ]+(\\[\\])?', '', 'g') "
-                    "ELSE replace(pg_get_constraintdef(k.oid), %s, '') END FROM pg_constraint k "
-                    "JOIN pg_class c ON c.oid = k.conrelid WHERE c.relname <> 'django_migrations' AND "
-                    "c.relnamespace = %s::regnamespace ORDER BY 1, 2",
-                    [f"{schema}.", schema],
-                )
-                constraints = list(cursor.fetchall())
-                cursor.execute(
-                    "SELECT c.relname, i.relname, regexp_replace(replace(pg_get_indexdef(i.oid), %s, ''), "
-                    "'[()]|::[a-z ]+(\\[\\])?', '', 'g') FROM pg_index x "
-                    "JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid "
-                    "WHERE c.relname <> 'django_migrations' AND c.relnamespace = %s::regnamespace ORDER BY 1, 2",
-                    [f"{schema}.", schema],
-                )
-                return [*columns, *constraints, *cursor.fetchall()]
-
-        assert shape(alice.schema_name) == shape("template_substation")
-
-    def test_the_app_and_its_groups_own_nothing_of_the_ledger(self, prepared: None) -> None:
-        with connections["owner"].cursor() as cursor:
-            cursor.execute(
-                "SELECT c.relname, r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner "
-                "WHERE c.relname LIKE 'ledger\\_%%' AND c.relkind = 'r' AND r.rolname <> 'kameng_ledger'"
-            )
-            assert cursor.fetchall() == []
-            cursor.execute(
-                "SELECT c.relname, r, p FROM pg_class c, unnest(ARRAY['kameng_main', 'kameng_app', 'kameng_tenant', "
-                "'kameng_sync']) r, unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) p "
-                "WHERE c.relname LIKE 'ledger\\_%%' AND c.relkind = 'r' AND has_table_privilege(r, c.oid, p)"
-            )
-            assert cursor.fetchall() == []

@@ -45,7 +45,7 @@ def channel(tmp_path_factory: pytest.TempPathFactory, prepared: None) -> Iterato
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(channel: Any) -> Iterator[str]:
     """The web server, in threads; answers the main site's address."""
     server = LiveServerThread("127.0.0.1", StaticFilesHandler, port=0)
@@ -57,8 +57,27 @@ def site(channel: Any) -> Iterator[str]:
     server.terminate()
 
 
+@pytest.fixture
+def one_channel(prepared: None) -> Iterator[None]:
+    """Buyers are offered the channel that runs, and none of those that other tests made up."""
+    from kameng.db.context import in_main
+    from shared_apps.receipts.models import MerchantAccount
+    from shared_apps.receipts.services._accounts import TESTPAY_ACCOUNT_REF
+
+    with in_main():
+        others = list(
+            MerchantAccount.objects.filter(enabled=True)
+            .exclude(account_ref=TESTPAY_ACCOUNT_REF)
+            .values_list("pk", flat=True)
+        )
+        MerchantAccount.objects.filter(pk__in=others).update(enabled=False)
+    yield
+    with in_main():
+        MerchantAccount.objects.filter(pk__in=others).update(enabled=True)
+
+
 @pytest.fixture(autouse=True)
-def running(site: str, channel: Any, no_jobs: None) -> Iterator[None]:
+def running(site: str, channel: Any, no_jobs: None, one_channel: None) -> Iterator[None]:
     """A worker and the addresses of this system, for as long as the journey: other tests look at jobs that wait."""
     ended = threading.Event()
 
@@ -93,13 +112,15 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(chromium: Any, tmp_path: Path) -> Iterator[Any]:
-    """`open_page(width, language)`: a fresh browser profile; an error in a page's script fails the test."""
+    """`open_page(width, language, script)`: a fresh browser profile; an error in a page's script fails the test."""
     contexts: list[Any] = []
     problems: list[str] = []
 
-    def make(width: int = 1440, height: int = 900, language: str = "zh-CN") -> Any:
+    def make(width: int = 1440, height: int = 900, language: str = "zh-CN", *, script: bool = True) -> Any:
         phone = {"is_mobile": True, "has_touch": True, "user_agent": PHONE} if width < 500 else {}
-        context = chromium.new_context(viewport={"width": width, "height": height}, locale=language, **phone)
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, locale=language, java_script_enabled=script, **phone
+        )
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()

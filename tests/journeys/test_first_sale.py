@@ -55,7 +55,7 @@ def open_shop(page: Any, site: str, slug: str) -> Any:
     page.goto(f"{site}/signup/")
     page.fill("[name=name]", "夜市点卡")
     page.fill("[name=slug]", slug)
-    page.wait_for_selector("#address-state .k-good, #address-state .k-help")
+    page.wait_for_selector("#address-state .k-ok")
     page.fill("[name=email]", "nina@example.com")
     page.fill("[name=password]", PASSWORD)
     page.click("main button[type=submit]")
@@ -65,8 +65,6 @@ def open_shop(page: Any, site: str, slug: str) -> Any:
     page.fill("[name=code]", found[1])
     page.click("main form button[type=submit] >> nth=0")
     page.click("form[action$='/enter/'] button")
-    page.wait_for_url("**/enter/**")
-    page.click("form[action='/enter/'] button")
     page.wait_for_url("**/panel/**")
     with in_main():
         from tenants.models import Substation

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core import mail
 from django.test import Client
 
@@ -136,6 +137,20 @@ class TestVerify:
             with pytest.raises(signup.WrongCode):
                 signup.verify(started.signup, old)
         assert signup.verify(started.signup, new).state == SignupState.VERIFIED
+
+    def test_says_that_a_signup_of_yesterday_is_over(self) -> None:
+        started = begin()
+        code = mailed_code()
+        signup.sweep(clock.utc_now() + timedelta(days=1, minutes=1))
+
+        with pytest.raises(signup.SignupOver):
+            signup.verify(started.signup, code)
+        with pytest.raises(signup.SignupOver):
+            signup.resend(started.signup)
+
+        with in_main():
+            assert Signup.objects.get(pk=started.signup.pk).state == SignupState.EXPIRED
+        assert len(mail.outbox) == 1
 
     def test_sends_four_codes_and_no_more(self) -> None:
         started = begin()
@@ -301,7 +316,7 @@ class TestPages:
         assert "is open" in live.content.decode()
         public_id = sent["Location"].strip("/").split("/")[1]
         handed = client.post(f"/signup/{public_id}/enter/", HTTP_HOST="localhost")
-        assert handed["Location"].startswith(f"http://{slug}.localhost:8000/enter/?pass=")
+        assert handed["Location"].startswith(f"http://{slug}.localhost{settings.AUTHORITY}/enter/?pass=")
 
         entry = handed["Location"].split("pass=")[1]
         shop = Client()
@@ -332,6 +347,67 @@ class TestPages:
         text = page.content.decode()
         assert 'value="Night Market"' in text
         assert 'value="nina@example.com"' in text
+
+    def test_names_all_that_is_wrong_at_once_and_uses_up_no_proof(self, alice: Any) -> None:
+        client = Client()
+        challenge = client.get("/signup/?lang=en", HTTP_HOST="localhost").context["challenge"]
+        good = {
+            "name": "Night Market", "slug": unused_slug(), "plan": "basic", "email": "nina@example.com",
+            "password": PASSWORD, "pow_challenge": challenge, "pow_nonce": pow.solve(challenge),
+        }  # fmt: skip
+        before = counts()
+
+        page = client.post(
+            "/signup/",
+            {**good, "name": "x", "slug": "alice", "email": "nina@", "password": "short"},
+            HTTP_HOST="localhost",
+        )
+
+        assert page.status_code == 422
+        assert set(page.context["form"].errors) == {"name", "slug", "email", "password"}
+        text = page.content.decode()
+        assert "alice is taken. Choose another address." in text
+        assert "This password is too short. It must have at least 10 characters." in text
+        assert counts() == before
+        assert client.post("/signup/", good, HTTP_HOST="localhost").status_code == 302
+
+    def test_tells_on_the_codes_own_page_what_became_of_another_code(self) -> None:
+        client, path = self.begun()
+
+        for _ in range(3):
+            sent = client.post(f"{path}resend/", HTTP_HOST="localhost")
+            assert sent["Location"] == f"{path}verify/?sent=1"
+        told = client.get(sent["Location"], HTTP_HOST="localhost").content.decode()
+        refused = client.post(f"{path}resend/", HTTP_HOST="localhost")
+
+        assert "A new code is on its way." in told
+        assert refused.status_code == 429
+        assert "Four codes were sent." in refused.content.decode()
+        assert 'name="code"' in refused.content.decode()
+        assert len(mail.outbox) == 4
+
+    def test_begins_again_with_what_was_typed_but_for_the_password(self) -> None:
+        client, path = self.begun()
+        public_id = path.strip("/").split("/")[1]
+
+        mine = client.get(f"/signup/?again={public_id}", HTTP_HOST="localhost").content.decode()
+        anothers = Client().get(f"/signup/?again={public_id}", HTTP_HOST="localhost").content.decode()
+
+        assert 'value="Night Market"' in mine
+        assert 'value="nina@example.com"' in mine
+        assert PASSWORD not in mine
+        assert "Night Market" not in anothers
+
+    def begun(self) -> tuple[Client, str]:
+        """A browser with a signup that waits for its code, and the signup's address."""
+        client = Client()
+        challenge = client.get("/signup/?lang=en", HTTP_HOST="localhost").context["challenge"]
+        fields = {
+            "name": "Night Market", "slug": unused_slug(), "plan": "basic", "email": "nina@example.com",
+            "password": PASSWORD, "pow_challenge": challenge, "pow_nonce": pow.solve(challenge),
+        }  # fmt: skip
+        posted = client.post("/signup/", fields, HTTP_HOST="localhost")
+        return client, posted["Location"].removesuffix("verify/")
 
     def test_refuses_a_form_without_the_proof(self) -> None:
         before = counts()
@@ -381,4 +457,5 @@ class TestPages:
         free = client.get(f"/signup/address/?slug={unused_slug()}", HTTP_HOST="localhost").content.decode()
 
         assert "alice is taken" in taken
+        assert 'data-kameng-fill="slug" value="alice-shop"' in taken
         assert "is free" in free

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +15,7 @@ from kameng.web.endpoint import ApiView
 from kameng.web.idempotency import idempotent
 from kameng.web.openapi import described, in_path
 from shared_apps.receipts import selectors as receipts
-from shared_apps.receipts.models import CaseKind, CaseState, Resolution
+from shared_apps.receipts.models import CaseKind, CaseState, PaymentCase, Resolution
 from tenants import selectors as tenants
 from tenants import services
 from tenants.models import SyncFeed
@@ -84,7 +85,7 @@ class CaseShape(serializers.Serializer[Any]):
     id = serializers.CharField(source="public_id")
     kind = serializers.ChoiceField(choices=CaseKind.choices)
     state = serializers.ChoiceField(choices=CaseState.choices)
-    resolution = serializers.ChoiceField(choices=[("", ""), *Resolution.choices], help_text="Empty until settled.")
+    resolution = serializers.SerializerMethodField(help_text="Null until settled.")
     channel = serializers.CharField(source="receipt.channel")
     receipt = serializers.CharField(source="receipt.public_id")
     order_number = serializers.CharField()
@@ -94,6 +95,10 @@ class CaseShape(serializers.Serializer[Any]):
     outward = serializers.BooleanField(help_text="The channel took the money from us.")
     opened_at = serializers.DateTimeField()
     settled_at = serializers.DateTimeField(allow_null=True)
+
+    @extend_schema_field(serializers.ChoiceField(choices=Resolution.choices, allow_null=True))
+    def get_resolution(self, row: PaymentCase) -> str | None:
+        return row.resolution or None
 
 
 class Substations(ApiView):

@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from kameng.lib import money
 from shared_apps.console.forms.fields import UnitField
@@ -190,8 +191,12 @@ class PricesForm(forms.Form):
 
 
 class SkuForm(forms.Form):
-    code = forms.CharField(label=_("Code"), max_length=60, help_text=_("Capital letters, digits and hyphens."))
-    name_zh = forms.CharField(label=_("Name (Chinese)"), max_length=120)
+    code = forms.CharField(
+        label=pgettext_lazy("identifier", "Code"), max_length=60, help_text=_("Capital letters, digits and hyphens.")
+    )
+    name_zh = forms.CharField(
+        label=_("Name (Chinese)"), max_length=120, help_text=_("What sets it apart: a face value, a length, a size.")
+    )
     name_en = forms.CharField(label=_("Name (English)"), max_length=120, required=False)
     face_value = UnitField(label=_("Face value"), required=False)
     currency = forms.ChoiceField(label=_("Currency"), choices=[(code, code) for code in money.EXPONENTS])

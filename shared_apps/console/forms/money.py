@@ -47,7 +47,7 @@ class OrderFilters(OfShop):
     chip_field = "state"
 
 
-class AccountFilters(Filters):
+class AccountFilters(OfShop):
     q = forms.CharField(required=False)
     kind = forms.ChoiceField(label=_("Class"), required=False, choices=any_of(AccountClass.choices))
     q_hint = _("Account, transfer, order, receipt…")

@@ -32,7 +32,14 @@ class AuditFilters(Filters):
 class JobFilters(Filters):
     q = forms.CharField(required=False)
     state = forms.ChoiceField(label=_("State"), required=False, choices=any_of(words.JOB_STATES.items()))
-    q_hint = _("Kind or schema…")
+    q_hint = _("Job, shop’s schema…")
+    chip_field = "state"
+
+
+class TokenFilters(Filters):
+    q = forms.CharField(required=False)
+    state = forms.ChoiceField(label=_("State"), required=False, choices=any_of(words.TOKEN_STATES.items()))
+    q_hint = _("Name or person…")
     chip_field = "state"
 
 

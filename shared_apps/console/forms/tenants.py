@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from shared_apps.console.forms.fields import MinorField, PercentField
 from shared_apps.console.lists import Filters, any_of
@@ -48,7 +49,9 @@ class ChangePlanForm(forms.Form):
 
 class PlanForm(forms.Form):
     code = forms.SlugField(
-        label=_("Code"), max_length=20, help_text=_("Small letters, digits and hyphens; it can't be changed later.")
+        label=pgettext_lazy("identifier", "Code"),
+        max_length=20,
+        help_text=_("Small letters, digits and hyphens; it can't be changed later."),
     )
     name_zh = forms.CharField(label=_("Name (Chinese)"), max_length=40)
     name_en = forms.CharField(label=_("Name (English)"), max_length=40)

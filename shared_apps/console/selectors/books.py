@@ -46,6 +46,15 @@ def rule_in_force(now: datetime) -> SplitRule | None:
     return SplitRule.objects.filter(effective_at__lte=now).first()
 
 
+def rules() -> QuerySet[SplitRule]:
+    """Every version of the split rule, the one that begins last first."""
+    return SplitRule.objects.all()
+
+
+def rule(version: int) -> SplitRule | None:
+    return SplitRule.objects.filter(pk=version).first()
+
+
 def accounts(
     *, query: str = "", account_class: str = "", substation_id: int | None = None, currency: str = ""
 ) -> QuerySet[Account]:
@@ -82,6 +91,7 @@ class Line:
     kind: str
     reference_type: str
     reference: str
+    substation_id: int | None
     event_at: datetime
     own_minor: int
     after_minor: int
@@ -107,7 +117,8 @@ WHERE e.account_id = %(account)s AND t.event_at >= %(since)s AND t.event_at < %(
   AND e.xid >= coalesce((SELECT max(b.cut_xid) FROM ledger_block b WHERE b.sealed_at < %(since)s), 0)"""
 _TOTALS = f"""SELECT count(*), coalesce(sum(e.amount_minor) FILTER (WHERE e.amount_minor * %(sign)s > 0), 0)::bigint,
        coalesce(sum(e.amount_minor) FILTER (WHERE e.amount_minor * %(sign)s < 0), 0)::bigint {_FROM}"""
-_LINES = f"""SELECT t.public_id, t.kind, t.reference_type, t.reference, t.event_at, e.amount_minor * %(sign)s,
+_LINES = f"""SELECT t.public_id, t.kind, t.reference_type, t.reference, t.substation_id, t.event_at,
+       e.amount_minor * %(sign)s,
        (%(opening)s + sum(e.amount_minor * %(sign)s) OVER (ORDER BY t.event_at, t.id, e.leg))::bigint
 {_FROM} ORDER BY t.event_at DESC, t.id DESC, e.leg DESC OFFSET %(offset)s LIMIT %(limit)s"""
 # What was rolled up into days before the period, and what was not rolled up yet and belongs before it.
@@ -296,11 +307,64 @@ def trial_balance() -> list[TrialLine]:
         return [TrialLine(*row) for row in cursor.fetchall()]
 
 
+@dataclass(frozen=True)
+class SealedLeaf:
+    """One transfer of a block with the hash that was sealed and the one that its rows give now."""
+
+    public_id: str
+    kind: str
+    reference: str
+    event_at: datetime
+    leaf_hash: str
+    leaf_now: str
+
+
+def block(height: int) -> Block | None:
+    return Block.objects.filter(height=height).first()
+
+
+def block_hash_now(row: Block) -> str:
+    """The block's hash over the leaves that were sealed, computed anew."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT encode(public.ledger_block_hash(b.previous_hash, b.height, b.first_xid, b.cut_xid, "
+            "(SELECT string_agg(x.leaf_hash, ''::bytea ORDER BY x.transfer_id) FROM ledger_leaf x "
+            "WHERE x.height = b.height)), 'hex') FROM ledger_block b WHERE b.height = %s",
+            [row.height],
+        )
+        return str(cursor.fetchone()[0])
+
+
+def leaves(row: Block, *, offset: int = 0, limit: int = 50) -> list[SealedLeaf]:
+    """The transfers of a block in the order in which they were sealed. Gone ones are not among them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT t.public_id, t.kind, t.reference, t.event_at, encode(l.leaf_hash, 'hex'), "
+            "coalesce((SELECT encode(n.leaf_hash, 'hex') FROM public.ledger_leaves(t.xid, t.xid + 1) n "
+            "WHERE n.transfer_id = t.id), '') FROM ledger_leaf l JOIN ledger_transfer t ON t.id = l.transfer_id "
+            "WHERE l.height = %s ORDER BY l.transfer_id OFFSET %s LIMIT %s",
+            [row.height, offset, limit],
+        )
+        return [SealedLeaf(*found) for found in cursor.fetchall()]
+
+
 def blocks() -> QuerySet[Block]:
     """The chain, the newest block first."""
     return Block.objects.order_by("-height")
 
 
-def days(row: Account, *, first_day: date, last_day: date) -> QuerySet[DailyBalance]:
-    """The rolled-up days of an account, for a chart."""
-    return DailyBalance.objects.filter(account_id=row.pk, day__gte=first_day, day__lte=last_day).order_by("day")
+def days(row: Account, *, first_day: date | None = None, last_day: date | None = None) -> QuerySet[DailyBalance]:
+    """The rolled-up days of an account on which something moved, in their order."""
+    rows = DailyBalance.objects.filter(account_id=row.pk).order_by("day")
+    if first_day is not None:
+        rows = rows.filter(day__gte=first_day)
+    return rows if last_day is None else rows.filter(day__lte=last_day)
+
+
+def clearing_balances() -> dict[str, tuple[str, str, int]]:
+    """What each channel owes: channel → (account's code, currency, minor units), in the network's currency first."""
+    found: dict[str, tuple[str, str, int]] = {}
+    for row in accounts(account_class=AccountClass.ASSET).filter(code__startswith="channel:"):
+        channel = row.code.split(":")[1]
+        found.setdefault(channel, (row.code, row.currency, row.own_minor))  # type: ignore[attr-defined]
+    return found

@@ -1,13 +1,14 @@
-"""The main station's own trail, jobs and tokens."""
+"""The main station's own people, trail, jobs and tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db.models import Count, Q, QuerySet
 
-from kameng.accounts.models import ApiToken, AuditRecord
-from kameng.jobs.models import Job
+from kameng.accounts.models import ApiToken, AuditRecord, User
+from kameng.jobs.models import Job, JobState
 
 
 def audit(
@@ -26,11 +27,13 @@ def audit(
     return rows if until is None else rows.filter(at__lt=until)
 
 
-def jobs(*, query: str = "", state: str = "") -> QuerySet[Job]:
-    """Background jobs of the main station and of every shop; `query` is a part of a kind or a schema's name."""
-    rows = Job.objects.all()
+def jobs(*, query: str = "", state: str = "", kinds: Sequence[str] = ()) -> QuerySet[Job]:
+    """Background jobs of the main station and of every shop; `query`: parts of a kind, or a schema's name; jobs of
+    one of `kinds` match whatever the query is."""
+    matching = Q()
     for word in query.split():
-        rows = rows.filter(Q(kind__icontains=word) | Q(schema_name=word))
+        matching &= Q(kind__icontains=word) | Q(schema_name=word)
+    rows = Job.objects.filter(matching | Q(kind__in=kinds)) if kinds else Job.objects.filter(matching)
     return rows.filter(state=state) if state else rows
 
 
@@ -38,6 +41,33 @@ def job_counts() -> dict[str, int]:
     return dict(Job.objects.order_by().values_list("state").annotate(count=Count("pk")))
 
 
-def tokens() -> QuerySet[ApiToken]:
-    """All tokens of the main station with their people; the secrets are not kept."""
-    return ApiToken.objects.select_related("user").defer("digest")
+def tokens(*, query: str = "") -> QuerySet[ApiToken]:
+    """Tokens of the main station with their people; the secrets are not kept. `query`: parts of a name or a person."""
+    rows = ApiToken.objects.select_related("user").defer("digest")
+    for word in query.split():
+        rows = rows.filter(
+            Q(name__icontains=word) | Q(user__email__icontains=word) | Q(user__name__icontains=word) | Q(prefix=word)
+        )
+    return rows
+
+
+def people(*, query: str = "", role: str = "") -> QuerySet[User]:
+    """Everybody with a log-in to the main station; `query`: parts of a name or a mail."""
+    rows = User.objects.all()
+    for word in query.split():
+        rows = rows.filter(Q(name__icontains=word) | Q(email__icontains=word))
+    return rows.filter(role=role) if role else rows
+
+
+def role_counts() -> dict[str, int]:
+    return dict(User.objects.order_by().values_list("role").annotate(count=Count("pk")))
+
+
+def job_under_way(kind: str) -> Job | None:
+    """The newest job of a kind that waits or runs."""
+    return Job.objects.filter(kind=kind, state__in=(JobState.PENDING, JobState.RUNNING)).first()
+
+
+def trail_of(target: str, limit: int) -> list[AuditRecord]:
+    """What people did to one thing, newest first."""
+    return list(AuditRecord.objects.filter(target=target)[:limit])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, Q, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.errors import Missing
-from shared_apps.receipts.models import CaseNote, InboxEvent, NetworkOrder, PaymentCase
+from shared_apps.receipts.models import Announced, CaseNote, InboxEvent, NetworkOrder, PaymentCase
 from shared_apps.stock.models import CodeReveal
 
 
@@ -88,5 +90,27 @@ def event_counts() -> dict[str, int]:
     return dict(InboxEvent.objects.order_by().values_list("state").annotate(count=Count("pk")))
 
 
-def case_counts() -> dict[str, int]:
-    return dict(PaymentCase.objects.order_by().values_list("state").annotate(count=Count("pk")))
+def case_counts(substation_id: int | None = None) -> dict[str, int]:
+    """How many payment cases are in each state; of one shop where it is given."""
+    rows = PaymentCase.objects.order_by()
+    if substation_id is not None:
+        rows = rows.filter(substation_id=substation_id)
+    return dict(rows.values_list("state").annotate(count=Count("pk")))
+
+
+def sales_of_shops(substation_ids: Collection[int], since: datetime) -> dict[int, tuple[int, int]]:
+    """Paid orders since a moment, by shop: how many and their total. Placed at most a week before they were paid."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT substation_id, count(*), sum(total_minor)::bigint FROM receipts_networkorder "
+            "WHERE placed_at >= %(since)s - interval '7 days' AND paid_at >= %(since)s AND substation_id = ANY (%(ids)s) "
+            "GROUP BY substation_id",
+            {"since": since, "ids": list(substation_ids)},
+        )
+        return {pk: (count, total) for pk, count, total in cursor.fetchall()}
+
+
+def owner_of_payment(payment_id: str) -> tuple[int, str] | None:
+    """Shop and order number of the order that announced a payment; None when nobody did."""
+    found = Announced.objects.filter(payment_id=payment_id).values_list("substation_id", "order_number").first()
+    return (found[0], found[1]) if found else None

@@ -25,33 +25,24 @@ from shared_apps.console import lists, words
 from shared_apps.console.forms.money import CaseFilters, InboxFilters, NoteForm, SettleForm
 from shared_apps.console.page import page, refuse
 from shared_apps.console.selectors import books, trade
+from shared_apps.console.views.orders import kind_words
 from shared_apps.receipts import selectors as receipts
 from shared_apps.receipts import services
-from shared_apps.receipts.models import PaymentCase, Resolution
+from shared_apps.receipts.models import CaseState, PaymentCase, Resolution
 from tenants import selectors as tenants
 
 CASE_SORTS = {"opened": "opened_at", "amount": "amount_minor", "kind": "kind", "state": "state"}
 EVENT_SORTS = {"received": "received_at", "attempts": "attempts", "state": "state"}
-# What each resolution does, said before it is chosen.
-DEEDS: dict[str, Any] = {
-    Resolution.DELIVER: gettext_lazy("The order counts as paid; its goods are held again and delivered."),
-    Resolution.CREDIT: gettext_lazy(
-        "The money becomes the shop's income, less the channel's fee. Nothing is delivered."
-    ),
-    Resolution.REFUND: gettext_lazy("The channel is asked to give the money back to its payer."),
-    Resolution.CHARGE: gettext_lazy("The money that the channel took back is taken from the shop's pending balance."),
-    Resolution.RETURNED: gettext_lazy("The channel gave it back; nobody is charged."),
-}
 EVENT_EXPORT: list[lists.Column] = [
     (gettext_lazy("Event"), lambda row: row.event_id),
     (gettext_lazy("Kind"), lambda row: row.kind),
     (gettext_lazy("Channel"), lambda row: row.channel),
     (gettext_lazy("Payment"), lambda row: row.payment_id),
     (gettext_lazy("State"), lambda row: row.get_state_display()),
-    (gettext_lazy("Attempts"), lambda row: row.attempts),
+    (gettext_lazy("Failed tries"), lambda row: row.attempts),
     (gettext_lazy("Problem"), lambda row: row.problem),
     (gettext_lazy("Received"), lambda row: row.received_at),
-    (gettext_lazy("Handled"), lambda row: row.handled_at),
+    (gettext_lazy("Handled at"), lambda row: row.handled_at),
 ]
 
 
@@ -70,6 +61,7 @@ def cases(request: HttpRequest) -> HttpResponseBase:
     shown = lists.paged(request, rows)
     for row in shown:
         row.shop = shops.get(row.substation_id)
+        row.channel_words = words.channel_words(row.receipt.channel)
     return page(
         request, "console/cases.html", here="cases", heading=_("Payment cases"), filters=filters, rows=shown,
         chips=filters.chips(trade.case_counts()),
@@ -113,15 +105,26 @@ def case(request: HttpRequest, public_id: str) -> HttpResponse:
 def _case_page(request: HttpRequest, row: Any, status: int = 200, **forms: Any) -> HttpResponse:
     names = tenants.shop_names([row.substation_id]) if row.substation_id else {}
     refunds = list(row.refunds.all())
-    moved = books.transfers_of_case(
-        case=row.public_id, receipt=row.receipt.public_id, refunds=[refund.public_id for refund in refunds]
+    moved: list[Any] = list(
+        books.transfers_of_case(
+            case=row.public_id, receipt=row.receipt.public_id, refunds=[refund.public_id for refund in refunds]
+        )
     )
+    row.channel_words = words.channel_words(row.receipt.channel)
+    legs = books.legs([one.pk for one in moved])
+    for one in moved:
+        one.kind_words = kind_words(one.kind)
+        one.legs = [(leg, words.account_words(leg.code)) for leg in legs[one.pk]]
     notes = list(row.notes.all())
-    plain = {"text": "", "tone": "", "icon": "", "url": ""}
-    events = [{**plain, "at": note.at, "by": note.by, "title": words.note_words(note.text)} for note in notes]
+    plain = {"text": "", "icon": "", "url": ""}
+    events = [
+        {**plain, "at": note.at, "by": note.by, "title": words.note_words(note.text), "tone": words.note_tone(note.text)}
+        for note in notes
+    ]  # fmt: skip
+    undone = words.not_done(notes[0].text) if notes and row.state == CaseState.OPEN else ""
     return page(
         request, "console/case.html", here="cases", heading=row.get_kind_display(), row=row, status=status,
-        substation=names.get(row.substation_id), refunds=refunds, transfers=list(moved), events=events,
+        substation=names.get(row.substation_id), refunds=refunds, transfers=moved, events=events, undone=undone,
         settle_form=forms.get("settle_form") or SettleForm(choices=_choices(row)),
         note_form=forms.get("note_form") or NoteForm(),
         crumbs=((_("Payment cases"), reverse("console:cases")),),
@@ -132,10 +135,39 @@ def _choices(row: PaymentCase) -> list[tuple[str, Any]]:
     allowed = services.allowed_resolutions(row.kind)
     needs_shop = (Resolution.CREDIT, Resolution.CHARGE)
     return [
-        (one.value, CardLabel(one.label, DEEDS[one]))
+        (one.value, CardLabel(one.label, _consequence(row, one)))
         for one in Resolution
         if one in allowed and (row.substation_id or one not in needs_shop)
     ]
+
+
+def _consequence(row: PaymentCase, deed: Resolution) -> str:
+    """What a resolution does with this case's money, to the cent, said before it is chosen."""
+    whole = words.money_words(row.amount_minor, row.currency)
+    channel = words.channel_words(row.receipt.channel)
+    gap = row.amount_minor - (row.amount_minor if row.expected_minor is None else row.expected_minor)
+    if deed == Resolution.DELIVER:
+        text = _("The order counts as paid; its goods are held again and delivered.")
+        missing, excess = words.money_words(-gap, row.currency), words.money_words(gap, row.currency)
+        if gap < 0:
+            text += " " + _("The missing %(sum)s is borne by the shop.") % {"sum": missing}
+        elif gap > 0:
+            text += " " + _("The %(sum)s too much goes back to the payer.") % {"sum": excess}
+        return text
+    if deed == Resolution.CREDIT:
+        net = words.money_words(row.amount_minor - (row.receipt.fee_minor or 0), row.currency)
+        fee = words.money_words(row.receipt.fee_minor or 0, row.currency)
+        told = _(
+            "%(net)s becomes the shop's income (%(whole)s less the channel's fee of %(fee)s). Nothing is delivered."
+        )
+        return told % {"net": net, "whole": whole, "fee": fee}
+    if deed == Resolution.REFUND:
+        told = _("%(channel)s is asked to give %(whole)s back to its payer. Nothing is delivered.")
+        return told % {"channel": channel, "whole": whole}
+    if deed == Resolution.CHARGE:
+        told = _("The %(whole)s that the channel took back is taken from the shop's pending balance.")
+        return told % {"whole": whole}
+    return _("The channel gave the %(whole)s back; nobody is charged.") % {"whole": whole}
 
 
 @require_POST
@@ -182,21 +214,27 @@ def inbox(request: HttpRequest) -> HttpResponseBase:
     rows = lists.ordered(request, rows, EVENT_SORTS, "-received")
     if lists.wants_export(request):
         return lists.export(request, "webhook-inbox", EVENT_EXPORT, rows)
+    shown = lists.paged(request, rows)
+    for row in shown:
+        row.channel_words = words.channel_words(row.channel)
     return page(
         request, "console/inbox.html", here="inbox", heading=_("Webhook inbox"), filters=filters,
-        chips=filters.chips(trade.event_counts()), rows=lists.paged(request, rows),
+        chips=filters.chips(trade.event_counts()), rows=shown,
     )  # fmt: skip
 
 
 @require_GET
 @staff_required
 def event(request: HttpRequest, pk: int) -> HttpResponse:
-    row = trade.event(pk)
+    row: Any = trade.event(pk)
     if row is None:
         raise Http404(str(pk))
+    row.channel_words = words.channel_words(row.channel)
+    owner = trade.owner_of_payment(row.payment_id) if row.payment_id else None
+    shop = tenants.shop_names([owner[0]]).get(owner[0]) if owner else None
     return page(
         request, "console/event.html", here="inbox", heading=row.kind or row.event_id, row=row,
-        body=_pretty(bytes(row.body)), headers=sorted(row.headers.items()),
+        body=_pretty(bytes(row.body)), owner=shop, order=owner[1] if owner else "", headers=sorted(row.headers.items()),
         crumbs=((_("Webhook inbox"), reverse("console:inbox")),),
     )  # fmt: skip
 

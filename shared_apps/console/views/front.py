@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Any
+from urllib.parse import quote
 
 from django.conf import settings
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -16,13 +19,15 @@ from kameng.accounts.access import staff_required
 from kameng.lib import clock, money
 from shared_apps.console import words
 from shared_apps.console.page import page
-from shared_apps.console.selectors import books, overview, shelves, system, trade
-from shared_apps.console.views.system import tell_record
+from shared_apps.console.selectors import books, channels, overview, shelves, system, trade
+from shared_apps.console.views.orders import kind_words
 from shared_apps.library import selectors as library
+from shared_apps.library.names import localized
 from shared_apps.receipts import selectors as receipts
 from tenants import selectors as tenants
 
-LATEST = 12
+LATEST = 10
+LOOKED_AT = 400  # Records that are gathered into the latest changes: an import alone writes hundreds.
 COMINGS = ("accounts.log_in", "accounts.log_out")  # Who came and went is in the trail; it changed nothing.
 FOUND = 8
 
@@ -32,16 +37,52 @@ FOUND = 8
 def home(request: HttpRequest) -> HttpResponse:
     """How is today beside yesterday, what needs me, what changed."""
     now = clock.utc_now()
-    changes: list[Any] = list(system.audit().exclude(action__in=COMINGS)[:LATEST])
-    for row in changes:
-        tell_record(row)
+    changes = _gathered(list(system.audit().exclude(action__in=COMINGS).defer("details")[:LOOKED_AT]))
     figures = overview.today_beside_yesterday(now)
     days = overview.last_days(now)
     return page(
         request, "console/overview.html", here="overview", heading=_("Overview"), figures=figures, needs=_needs(now),
-        changes=changes, chart=_chart(figures, days),
+        steps=_steps(), changes=changes, chart=_chart(figures, days),
         by_day=list(zip(days, figures["gmv"].days, figures["orders"].days, strict=True))[::-1],
     )  # fmt: skip
+
+
+def _steps() -> list[dict[str, Any]]:
+    """What a new main station does first, with what is done; nothing once all of it is."""
+    done = overview.steps_done()
+    if all(done.values()):
+        return []
+    asked = [
+        ("plans", "plan_new", _("Make a plan"), _("What a shop pays, and which supply prices it gets.")),
+        ("products", "imports", _("Fill the library"), _("Import a file of products, or add them by hand.")),
+        ("stock", "code_import", _("Bring in codes"), _("Paste them or send a file; they are encrypted at once.")),
+        ("merchants", "merchant_new", _("Add a merchant account"), _("So that buyers can pay.")),
+        ("substations", "", _("Open the first shop"), _("Anybody can, on the public site.")),
+    ]
+    return [
+        {
+            "title": title, "text": text, "state": "done" if done[name] else "todo",
+            "url": reverse(f"console:{address}") if address else reverse("tenants:signup"),
+        }
+        for name, address, title, text in asked
+    ]  # fmt: skip
+
+
+def _gathered(records: list[Any]) -> list[dict[str, Any]]:
+    """The latest deeds, newest first; the same deed of the same person on one day is one line, with how many they were."""
+    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for record in records:
+        key = (record.action, record.actor_label, timezone.localtime(record.at).date())
+        if key in lines:
+            lines[key]["count"] += 1
+            lines[key]["url"] = f"{reverse('console:audit')}?action={record.action}"
+        elif len(lines) < LATEST:
+            lines[key] = {
+                "by": record.actor_label, "at": record.at, "count": 1, "target": record.target,
+                "words": words.action_words(record.action), "icon": words.action_icon(record.action),
+                "url": words.address_of(record.action, record.target),
+            }  # fmt: skip
+    return list(lines.values())
 
 
 def _chart(figures: dict[str, overview.Figure], days: list[date]) -> dict[str, Any]:
@@ -104,6 +145,10 @@ def _direct(text: str) -> str:
         return reverse("console:substation", args=[text])
     if text.startswith("bat_") and shelves.batches().filter(public_id=text).exists():
         return reverse("console:batch", args=[text])
+    if text.startswith("acc_") and channels.merchant(text):
+        return reverse("console:merchant", args=[text])
+    if text.startswith("imp_") and library.import_runs().filter(public_id=text).exists():
+        return reverse("console:import_run", args=[text])
     return ""
 
 
@@ -117,6 +162,15 @@ def _groups(text: str) -> list[dict[str, Any]]:
                 (row.order_number, shops[row.substation_id].name, words.ORDER_STATES.get(row.state, row.state),
                  reverse("console:order", args=[shops[row.substation_id].slug, row.order_number]))
                 for row in found_orders
+            ],
+        ),
+        _group(
+            _("Payment cases"), reverse("console:cases"), text,
+            [
+                (row.get_kind_display(), row.order_number or row.public_id,
+                 f"{words.money_words(row.amount_minor, row.currency)} · {row.get_state_display()}",
+                 reverse("console:case", args=[row.public_id]))
+                for row in receipts.cases(text=text).order_by("-pk")[:FOUND]
             ],
         ),
         _group(
@@ -142,9 +196,40 @@ def _groups(text: str) -> list[dict[str, Any]]:
             ],
         ),
         _group(
+            _("Brands"), reverse("console:brands"), text,
+            [
+                (row.name, row.slug, "", reverse("console:brand", args=[row.slug]))
+                for row in library.brands().filter(
+                    Q(name_zh__icontains=text) | Q(name_en__icontains=text) | Q(slug__icontains=text)
+                )[:FOUND]
+            ],
+        ),
+        _group(
+            _("Code batches"), reverse("console:batches"), text,
+            [
+                (f"{localized(row, 'product_name')} · {localized(row, 'sku_name')}", row.public_id, row.source,
+                 reverse("console:batch", args=[row.public_id]))
+                for row in shelves.batches(query=text).order_by("-pk")[:FOUND]
+            ],
+        ),
+        _group(
+            _("People"), reverse("console:people"), text,
+            [
+                (row.name or row.email, row.email, row.get_role_display(), f"{reverse('console:people')}?q={quote(row.email)}")
+                for row in system.people(query=text)[:FOUND]
+            ],
+        ),
+        _group(
+            _("Merchant accounts"), reverse("console:merchants"), text,
+            [
+                (row.name, row.account_ref, words.channel_words(row.channel), reverse("console:merchant", args=[row.public_id]))
+                for row in channels.merchants(query=text)[:FOUND]
+            ],
+        ),
+        _group(
             _("Transfers"), reverse("console:transfers"), text,
             [
-                (row.public_id, row.reference, row.kind, reverse("console:transfer", args=[row.public_id]))
+                (row.public_id, row.reference, kind_words(row.kind), reverse("console:transfer", args=[row.public_id]))
                 for row in books.transfers(query=text).order_by("-pk")[:FOUND]
             ],
         ),

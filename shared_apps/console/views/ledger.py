@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 
 from kameng.accounts.access import staff_required
 from kameng.lib.money import minor_to_decimal
+from kameng.ui.templatetags.ui import bps
 from shared_apps.console import lists, words
 from shared_apps.console.forms.money import AccountFilters, StatementFilters, TransferFilters
 from shared_apps.console.page import page
@@ -29,13 +30,6 @@ from tenants import selectors as tenants
 
 PERIOD = timedelta(days=29)
 ACCOUNT_SORTS = {"code": "code", "class": "account_class", "balance": "own_minor", "opened": "created_at"}
-ACCOUNT_EXPORT: list[lists.Column] = [
-    (gettext_lazy("Account"), lambda row: row.code),
-    (gettext_lazy("What it is"), lambda row: words.account_words(row.code)),
-    (gettext_lazy("Class"), lambda row: row.get_account_class_display()),
-    (gettext_lazy("Currency"), lambda row: row.currency),
-    (gettext_lazy("Balance"), lambda row: minor_to_decimal(row.own_minor, row.currency)),
-]
 TRANSFER_SORTS = {"event": "event_at", "recorded": "pk", "kind": "kind"}
 TRANSFER_EXPORT: list[lists.Column] = [
     (gettext_lazy("Transfer"), lambda row: row.public_id),
@@ -70,17 +64,30 @@ def accounts(request: HttpRequest) -> HttpResponseBase:
         return redirect("console:transfer", filters.query)
     if filters.query and books.transfers(query=filters.query).exists():
         return redirect(f"{reverse('console:transfers')}?q={filters.query}")
-    rows = books.accounts(query=filters.query, account_class=filters.value("kind"))
+    rows = books.accounts(query=filters.query, account_class=filters.value("kind"), substation_id=filters.substation_id)
     rows = lists.ordered(request, rows, ACCOUNT_SORTS, "code")
+    shops = tenants.shop_names()
     if lists.wants_export(request):
-        return lists.export(request, "ledger-accounts", ACCOUNT_EXPORT, rows)
+        return lists.export(request, "ledger-accounts", _account_columns(shops), rows)
     shown = lists.paged(request, rows)
     for row in shown:
         row.words = words.account_words(row.code)
+        row.shop = shops.get(row.substation_id)
     return page(
         request, "console/accounts.html", here="accounts", heading=_("Ledger"), tabs=_tabs("accounts"), filters=filters,
         chips=filters.chips(), rows=shown,
     )  # fmt: skip
+
+
+def _account_columns(shops: dict[int, tenants.ShopName]) -> list[lists.Column]:
+    return [
+        (gettext_lazy("Account"), lambda row: row.code),
+        (gettext_lazy("What it is"), lambda row: words.account_words(row.code)),
+        (gettext_lazy("Shop"), lambda row: shops[row.substation_id].name if row.substation_id in shops else ""),
+        (gettext_lazy("Class"), lambda row: row.get_account_class_display()),
+        (gettext_lazy("Currency"), lambda row: row.currency),
+        (gettext_lazy("Balance"), lambda row: minor_to_decimal(row.own_minor, row.currency)),
+    ]
 
 
 @require_GET
@@ -99,7 +106,8 @@ def account(request: HttpRequest, code: str) -> HttpResponseBase:
     offset = (number - 1) * lists.PER_PAGE
     shown = books.statement(row, first_day=first, last_day=last, offset=offset, limit=lists.PER_PAGE)
     pages = Paginator(range(shown.count), lists.PER_PAGE).get_page(number)
-    lines = [(line, kind_words(line.kind)) for line in shown.lines]
+    shops = tenants.shop_names({line.substation_id for line in shown.lines if line.substation_id})
+    lines = [(line, kind_words(line.kind), _reference_url(line, shops)) for line in shown.lines]
     days = list(books.days(row, first_day=first, last_day=last))
     way = books.sign(row.account_class)
     return page(
@@ -107,9 +115,60 @@ def account(request: HttpRequest, code: str) -> HttpResponseBase:
         words=words.account_words(row.code), statement=shown, first=first, last=last,
         change_minor=shown.closing_minor - shown.opening_minor,
         spark=[day.closing_minor * way for day in days], filters=filters,
-        substation=_shop_of(row.substation_id),
+        substation=_shop_of(row.substation_id), tabs=_account_tabs(code, "account"),
         crumbs=((_("Ledger"), reverse("console:accounts")),),
     )  # fmt: skip
+
+
+def _reference_url(line: books.Line, shops: dict[int, tenants.ShopName]) -> str:
+    """The page of the order that a line belongs to, or ""."""
+    shop = shops.get(line.substation_id or 0)
+    if shop is None or line.reference_type != "order":
+        return ""
+    return reverse("console:order", args=[shop.slug, line.reference])
+
+
+def _account_tabs(code: str, here: str) -> list[dict[str, Any]]:
+    pages = (("account", _("Lines")), ("account_days", _("By day")))
+    return [
+        {"label": label, "url": reverse(f"console:{name}", args=[code]), "active": name == here}
+        for name, label in pages
+    ]
+
+
+@require_GET
+@staff_required
+def account_days(request: HttpRequest, code: str) -> HttpResponseBase:
+    """The days on which something moved, as the roll-up keeps them; each leads to its lines."""
+    row = books.account(code)
+    filters = StatementFilters(request.GET)
+    way = books.sign(row.account_class)
+    found = books.days(row, first_day=filters.value("since") or None, last_day=filters.value("until") or None)
+    if lists.wants_export(request):
+        columns: list[lists.Column] = [
+            (gettext_lazy("Day"), lambda day: day.day),
+            *[(label, lambda day, name=name: minor_to_decimal(_day(day, way)[name], row.currency)) for name, label in DAY_PARTS],
+        ]  # fmt: skip
+        return lists.export(request, f"days-{row.code.replace(':', '-')}", columns, found.reverse())
+    shown: Any = lists.paged(request, found.reverse())
+    shown.object_list = [(day.day, _day(day, way)) for day in shown]
+    return page(
+        request, "console/account_days.html", here="accounts", heading=row.code, row=row, rows=shown, filters=filters,
+        words=words.account_words(row.code), tabs=_account_tabs(code, "account_days"), control=books.control(),
+        substation=_shop_of(row.substation_id), crumbs=((_("Ledger"), reverse("console:accounts")),),
+    )  # fmt: skip
+
+
+DAY_PARTS = (
+    ("opening", gettext_lazy("Opening balance")), ("up", gettext_lazy("In")), ("down", gettext_lazy("Out")),
+    ("closing", gettext_lazy("Closing balance")),
+)  # fmt: skip
+
+
+def _day(day: Any, way: int) -> dict[str, int]:
+    """A rolled-up day in the account's own sign: opening + up − down = closing."""
+    up, down = (day.debits_minor, day.credits_minor) if way > 0 else (day.credits_minor, day.debits_minor)
+    return {"opening": day.opening_minor * way, "up": up, "down": down, "closing": day.closing_minor * way}
 
 
 def _shop_of(substation_id: int | None) -> tenants.ShopName | None:
@@ -174,9 +233,22 @@ def transfer(request: HttpRequest, public_id: str) -> HttpResponse:
         if substation and row.reference_type == "order" else "",
         earlier=earlier, later=[(one, kind_words(one.kind)) for one in later], proof=books.proof(row),
         parts=waterfall(legs) if row.kind == Kind.SALE else [],
-        total_minor=sum(leg.debit_minor or 0 for leg in legs), currency=legs[0].currency,
+        total_minor=sum(leg.debit_minor or 0 for leg in legs), currency=legs[0].currency, memo=_memo(row.memo),
         crumbs=((_("Ledger"), reverse("console:accounts")), (_("Transfers"), reverse("console:transfers"))),
     )  # fmt: skip
+
+
+def _memo(memo: dict[str, Any]) -> list[tuple[Any, Any, str]]:
+    """What the poster noted with a transfer: label, value, address; a name without words stays as it was stored."""
+    out: list[tuple[Any, Any, str]] = []
+    for name, value in memo.items():
+        if name == "platform_bps":
+            out.append((_("Platform fee"), bps(value), ""))
+        elif name == "refund":
+            out.append((_("Refund"), value, ""))
+        else:
+            out.append((name, value, ""))
+    return out
 
 
 @require_GET
@@ -219,4 +291,22 @@ def chain(request: HttpRequest) -> HttpResponse:
     return page(
         request, "console/chain.html", here="accounts", heading=_("Ledger"), tabs=_tabs("chain"), verdict=verdict,
         rows=rows, control=books.control(), lag=ledger.horizon_lag(),
+    )  # fmt: skip
+
+
+@require_GET
+@staff_required
+def block(request: HttpRequest, height: int) -> HttpResponseBase:
+    """One sealed block: its hash and its transfers, each as it was sealed beside what the tables give now."""
+    row: Any = books.block(height)
+    if row is None:
+        raise Http404(str(height))
+    pages = lists.paged(request, range(row.leaf_count))
+    offset = (pages.number - 1) * lists.PER_PAGE
+    leaves = [(leaf, kind_words(leaf.kind)) for leaf in books.leaves(row, offset=offset, limit=lists.PER_PAGE)]
+    return page(
+        request, "console/block.html", here="accounts", heading=_("Block %(height)s") % {"height": height}, row=row,
+        hash_text=bytes(row.block_hash).hex(), previous_text=bytes(row.previous_hash).hex(), leaves=leaves, pages=pages,
+        hash_now=books.block_hash_now(row), previous=books.block(height - 1), following=books.block(height + 1),
+        crumbs=((_("Ledger"), reverse("console:accounts")), (_("Proof"), reverse("console:chain"))),
     )  # fmt: skip

@@ -71,8 +71,16 @@ def order(request: HttpRequest, shop: str, number: str) -> HttpResponse:
     legs = books.legs([one.pk for one in moved])
     for one in moved:
         one.kind_words = kind_words(one.kind)
-        one.legs = legs[one.pk]
+        one.legs = [
+            {
+                "code": leg.code, "words": words.account_words(leg.code), "debit_minor": leg.debit_minor,
+                "credit_minor": leg.credit_minor, "currency": leg.currency,
+            }
+            for leg in legs[one.pk]
+        ]  # fmt: skip
     told: list[Any] = list(receipts.receipts_of_order(**key))
+    for one in told:
+        one.channel_words = words.channel_words(one.channel)
     refunds: list[Any] = list(receipts.refunds_of_order(**key))
     cases = list(trade.cases_of_order(substation_id=substation.pk, number=row.order_number))
     sale = next((one for one in moved if one.kind == Kind.SALE), None)
@@ -110,7 +118,7 @@ def _events(
     for one in told:
         title = f"{one.get_kind_display()} · {words.money_words(one.amount_minor, one.currency)}"
         tone = "success" if one.kind == "PAID" else "warning"
-        events.append(_event(one.occurred_at, title, one.channel_ref, by=one.channel, tone=tone))
+        events.append(_event(one.occurred_at, title, one.channel_ref, by=str(one.channel_words), tone=tone))
     for one in moved:
         url = reverse("console:transfer", args=[one.public_id])
         events.append(_event(one.recorded_at, _("Ledger: %(kind)s") % {"kind": one.kind_words}, icon="ledger", url=url))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
 from kameng.accounts.access import staff_required
@@ -21,13 +24,48 @@ from shared_apps.library import selectors as library
 from shared_apps.library import services
 from shared_apps.library.models import Brand, Category
 
+BRAND_EXPORT: list[lists.Column] = [
+    (gettext_lazy("Address"), lambda row: row.slug),
+    (gettext_lazy("Name (Chinese)"), lambda row: row.name_zh),
+    (gettext_lazy("Name (English)"), lambda row: row.name_en),
+    (gettext_lazy("Colour"), lambda row: row.colour),
+    (gettext_lazy("Products"), lambda row: row.product_count),
+]
+CATEGORY_EXPORT: list[lists.Column] = [
+    (gettext_lazy("Address"), lambda node: node.category.slug),
+    (gettext_lazy("Name (Chinese)"), lambda node: node.category.name_zh),
+    (gettext_lazy("Name (English)"), lambda node: node.category.name_en),
+    (gettext_lazy("Depth"), lambda node: node.depth),
+    (gettext_lazy("Position"), lambda node: node.category.sort),
+    (gettext_lazy("Products"), lambda node: node.products),
+    (gettext_lazy("Shown"), lambda node: node.category.active),
+]
+
 
 @require_GET
 @staff_required
-def categories(request: HttpRequest) -> HttpResponse:
+def categories(request: HttpRequest) -> HttpResponseBase:
+    """The whole tree in its order; a search keeps what matches and what stands above it."""
+    filters = PlainSearch(request.GET)
+    nodes = _matching(library.category_tree(), filters.query)
+    if lists.wants_export(request):
+        return lists.export(request, "categories", CATEGORY_EXPORT, nodes)
     return page(
-        request, "console/categories.html", here="categories", heading=_("Categories"), nodes=library.category_tree()
+        request, "console/categories.html", here="categories", heading=_("Categories"), nodes=nodes, filters=filters
     )
+
+
+def _matching(nodes: list[Any], query: str) -> list[Any]:
+    """Nodes of the tree that hold every word of the query, each with those above it."""
+    wanted = [word.casefold() for word in query.split()]
+    kept: list[Any] = []
+    above: list[Any] = []
+    for node in nodes:
+        above = [*above[: node.depth], node]
+        text = f"{node.category.name_zh} {node.category.name_en} {node.category.slug}".casefold()
+        if all(word in text for word in wanted):
+            kept += [one for one in above if one not in kept]
+    return kept
 
 
 @staff_required
@@ -69,12 +107,14 @@ def _category(request: HttpRequest, row: Category | None) -> HttpResponse:
 
 @require_GET
 @staff_required
-def brands(request: HttpRequest) -> HttpResponse:
+def brands(request: HttpRequest) -> HttpResponseBase:
     filters = PlainSearch(request.GET)
     rows = library.brands()
     for word in filters.query.split():
         rows = rows.filter(name_zh__icontains=word) | rows.filter(name_en__icontains=word)
     rows = lists.ordered(request, rows, {"name": "slug", "products": "product_count"}, "name")
+    if lists.wants_export(request):
+        return lists.export(request, "brands", BRAND_EXPORT, rows)
     return page(
         request, "console/brands.html", here="brands", heading=_("Brands"), filters=filters,
         rows=lists.paged(request, rows, 100),

@@ -6,20 +6,23 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Case, IntegerField, When
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_GET, require_POST
 
 from kameng.accounts.access import owner_required, staff_required
+from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.tabular import write_csv
 from kameng.web.actors import actor
 from shared_apps.console import lists, words
+from shared_apps.console import services as console
 from shared_apps.console.access import in_own_transactions
 from shared_apps.console.forms.stock import (
     BatchFilters,
@@ -30,9 +33,12 @@ from shared_apps.console.forms.stock import (
     RevealFilters,
 )
 from shared_apps.console.page import page, posted, refuse
-from shared_apps.console.selectors import shelves
+from shared_apps.console.selectors import shelves, system
 from shared_apps.library import selectors as library
 from shared_apps.library.names import localized
+from shared_apps.receipts import selectors as receipts
+from shared_apps.stock import keys as stock_keys
+from shared_apps.stock import selectors as stock
 from shared_apps.stock import services
 from shared_apps.stock.models import CodeBatch, CodeState
 from tenants import selectors as tenants
@@ -84,7 +90,8 @@ def levels(request: HttpRequest) -> HttpResponseBase:
     rows: Any = shelves.levels(query=filters.query, state=filters.value("state"), policy=filters.value("policy"))
     rows = rows.filter(active=True)
     if request.GET.get("sort", "urgency").removeprefix("-") == "urgency" and "sort" not in request.GET:
-        rows = rows.order_by("urgency", "available", "code")
+        unlimited = Case(When(stock_policy="UNLIMITED", then=1), default=0, output_field=IntegerField())
+        rows = rows.order_by("urgency", unlimited, "available", "code")
     else:
         rows = lists.ordered(request, rows, LEVEL_SORTS, "urgency")
     if lists.wants_export(request):
@@ -198,10 +205,14 @@ def batch_void(request: HttpRequest, public_id: str) -> HttpResponse:
 @owner_required
 def batch_export(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """All codes of a batch in the clear, each recorded as seen before the first is sent."""
+    form = ReasonForm(request.POST, auto_id="export_%s")
+    if not form.is_valid():
+        with in_main():
+            return _batch_page(request, _batch(public_id), 422, export_form=form, open_dialog="export")
     codes = services.export_codes(
-        batch=public_id, reason=request.POST.get("reason", ""), by=actor(request), now=clock.utc_now()
+        batch=public_id, reason=form.cleaned_data["reason"], by=actor(request), now=clock.utc_now()
     )
-    content = write_csv([_("Code"), _("State")], codes)
+    content = write_csv([pgettext("card code", "Code"), _("State")], codes)
     response = StreamingHttpResponse(content, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="codes-{public_id}.csv"'
     response["Cache-Control"] = "no-store"
@@ -238,6 +249,37 @@ def code_reveal(request: HttpRequest, code_id: int) -> HttpResponse:
         )  # fmt: skip
     response["Cache-Control"] = "no-store"
     return response
+
+
+def keys(request: HttpRequest) -> HttpResponseBase:
+    """Which key is current, what lies under which, and the deed that brings everything under the current one."""
+    return _rotated(request) if request.method == "POST" else _keys_page(request)
+
+
+@owner_required
+def _rotated(request: HttpRequest) -> HttpResponseBase:
+    console.rotate_keys(by=actor(request), now=clock.utc_now())
+    messages.success(request, _("Under way. This page shows how far it is; you can leave it."))
+    return redirect("console:keys")
+
+
+@staff_required
+def _keys_page(request: HttpRequest) -> HttpResponseBase:
+    ring = stock_keys.ring()
+    codes, accounts = stock.codes_by_key(), receipts.accounts_by_key()
+    rows: list[dict[str, Any]] = [
+        {
+            "version": version, "current": version == ring.current, "here": version in ring.versions,
+            "codes": codes.get(version, 0), "accounts": accounts.get(version, 0),
+        }
+        for version in sorted({*ring.versions, *codes, *accounts})
+    ]  # fmt: skip
+    total = sum(codes.values()) + sum(accounts.values())
+    remaining = sum(row["codes"] + row["accounts"] for row in rows if not row["current"])
+    return page(
+        request, "console/keys.html", here="keys", heading=_("Encryption keys"), rows=rows, current=ring.current,
+        remaining=remaining, total=total, done=total - remaining, job=system.job_under_way(console.ROTATION_JOB),
+    )  # fmt: skip
 
 
 @require_GET

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -9,25 +10,29 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import get_language, gettext_lazy, pgettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from kameng.accounts.access import owner_required, staff_required
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
+from kameng.lib.money import minor_to_decimal
 from kameng.web.actors import actor
 from shared_apps.console import lists, words
 from shared_apps.console.forms.tenants import ChangePlanForm, PlanForm, SubstationFilters, SuspendForm
 from shared_apps.console.page import page, posted, refuse
-from shared_apps.console.selectors import books, overview
+from shared_apps.console.selectors import books, overview, system, trade
+from shared_apps.console.views.system import tell_record
 from shared_apps.receipts import selectors as receipts
+from shared_apps.receipts.models import CaseState
 from tenants import selectors as tenants
 from tenants import services
 from tenants.models import Plan, Substation
 
 SORTS = {"name": "name", "created": "created_at", "plan": "plan__sort", "state": "state", "live": "live_at"}
 LATEST = 10
+LATELY = timedelta(days=30)
 EXPORT: list[lists.Column] = [
     (gettext_lazy("Id"), lambda row: row.public_id),
     (gettext_lazy("Name"), lambda row: row.name),
@@ -38,6 +43,18 @@ EXPORT: list[lists.Column] = [
     (gettext_lazy("Mail"), lambda row: row.owner_email),
     (gettext_lazy("Signed up"), lambda row: row.created_at),
     (gettext_lazy("Open since"), lambda row: row.live_at),
+]
+
+
+PLAN_EXPORT: list[lists.Column] = [
+    (pgettext_lazy("identifier", "Code"), lambda row: row.code),
+    (gettext_lazy("Plan"), lambda row: row.name),
+    (gettext_lazy("Supply prices"), lambda row: row.get_supply_level_display()),
+    (gettext_lazy("Opening fee"), lambda row: minor_to_decimal(row.opening_fee_minor)),
+    (gettext_lazy("Monthly fee"), lambda row: minor_to_decimal(row.monthly_fee_minor)),
+    (gettext_lazy("Platform fee (%)"), lambda row: row.platform_fee_bps / 100),
+    (gettext_lazy("Shops"), lambda row: row.shop_count),
+    (gettext_lazy("Offered"), lambda row: row.active),
 ]
 
 
@@ -55,8 +72,10 @@ def substations(request: HttpRequest) -> HttpResponseBase:
     if lists.wants_export(request):
         return lists.export(request, "substations", EXPORT, rows)
     shown = lists.paged(request, rows)
+    sold = trade.sales_of_shops([row.pk for row in shown], clock.utc_now() - LATELY)
     for row in shown:
         row.plan_name = plan_name(row.plan)
+        row.orders, row.sold_minor = sold.get(row.pk, (0, 0))
     return page(
         request, "console/substations.html", here="substations", heading=_("Substations"), filters=filters,
         chips=filters.chips(tenants.state_counts()), rows=shown,
@@ -75,15 +94,34 @@ def _substation_page(request: HttpRequest, row: Substation, status: int = 200, *
     orders: list[Any] = list(receipts.network_orders(substation_id=row.pk)[:LATEST])
     for order in orders:
         order.state_words = words.ORDER_STATES.get(order.state, order.state)
+    balances: list[Any] = list(books.accounts(substation_id=row.pk))
+    for account in balances:
+        account.words = words.account_words(account.code)
+    changes: list[Any] = system.trail_of(row.public_id, LATEST)
+    for record in changes:
+        tell_record(record)
+        reason = record.details.get("reason", "")
+        record.text = reason if isinstance(reason, str) else ""
     return page(
         request, "console/substation.html", here="substations", heading=row.name, status=status,
         crumbs=((_("Substations"), reverse("console:substations")),), row=row, plan_name=plan_name(row.plan),
         feeds=[(feed, words.FEEDS[feed.feed], words.FEED_STATES[feed.state]) for feed in feeds],
-        balances=books.accounts(substation_id=row.pk), orders=orders,
+        balances=balances, orders=orders, figures=_figures(row, balances, now), changes=changes,
         suspend_form=forms.get("suspend_form") or SuspendForm(),
         plan_form=forms.get("plan_form") or ChangePlanForm(current=row.plan.code, language=get_language() or ""),
         suspend_open=forms.get("open_dialog") == "suspend", plan_open=forms.get("open_dialog") == "plan",
     )  # fmt: skip
+
+
+def _figures(row: Substation, balances: list[Any], now: datetime) -> dict[str, Any]:
+    """What the shop sold lately, what it is owed, and what of its money waits for a decision."""
+    orders, sold = trade.sales_of_shops([row.pk], now - LATELY).get(row.pk, (0, 0))
+    pending = next((one for one in balances if one.code.endswith(":pending")), None)
+    cases = trade.case_counts(row.pk)
+    return {
+        "orders": orders, "sold_minor": sold, "pending": pending,
+        "cases": sum(count for state, count in cases.items() if state != CaseState.SETTLED),
+    }  # fmt: skip
 
 
 @require_POST
@@ -131,12 +169,14 @@ def change_plan(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_GET
 @staff_required
-def plans(request: HttpRequest) -> HttpResponse:
+def plans(request: HttpRequest) -> HttpResponseBase:
     rows = list(tenants.plans())
     for row in rows:
         row.name = plan_name(row)  # type: ignore[attr-defined]
+    if lists.wants_export(request):
+        return lists.export(request, "plans", PLAN_EXPORT, rows)
     rule = books.rule_in_force(clock.utc_now())
-    return page(request, "console/plans.html", here="plans", heading=_("Plans"), rows=rows, rule=rule)
+    return page(request, "console/plans.html", here="plans", heading=_("Plans"), rows=rows, rule=rule, filters=None)
 
 
 @owner_required

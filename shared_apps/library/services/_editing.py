@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import audit
@@ -144,16 +144,26 @@ def _save(row: Row, values: Mapping[str, Any], action: str, by: Actor, now: date
     problem = fields.row_problem(row)  # First: of a broken constraint, Django can't say which field it is about.
     if problem is not None:
         raise LibraryInvalid(problem[1], field=problem[0])
-    try:
-        row.full_clean()
-    except ValidationError as error:
-        raise _as_invalid(error) from error
+    _check(row)
     with transaction.atomic():
-        row.save()
+        try:
+            with transaction.atomic():
+                row.save()
+        except IntegrityError:  # Two make the same row at once: the other was first, and now the check sees it.
+            _check(row)
+            raise
         changed = {name: fields.plain(value) for name, value in clean.items() if before.get(name) != value}
         audit.record(action=action, by=by, target=fields.label(row), at=now, changed=changed)
         nudge()
     return row
+
+
+def _check(row: Row) -> None:
+    """Raises: LibraryInvalid."""
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        raise _as_invalid(error) from error
 
 
 def _cleaned(name: str, value: Any) -> Any:

@@ -98,10 +98,28 @@ def account_with_credentials(*, account_id: int | None = None, account_public_id
 
 
 def set_enabled(*, account_public_id: str, enabled: bool, by: Actor) -> None:
-    """Offer a channel to buyers, or no longer. Callbacks of a disabled account are still taken. Main scope."""
+    """Offer a channel to buyers, or no longer. Callbacks of a disabled account are still taken. Main scope.
+
+    Raises: AccountMissing.
+    """
     if not MerchantAccount.objects.filter(public_id=account_public_id).update(enabled=enabled):
         raise AccountMissing()
     audit.record(action="receipts.account.enabled", by=by, target=account_public_id, enabled=enabled)
+
+
+def reseal_accounts() -> int:
+    """Credentials under the current key again, after a new one was put into the ring; answers how many were not.
+
+    Main scope; safe to repeat. Raises: CodeUnreadable when an account's key is not in the ring (nothing is changed).
+    """
+    ring = keys.ring()
+    old = list(MerchantAccount.objects.select_for_update().exclude(key_version=ring.current).order_by("pk"))
+    for account in old:
+        kept = Sealed(account.key_version, bytes(account.credentials))
+        sealed = ring.rotate_secret(kept, _aad(account.channel, account.account_ref))
+        account.credentials, account.key_version = sealed.blob, sealed.key_version
+        account.save(update_fields=["credentials", "key_version"])
+    return len(old)
 
 
 def _aad(channel: str, account_ref: str) -> bytes:

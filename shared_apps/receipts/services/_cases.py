@@ -13,7 +13,15 @@ from kameng.accounts.types import Actor
 from kameng.jobs.services import enqueue
 from kameng.lib.errors import Invalid, Missing, Refused
 from kameng.lib.ids import public_id
-from shared_apps.receipts.models import CaseKind, CaseNote, CaseState, PaymentCase, Receipt, Resolution
+from shared_apps.receipts.models import (
+    CaseKind,
+    CaseNote,
+    CaseState,
+    NetworkOrder,
+    PaymentCase,
+    Receipt,
+    Resolution,
+)
 from shared_apps.receipts.services import _books
 from shared_apps.receipts.services._facts import receipt as read_receipt
 from shared_apps.receipts.types import CaseInfo, ReceiptInfo
@@ -68,8 +76,13 @@ def open_case(
 ) -> str:
     """Open the case of a receipt and put its money into suspense, in one transaction of the main scope.
 
-    Answers the case's public id. Safe to repeat: a receipt has one case.
+    Answers the case's public id. Safe to repeat: a receipt has one case. `expected_minor` is what the caller compared
+    with; where the order's price is in question, the main station's own note of it is written instead: what is delivered
+    and what goes back to the payer is decided by it, and a shop can write anything into its own order.
     """
+    if expected_minor is not None and receipt.substation_id is not None:
+        asked = NetworkOrder.objects.filter(substation_id=receipt.substation_id, order_number=receipt.order_number)
+        expected_minor = asked.values_list("total_minor", flat=True).first()
     made = PaymentCase(
         public_id=public_id("case"), kind=kind, receipt_id=receipt.id, substation_id=receipt.substation_id,
         order_number=receipt.order_number, amount_minor=receipt.amount_minor, currency=receipt.currency,

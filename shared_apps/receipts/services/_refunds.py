@@ -12,9 +12,9 @@ from kameng.accounts.types import Actor
 from kameng.jobs.services import enqueue
 from kameng.lib.errors import Refused
 from kameng.lib.ids import public_id
-from shared_apps.receipts.models import Receipt, Refund, RefundPurpose, RefundState
+from shared_apps.receipts.models import NetworkOrder, Receipt, Refund, RefundPurpose, RefundState
 from shared_apps.receipts.services._facts import receipt as read_receipt
-from shared_apps.receipts.types import RefundInfo
+from shared_apps.receipts.types import ReceiptInfo, RefundInfo
 
 RUN_JOB = "payments.run_refund"
 # A time-out is unknown, not failed: ask after 5 minutes, 1 hour, then daily.
@@ -86,6 +86,14 @@ def note_refund(
         row.ask_count += 1
     row.save()
     return True
+
+
+def note_refunded(receipt: ReceiptInfo, *, now: datetime) -> None:
+    """Note that a receipt's order was refunded, where its shop can't. Main scope."""
+    assert receipt.substation_id is not None, "A sale's receipt has a shop."
+    NetworkOrder.objects.filter(substation_id=receipt.substation_id, order_number=receipt.order_number).update(
+        state="REFUNDED", updated_at=now
+    )
 
 
 def wake_refund(refund_public_id: str) -> None:

@@ -22,6 +22,9 @@ class LoginForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.request = request
         self.user: Any = None
+        if self.data.get("email"):  # Came back: the address stands there already, the password is what to type.
+            self.fields["email"].widget.attrs.pop("autofocus")
+            self.fields["password"].widget.attrs["autofocus"] = True
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.password_validation import MinimumLengthValidator
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from zxcvbn import zxcvbn
 
 LEAST_SCORE = 2  # Of 0–4: more than 10^8 guesses.
+
+
+class LengthValidator(MinimumLengthValidator):
+    """Django's own, in words that have their Chinese: Django 5.2 changed its sentence and not its catalogue."""
+
+    def get_error_message(self) -> str:
+        return _("This password is too short. It must have at least %(count)s characters.") % {"count": self.min_length}
 
 
 class StrengthValidator:

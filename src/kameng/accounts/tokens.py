@@ -6,11 +6,15 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
+from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from kameng.accounts import audit
 from kameng.accounts.models import ApiToken, User
 from kameng.accounts.types import Actor
+from kameng.db.context import current_schema, current_tenant, pointed_at
+from kameng.db.scopes import PUBLIC_SCHEMA
 from kameng.lib import clock
 from kameng.lib.errors import Invalid, Missing
 
@@ -32,8 +36,8 @@ USED_EVERY = timedelta(minutes=1)  # How finely `used_at` is kept, so that readi
 def create(
     *, user: User, name: str, scopes: list[str], by: Actor, now: datetime, expires_at: datetime | None = None
 ) -> tuple[ApiToken, str]:
-    """A token and its secret. Raises Invalid for an empty name or a scope that does not exist."""
-    unknown = set(scopes) - {*SHOP_SCOPES, *MAIN_SCOPES}
+    """A token and its secret. Raises Invalid for an empty name or a scope that does not exist on this host."""
+    unknown = set(scopes) - {*(MAIN_SCOPES if current_schema() == PUBLIC_SCHEMA else SHOP_SCOPES)}
     if unknown or not scopes:
         raise Invalid(_("Choose what the token may do."), field="scopes")
     if not name.strip():
@@ -77,3 +81,20 @@ def find(secret: str, now: datetime | None = None) -> ApiToken | None:
     if token is None or (token.expires_at is not None and token.expires_at <= at):
         return None
     return token
+
+
+def note_use(token: ApiToken, *, now: datetime) -> None:
+    """Keep `used_at`, to the minute. Inside the request's transaction.
+
+    Written when that has ended, for a read's is READ ONLY; what is rolled back is not counted as a use.
+    """
+    if token.used_at is not None and now - token.used_at < USED_EVERY:
+        return
+    tenant = current_tenant()
+
+    def write() -> None:
+        with pointed_at(tenant), transaction.atomic():
+            stale = Q(used_at__isnull=True) | Q(used_at__lt=now - USED_EVERY)
+            ApiToken.objects.filter(stale, pk=token.pk).update(used_at=now)
+
+    transaction.on_commit(write, robust=True)  # The answer stands already; a failure here is logged and spoils nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from email.utils import formataddr, parseaddr
 from typing import Any
 
@@ -21,6 +22,7 @@ from django.views.decorators.http import require_http_methods
 from kameng.accounts import recovery
 from kameng.accounts.forms import ChangePasswordForm, ForgotForm, SetPasswordForm
 from kameng.accounts.models import User
+from kameng.accounts.types import Actor, ActorKind
 from kameng.accounts.views import home_of
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, TooMany
@@ -60,7 +62,7 @@ def set_password(request: HttpRequest, entry: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             user = recovery.set_by_pass(
-                entry=entry, password=form.cleaned_data["password"], by=actor(request), now=clock.utc_now()
+                entry=entry, password=form.cleaned_data["password"], by=_themself(request, user), now=clock.utc_now()
             )
         except recovery.PasswordRefused as error:
             form.add_error("password", str(error))
@@ -69,7 +71,9 @@ def set_password(request: HttpRequest, entry: str) -> HttpResponse:
             return redirect(home_of(request))
     context = {"form": form, "email": user.email, "fresh": not user.has_usable_password()}
     response = render(request, "accounts/set_password.html", context, status=422 if form.is_bound else 200)
-    response["Referrer-Policy"] = "no-referrer"  # The address holds the pass.
+    # The address holds the pass, which no other site may read. Not "no-referrer": under that browsers send this page's
+    # own form with "Origin: null", and the check against forged forms refuses it.
+    response["Referrer-Policy"] = "same-origin"
     return response
 
 
@@ -92,6 +96,11 @@ def change(request: HttpRequest) -> HttpResponseBase:
             return redirect(home_of(request))
     context = {"form": form, "home": home_of(request)}
     return render(request, "accounts/change_password.html", context, status=422 if form.is_bound else 200)
+
+
+def _themself(request: HttpRequest, user: Any) -> Actor:
+    """Whoever holds the pass acts as the person whose it is, though nobody has logged in yet."""
+    return replace(actor(request), kind=ActorKind.USER, label=str(user), id=user.pk)
 
 
 def _mail(request: HttpRequest, email: str, path: str) -> None:

@@ -1,32 +1,25 @@
-"""The processes of the sale bench: one that sets up a shop and conducts, and the buyers that it forks."""
+"""What the sale bench does in the product's Django: a shop, buyers that are forked from it, the least beside them."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import time
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
-from multiprocessing.connection import Connection
+from functools import partial
 from typing import Any
 
 import psycopg2
 
+from kameng.bench import _crowd
+from kameng.bench._common import say
+
 COUNTS = (1, 4, 16)
 KINDS = ("sale", "least")
 CROWD, LAST_CODES = 64, 10
+SCOPE = re.compile(r'^(BEGIN; )?SET LOCAL ROLE "\w+"; SET LOCAL search_path = "\w+"; ')
 LEGS = (("clearing", 1140), ("revenue", -950), ("channel", -7), ("platform", -4), ("shop", -179))
-_fork = multiprocessing.get_context("fork")
-
-
-@dataclass(frozen=True)
-class Plan:
-    rounds: int
-    seconds: float
-    last_rounds: int = 1000
-    codes: int = 100_000
 
 
 @dataclass
@@ -43,15 +36,6 @@ class LastCodes:
     first_error: str = ""
 
 
-@dataclass
-class Measured:
-    """Sales per second by kind and number of buyers, a value a round; the statements of one sale of ours."""
-
-    rates: dict[tuple[str, int], list[float]] = field(default_factory=dict)
-    statements: list[str] = field(default_factory=list)
-    last: LastCodes = field(default_factory=LastCodes)
-
-
 @dataclass(frozen=True)
 class Shop:
     """The shop of the bench, and what is sold in it."""
@@ -62,28 +46,20 @@ class Shop:
     last_sku: int
 
 
-def conduct(app_url: str, owner_url: str, data_dir: str, plan: Plan, pipe: Connection) -> None:
-    """Set everything up, measure, and send the answer."""
-    shop = _open_shop(app_url, owner_url, data_dir, plan)
-    measured = Measured(statements=_statements_of(shop))
-    measured.rates = _measure(shop, owner_url, plan)
-    measured.last = _last_codes(shop, owner_url, plan.last_rounds)
-    pipe.send(measured)
+def measure(owner_url: str, codes: int, rounds: int, seconds: float, last_rounds: int) -> dict[str, Any]:
+    """Set everything up and measure: {rates, statements of one sale of ours, what came of the last codes}."""
+    shop = _open_shop(owner_url, codes)
+    return {
+        "statements": _statements_of(shop),
+        "rates": _rates(shop, owner_url, codes, rounds, seconds),
+        "last": asdict(_last_codes(shop, owner_url, last_rounds)),
+    }
 
 
 # -- Setting up -------------------------------------------------------------------------------------------------------
 
 
-def _open_shop(app_url: str, owner_url: str, data_dir: str, plan: Plan) -> Shop:
-    from kameng.lib.crypto import fresh_ring_json
-
-    os.environ.update(
-        DATABASE_URL=app_url, DATABASE_OWNER_URL=owner_url, KAMENG_DATA=data_dir, KAMENG_SECRET_KEY="of a bench alone",
-        KAMENG_CODE_KEYS=fresh_ring_json(), DJANGO_SETTINGS_MODULE="kameng.settings", KAMENG_LOG_LEVEL="ERROR",
-    )  # fmt: skip
-    import django
-
-    django.setup()
+def _open_shop(owner_url: str, codes: int) -> Shop:
     from django.db import connections
 
     from kameng.accounts.types import SYSTEM
@@ -91,26 +67,28 @@ def _open_shop(app_url: str, owner_url: str, data_dir: str, plan: Plan) -> Shop:
     from kameng.jobs import services as jobs
     from shared_apps.receipts import services as receipts
     from tenants import provisioning
-    from tenants.models import Plan as ShopPlan
-    from tenants.models import Substation
+    from tenants.models import Plan, Substation
     from tenants.prepare import prepare
 
-    jobs._wake = lambda job_id: None  # No broker and no workers here.
+    say(f"a shop, and {codes:,} codes of its hot SKU")
+    jobs._wake = lambda job_id: None  # No workers here.
     prepare(spare_count=1)
     with in_main():
-        shop_plan = ShopPlan.objects.create(
+        plan = Plan.objects.create(
             code="bench", name_zh="bench", name_en="bench", supply_level="BASIC", platform_fee_bps=200
         )
         hot, last = _sku("hot"), _sku("last")
-        shop = Substation(slug="bench", name="Bench", plan=shop_plan, owner_email="bench@example.com")
+        shop = Substation(slug="bench", name="Bench", plan=plan, owner_email="bench@example.com")
         shop.schema_name = provisioning.schema_placeholder(shop.public_id)
         shop.save()
         account = receipts.create_account(
             channel="testpay", account_ref="bench", name="bench", credentials={"secret": "x"}, by=SYSTEM
         )
     provisioning.run(shop)
-    _fill(owner_url, hot, plan.codes)
-    connections.close_all()
+    _make_least(owner_url)
+    _fill(owner_url, hot, codes)
+    _settle(owner_url)
+    connections.close_all()  # The buyers are forked from here, each with a connection of its own.
     return Shop(shop.schema_name, account.id, hot, last)
 
 
@@ -124,34 +102,61 @@ def _sku(name: str) -> int:
     return int(sku.pk)
 
 
-def _fill(owner_url: str, hot_sku: int, codes: int) -> None:
-    """Codes into the stock, as many into the least's own table, and its other tables: bare, with their keys alone."""
+def _make_least(owner_url: str) -> None:
+    """The least's own tables, bare: their keys, and the indexes of what is written to be read (an order's lines and
+    codes, an account's legs). Its codes are claimed by a column that only the index of available ones has: the primary
+    key's order would lead over every code that is sold.
+    """
     conn = psycopg2.connect(owner_url)
     with conn, conn.cursor() as cursor:
-        _add_codes(cursor, hot_sku, codes)
         cursor.execute("""
             CREATE SCHEMA least;
-            CREATE TABLE least.code (id bigint PRIMARY KEY, sku_id bigint NOT NULL, state text NOT NULL, order_id bigint,
-                blob bytea NOT NULL);
+            CREATE TABLE least.code (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, sku_id bigint NOT NULL,
+                position bigint NOT NULL, state text NOT NULL, order_id bigint, blob bytea NOT NULL);
             CREATE TABLE least.purchase (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, number text NOT NULL UNIQUE,
                 contact text NOT NULL, total_minor bigint NOT NULL, state text NOT NULL, placed_at timestamptz NOT NULL);
             CREATE TABLE least.line (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, order_id bigint NOT NULL,
                 sku_id bigint NOT NULL, quantity integer NOT NULL, total_minor bigint NOT NULL);
             CREATE TABLE least.leg (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, order_id bigint NOT NULL,
                 account text NOT NULL, amount_minor bigint NOT NULL);
+            CREATE INDEX ON least.line (order_id);
+            CREATE INDEX ON least.leg (order_id);
+            CREATE INDEX ON least.leg (account, id);
+            CREATE INDEX ON least.code (order_id);
+            CREATE INDEX code_next ON least.code (sku_id, position) WHERE state = 'AVAILABLE';
             """)
-        cursor.execute(
-            "INSERT INTO least.code SELECT g, 1, 'AVAILABLE', NULL, decode(repeat('00', 48), 'hex') "
-            "FROM generate_series(1, %s) g", [codes],
-        )  # fmt: skip
-        # Written to be read: the lines and codes of an order, the legs of an account.
-        cursor.execute("CREATE INDEX ON least.line (order_id); CREATE INDEX ON least.leg (order_id); "
-                       "CREATE INDEX ON least.leg (account, id); CREATE INDEX ON least.code (order_id)")  # fmt: skip
-        cursor.execute("CREATE INDEX code_next ON least.code (sku_id, id) WHERE state = 'AVAILABLE'")
+    conn.close()
+
+
+def _fill(owner_url: str, hot_sku: int, codes: int) -> None:
+    """Bring the hot SKU's stock up to `codes`, ours and the least's, as if nothing had been sold of it yet."""
+    conn = psycopg2.connect(owner_url)
     conn.autocommit = True
     with conn.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
+        _add_codes(cursor, hot_sku, codes - _available(cursor, hot_sku))
+        cursor.execute(
+            "INSERT INTO least.code (sku_id, position, state, blob) "
+            "SELECT 1, nextval('public.stock_code_position'), 'AVAILABLE', decode(repeat('00', 48), 'hex') "
+            "FROM generate_series(1, %s - (SELECT count(*) FROM least.code WHERE state = 'AVAILABLE'))", [codes],
+        )  # fmt: skip
     conn.close()
+
+
+def _settle(owner_url: str) -> None:
+    """What autovacuum would do within its minute, for what was filled. It leaves empty tables alone, and so do we: one
+    that is known to be empty is planned to be read whole, and a session keeps that plan while the table grows.
+    """
+    conn = psycopg2.connect(owner_url)
+    conn.autocommit = True
+    with conn.cursor() as cursor:
+        for table in ("public.stock_code", "least.code"):
+            cursor.execute(f"VACUUM ANALYZE {table}")
+    conn.close()
+
+
+def _available(cursor: Any, sku_id: int) -> int:
+    cursor.execute("SELECT count(*) FROM public.stock_code WHERE sku_id = %s AND state = 'AVAILABLE'", [sku_id])
+    return int(cursor.fetchone()[0])
 
 
 def _add_codes(cursor: Any, sku_id: int, codes: int) -> None:
@@ -192,14 +197,14 @@ def buy(shop: Shop, sku_id: int) -> str:
     return out.order.number
 
 
-def _least(owner_url: str) -> Callable[[], None]:
-    """The least: a statement per step, one commit, no rule."""
+def _least(owner_url: str) -> Callable[[], int]:
+    """The least: psycopg2 alone, a statement per step, one commit, no rule."""
     from kameng.lib import ids
 
     conn = psycopg2.connect(owner_url)
     cursor = conn.cursor()
 
-    def act() -> None:
+    def act() -> int:
         number = ids.random_token(14)
         cursor.execute(
             "INSERT INTO least.purchase (number, contact, total_minor, state, placed_at) VALUES (%s, %s, %s, %s, now()) "
@@ -211,7 +216,7 @@ def _least(owner_url: str) -> Callable[[], None]:
         )
         cursor.execute(
             "UPDATE least.code SET state = 'DELIVERED', order_id = %s WHERE id = (SELECT id FROM least.code WHERE sku_id = 1 "
-            "AND state = 'AVAILABLE' ORDER BY sku_id, id LIMIT 1 FOR UPDATE SKIP LOCKED)", (order_id,),
+            "AND state = 'AVAILABLE' ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED)", (order_id,),
         )  # fmt: skip
         assert cursor.rowcount == 1
         for account, amount in LEGS:
@@ -220,19 +225,20 @@ def _least(owner_url: str) -> Callable[[], None]:
                 (order_id, account, amount),
             )
         conn.commit()
+        return 1
 
     return act
 
 
 def _statements_of(shop: Shop) -> list[str]:
-    """The statements that one sale sends, by their first words. Each transaction's BEGIN travels in its first one."""
+    """The statements that one sale sends, by their first words. BEGIN and the SET LOCALs travel in front of others."""
     from django.db import connection
 
     buy(shop, shop.hot_sku)
     sent: list[str] = []
 
     def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        sent.append(" ".join(sql.split())[:60])
+        sent.append(" ".join(SCOPE.sub("", sql).split())[:80])
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(watch):
@@ -244,117 +250,63 @@ def _statements_of(shop: Shop) -> list[str]:
 # -- Measuring --------------------------------------------------------------------------------------------------------
 
 
-def _serve(shop: Shop, owner_url: str, pipe: Connection) -> None:
-    """A buyer: answers (kind, start, seconds) with (sales, end), and ("one", start, 0) with what came of one wish."""
+def _work(shop: Shop, owner_url: str, number: int) -> _crowd.Work:
+    """A buyer: sells and counts; or has one wish, and says what came of it."""
     from tenant_apps.orders.services import SoldOut
 
-    least = _least(owner_url)
-    work: dict[str, Callable[[], Any]] = {"sale": lambda: buy(shop, shop.hot_sku), "least": least}
-    pipe.send("ready")
-    while True:
+    def sale() -> int:
+        buy(shop, shop.hot_sku)
+        return 1
+
+    def wish() -> tuple[str, str]:
         try:
-            kind, start, seconds = pipe.recv()
-        except EOFError:
-            return
-        time.sleep(max(0.0, start - time.monotonic()))
-        if kind == "one":
-            try:
-                answer: tuple[str, str] = ("paid", buy(shop, shop.last_sku))
-            except SoldOut:
-                answer = ("sold_out", "")
-            except Exception as error:  # Counted, and shown as a figure that should be 0.
-                answer = ("error", repr(error)[:300])
-            pipe.send(answer)
-            continue
-        act, done, end = work[kind], 0, start + seconds
-        while time.monotonic() < end:
-            act()
-            done += 1
-        pipe.send((done, time.monotonic()))
+            return "paid", buy(shop, shop.last_sku)
+        except SoldOut:
+            return "sold_out", ""
+        except Exception as error:  # Counted, and shown as a figure that should be 0.
+            return "error", repr(error)[:300]
+
+    return {"sale": sale, "least": _least(owner_url), "wish": wish}
 
 
-class _Buyers:
-    """Forked buyers, and a pipe to each."""
-
-    def __init__(self, shop: Shop, owner_url: str, count: int) -> None:
-        self.pipes: list[Connection] = []
-        self.processes = []
-        for _ in range(count):
-            ours, theirs = _fork.Pipe()
-            process = _fork.Process(
-                target=self._child, args=(shop, owner_url, theirs, [*self.pipes, ours]), daemon=True
-            )
-            process.start()
-            theirs.close()
-            self.pipes.append(ours)
-            self.processes.append(process)
-        for pipe in self.pipes:
-            pipe.recv()
-
-    @staticmethod
-    def _child(shop: Shop, owner_url: str, pipe: Connection, inherited: list[Connection]) -> None:
-        for other in inherited:  # Else no pipe would ever end.
-            other.close()
-        _serve(shop, owner_url, pipe)
-
-    def all(self, message: tuple[str, float, float], count: int) -> list[Any]:
-        for pipe in self.pipes[:count]:
-            pipe.send(message)
-        return [pipe.recv() for pipe in self.pipes[:count]]
-
-    def close(self) -> None:
-        for pipe in self.pipes:
-            pipe.close()
-        for process in self.processes:
-            process.join(10)
-
-
-def _measure(shop: Shop, owner_url: str, plan: Plan) -> dict[tuple[str, int], list[float]]:
-    """Sales per second; the kinds take turns within each round."""
-    rates: dict[tuple[str, int], list[float]] = {(kind, count): [] for kind in KINDS for count in COUNTS}
-    buyers = _Buyers(shop, owner_url, max(COUNTS))
-    try:
-        for kind in KINDS:  # Plans, caches, first pages.
-            buyers.all((kind, time.monotonic() + 0.1, 0.5), max(COUNTS))
-        for turn in range(plan.rounds):
-            for count in COUNTS:
-                for kind in KINDS if turn % 2 == 0 else KINDS[::-1]:
-                    start = time.monotonic() + 0.1
-                    answers = buyers.all((kind, start, plan.seconds), count)
-                    elapsed = max(end for _, end in answers) - start
-                    rates[kind, count].append(sum(done for done, _ in answers) / elapsed)
-    finally:
-        buyers.close()
-    return rates
+def _rates(shop: Shop, owner_url: str, codes: int, rounds: int, seconds: float) -> _crowd.Rates:
+    """Sales a second; before each turn the stock is full again."""
+    with _crowd.Crowd(max(COUNTS), partial(_work, shop, owner_url)) as buyers:
+        return _crowd.in_turn(
+            buyers, KINDS, COUNTS, rounds, seconds, before=partial(_fill, owner_url, shop.hot_sku, codes)
+        )
 
 
 def _last_codes(shop: Shop, owner_url: str, rounds: int) -> LastCodes:
     """Ten codes, sixty-four buyers, all at once; again and again."""
+    say(f"{CROWD} buyers for {LAST_CODES} codes, {rounds:,} rounds")
     last = LastCodes()
     conn = psycopg2.connect(owner_url)
     conn.autocommit = True
-    buyers = _Buyers(shop, owner_url, CROWD)
     began = datetime.now().astimezone()
-    try:
-        with conn.cursor() as cursor:
-            for _ in range(rounds):
-                _add_codes(cursor, shop.last_sku, LAST_CODES)
-                answers = buyers.all(("one", time.monotonic() + 0.02, 0.0), CROWD)
-                paid = [number for what, number in answers if what == "paid"]
-                last.rounds += 1
-                last.paid += len(paid)
-                last.sold_out += sum(what == "sold_out" for what, _ in answers)
-                errors = [text for what, text in answers if what == "error"]
-                last.errors += len(errors)
-                last.first_error = last.first_error or (errors[0] if errors else "")
-                last.falsely_sold_out += max(0, LAST_CODES - len(paid))
-                last.charged_without_code += _without_code(cursor, paid)
-                last.sold_twice += max(0, len(paid) - LAST_CODES)
-            last.sold_twice += _shared_codes(cursor, shop.last_sku, began)
-    finally:
-        buyers.close()
-        conn.close()
+    with _crowd.Crowd(CROWD, partial(_work, shop, owner_url)) as buyers, conn.cursor() as cursor:
+        for turn in range(rounds):
+            _add_codes(cursor, shop.last_sku, LAST_CODES - _available(cursor, shop.last_sku))
+            _count(last, cursor, buyers.once("wish"))
+            if (turn + 1) % 100 == 0:
+                say(f"{turn + 1:,} rounds")
+        last.sold_twice += _shared_codes(cursor, shop.last_sku, began)
+    conn.close()
     return last
+
+
+def _count(last: LastCodes, cursor: Any, answers: list[tuple[str, str]]) -> None:
+    """Add what came of one round's wishes."""
+    paid = [text for what, text in answers if what == "paid"]
+    errors = [text for what, text in answers if what == "error"]
+    last.rounds += 1
+    last.paid += len(paid)
+    last.sold_out += sum(what == "sold_out" for what, _ in answers)
+    last.errors += len(errors)
+    last.first_error = last.first_error or (errors[0] if errors else "")
+    last.falsely_sold_out += max(0, LAST_CODES - len(paid))
+    last.sold_twice += max(0, len(paid) - LAST_CODES)
+    last.charged_without_code += _without_code(cursor, paid)
 
 
 def _without_code(cursor: Any, numbers: list[str]) -> int:

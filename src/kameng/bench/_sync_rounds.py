@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
-import django
+from kameng.bench._common import say
 
 TABLES = ("listings_listedcategory", "listings_listedproduct", "listings_listing")
 BATCH = 2_000
@@ -49,10 +47,10 @@ def _one(cursor: Any, sql: str) -> Any:
 class Bench:
     """Three shops of one library, each filled in its own way."""
 
-    def __init__(self, skus: int) -> None:
+    def __init__(self, superuser_url: str, skus: int) -> None:
         import psycopg2
 
-        self.root = psycopg2.connect(os.environ["KAMENG_SUPERUSER_URL"])
+        self.root = psycopg2.connect(superuser_url)
         self.root.autocommit = True
         with self.root.cursor() as cursor:
             cursor.execute(_FILL, {"skus": skus, "products": -(-skus // 4)})
@@ -63,10 +61,7 @@ class Bench:
         """Rows per second into empty tables."""
         for shop in self.shops.values():
             self._do(f"TRUNCATE {', '.join(f'{shop.schema_name}.{table}' for table in TABLES)}")
-        rates = {}
-        for way in self._turns():
-            rates[way] = self._timed({"sync": self._sync, "bare": self._bare, "bulk_create": self._bulk}[way])
-        return rates
+        return self._in_turn(sync=partial(self._sync, full=True), bare=self._bare, bulk_create=self._bulk)
 
     def changed(self) -> dict[str, float]:
         """Rows per second when 1 % of the SKUs changed since the last round."""
@@ -78,17 +73,13 @@ class Bench:
             schema = self.shops["bare"].schema_name
             cursor.execute(f"DELETE FROM {schema}.listings_listing WHERE id = ANY (%s)", [ids])
         self._do(f"VACUUM ANALYZE {schema}.listings_listing")
-        rates = {}
-        for way in self._turns():
-            rates[way] = self._timed(
-                {"sync": self._sync, "bare": self._bare_changed, "bulk_create": self._bulk_changed}[way]
-            )
-        return rates
+        return self._in_turn(
+            sync=partial(self._sync, full=False), bare=self._bare_changed, bulk_create=self._bulk_changed
+        )
 
-    def _turns(self) -> list[str]:
-        ways = list(self.shops)
-        random.shuffle(ways)
-        return ways
+    def _in_turn(self, **ways: Callable[[], int]) -> dict[str, float]:
+        """Each way's rows per second, in an order drawn anew each time."""
+        return {way: self._timed(ways[way]) for way in random.sample(list(ways), len(ways))}
 
     def _timed(self, work: Callable[[], int]) -> float:
         self._do("CHECKPOINT")
@@ -102,36 +93,33 @@ class Bench:
 
     # -- The three ways. Each answers how many rows it wrote.
 
-    def _sync(self) -> int:
+    def _sync(self, full: bool) -> int:
         from tenant_apps.listings import sync
 
-        empty = not self._listed("sync")
-        return sync.sync_substation(self.shops["sync"], feeds=["LIBRARY"], full=empty).rows["LIBRARY"]
-
-    def _listed(self, way: str) -> bool:
-        with self.root.cursor() as cursor:
-            return bool(_one(cursor, f"SELECT EXISTS (SELECT 1 FROM {self.shops[way].schema_name}.listings_listing)"))
+        return sync.sync_substation(self.shops["sync"], feeds=["LIBRARY"], full=full).rows["LIBRARY"]
 
     def _bare(self) -> int:
         from tenant_apps.listings import _sync_sql as sql
 
-        return self._plain(sql.CATEGORIES, sql.PRODUCTS, sql.LISTINGS)
+        return self._plain(sql.TABLES, changed=False)
 
     def _bare_changed(self) -> int:
         from tenant_apps.listings import _sync_sql as sql
 
-        return self._plain(sql.LISTINGS_CHANGED)
+        return self._plain([sql.LISTINGS], changed=True)
 
-    def _plain(self, *upserts: str) -> int:
+    def _plain(self, tables: Iterable[Any], changed: bool) -> int:
         from django.db import connection
 
         from kameng.db.context import in_sync
 
         written = 0
         with in_sync(self.shops["bare"]), connection.cursor() as cursor:
-            for upsert in upserts:
+            for table in tables:
+                rows = table.rows(table.source, changed=changed)
                 cursor.execute(
-                    upsert.partition("\nON CONFLICT")[0], {"since": getattr(self, "since", "0"), "level": "BASIC"}
+                    f"{rows}INSERT INTO {table.name} ({table.names}) SELECT {table.values} FROM src",
+                    {"since": getattr(self, "since", "0"), "level": "BASIC"},
                 )
                 written += cursor.rowcount
         return written
@@ -228,20 +216,17 @@ def _shop(slug: str) -> Any:
     return shop
 
 
-def main(skus: int, rounds: int) -> None:
-    """Print the rates, by amount and way, a value a round, as one line of JSON."""
-    django.setup()
+def measure(superuser_url: str, skus: int, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Rows a second by amount ("full", "changed") and way, a value a round."""
     from tenants import prepare
 
+    say(f"a library of {skus:,} SKUs, three shops")
     prepare.prepare(spare_count=3)
-    bench = Bench(skus)
-    measured: dict[str, dict[str, list[float]]] = {"full": {}, "changed": {}}
-    for _ in range(rounds):
-        for amount, rates in (("full", bench.full()), ("changed", bench.changed())):
-            for way, rate in rates.items():
-                measured[amount].setdefault(way, []).append(rate)
-    print(json.dumps(measured))
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    bench = Bench(superuser_url, skus)
+    rates: dict[str, dict[str, list[float]]] = {"full": {}, "changed": {}}
+    for turn in range(rounds):
+        say(f"round {turn + 1} of {rounds}")
+        for amount, measured in (("full", bench.full()), ("changed", bench.changed())):
+            for way, rate in measured.items():
+                rates[amount].setdefault(way, []).append(rate)
+    return rates

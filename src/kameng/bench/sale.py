@@ -8,94 +8,49 @@ What the channel itself costs (its HTTP, its callback's row in the inbox) and th
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import platform
-import statistics
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psycopg2
-
 from kameng.bench import _sale_buyers as buyers
-from kameng.local.postgres import EmbeddedPostgres
+from kameng.bench._apart import Apart
+from kameng.bench._common import Report, database, environment, postgres_in, redis_in, say
 
+CODES = 100_000
 ASKED_SHARE = 0.3  # Issue 2, "Speed", sale.
-_spawn = multiprocessing.get_context("spawn")
 
 
 def run(data_dir: Path, quick: bool = False) -> dict[str, Any]:
-    """Measure in a server of its own under `data_dir`; answers {name, versions, figures, ratios, asked}."""
-    plan = buyers.Plan(rounds=1, seconds=0.5, last_rounds=20) if quick else buyers.Plan(rounds=5, seconds=3.0)
-    postgres = EmbeddedPostgres(data_dir)
-    postgres.start()
-    try:
-        server = _server_version(postgres.superuser_dsn)
-        ours, theirs = _spawn.Pipe()
-        # Django is set up in a process of its own, so that benches don't share its settings.
-        conductor = _spawn.Process(
-            target=buyers.conduct, args=(postgres.app_url, postgres.owner_url, str(data_dir), plan, theirs)
-        )
-        conductor.start()
-        theirs.close()
-        try:
-            measured: buyers.Measured = ours.recv()
-        except EOFError:
-            raise RuntimeError("The bench's process ended without an answer; its error is above.") from None
-        conductor.join()
-    finally:
-        postgres.stop()
-    return _result(measured, server, plan)
+    """Measure in servers of its own under `data_dir`; answers {name, versions, figures, ratios, asked}."""
+    codes, rounds, seconds, last_rounds = (2_000, 1, 0.2, 2) if quick else (CODES, 5, 3.0, 1_000)
+    with postgres_in(data_dir) as postgres, redis_in(data_dir) as redis:
+        base = database(postgres)
+        with Apart(environment(base, data_dir, redis=redis)) as process:
+            measured = process.call(
+                "kameng.bench._sale_buyers:measure", base.owner, codes, rounds, seconds, last_rounds
+            )
+        report = Report("sale", postgres, "django", "psycopg2-binary")
+    report.figures |= {"rounds": rounds, "seconds_each": seconds, "codes": codes}
+    return judge(report, measured)
 
 
-def _result(measured: buyers.Measured, server: str, plan: buyers.Plan) -> dict[str, Any]:
-    figures: dict[str, Any] = {
-        "rounds": plan.rounds, "seconds_each": plan.seconds, "codes": plan.codes,
-        "statements_of_ours": len(measured.statements), "commits_of_ours": 2, "statements": measured.statements,
-        "last_codes": asdict(measured.last),
+def judge(report: Report, measured: dict[str, Any]) -> dict[str, Any]:
+    """The result of what `_sale_buyers.measure` answered."""
+    statements, last = measured["statements"], measured["last"]
+    say(f"one sale sends {len(statements)} statements and 2 commits; the least 8 and 1")
+    report.figures |= {
+        "statements_of_ours": len(statements), "commits_of_ours": 2, "statements": statements, "last_codes": last,
     }  # fmt: skip
-    ratios: dict[str, Any] = {}
-    asked = []
     for count in buyers.COUNTS:
-        ours, least = measured.rates["sale", count], measured.rates["least", count]
-        shares = [one / other for one, other in zip(ours, least, strict=True)]  # Round by round.
-        got = round(statistics.median(shares), 3)
-        for kind in buyers.KINDS:
-            figures[f"{kind}_per_s_{count}"] = round(statistics.median(measured.rates[kind, count]), 1)
-            figures[f"{kind}_spread_{count}"] = _spread(measured.rates[kind, count])
-        ratios[f"sale_to_least_{count}"] = got
-        ratios[f"sale_to_least_{count}_spread"] = _spread(shares)
-        asked.append({"what": f"sale as a share of the least, {count} buyers", "asked": f"≥ {ASKED_SHARE}", "got": got,
-                      "holds": got >= ASKED_SHARE})  # fmt: skip
-    last = measured.last
-    for what, count in (
-        ("codes sold twice", last.sold_twice),
-        ("buyers told “sold out” falsely", last.falsely_sold_out),
-        ("buyers charged without a code", last.charged_without_code),
-        ("buyers who got another error", last.errors),
+        ours, least = (measured["rates"][kind][str(count)] for kind in buyers.KINDS)
+        for kind, values in (("sale", ours), ("least", least)):
+            report.figure(f"{kind}_per_s_{count}", values)
+        got = report.ratio(f"sale_to_least_{count}", ours, least)
+        report.ask(f"sale as a share of the least, {count} buyers", "≥", ASKED_SHARE, got)
+    for what, key in (
+        ("codes sold twice", "sold_twice"),
+        ("buyers told “sold out” falsely", "falsely_sold_out"),
+        ("buyers charged without a code", "charged_without_code"),
+        ("buyers who got another error", "errors"),
     ):
-        asked.append({"what": f"{what}, 64 buyers for 10 codes, {last.rounds} rounds", "asked": "0", "got": count,
-                      "holds": count == 0})  # fmt: skip
-    versions = {
-        "postgres": server, "python": platform.python_version(), "psycopg2": version("psycopg2-binary"),
-        "django": version("django"), "cores": os.cpu_count(),
-    }  # fmt: skip
-    return {"name": "sale", "versions": versions, "figures": figures, "ratios": ratios, "asked": asked}
-
-
-def _spread(values: list[float]) -> str:
-    return f"{min(values):.3g} – {max(values):.3g}"
-
-
-def _server_version(dsn: str) -> str:
-    conn = psycopg2.connect(dsn)
-    try:
-        with conn.cursor() as cursor:
-            cursor.execute("SHOW server_version")
-            row = cursor.fetchone()
-            assert row is not None
-            return str(row[0])
-    finally:
-        conn.close()
+        report.ask(f"{what}, 64 buyers for 10 codes, {last['rounds']:,} rounds", "=", 0, last[key])
+    return report.result()

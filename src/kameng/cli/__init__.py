@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("kameng.cli.run:run", "Start everything on this machine."),
     "db": ("kameng.cli.db:db", "Prepare and migrate the database."),
     "demo": ("kameng.cli.demo:demo", "The demonstration network."),
+    "operator": ("kameng.cli.operator:operator", "Give somebody the billing console: the first log-in."),
     "library": ("kameng.cli.library:library", "Import and export the master library."),
     "codes": ("kameng.cli.codes:codes", "Import card codes."),
     "ledger": ("kameng.cli.ledger:ledger", "Verify the ledger."),

@@ -83,12 +83,17 @@ def status() -> None:
 def rotate() -> None:
     """Encrypt again what is not under the current key. May be stopped and run again at any time."""
     setup_django()
+    from kameng.db.context import in_main
+    from shared_apps.receipts import services as receipts
     from shared_apps.stock import services
     from shared_apps.stock.types import Rotation
 
     def progress(done: Rotation) -> None:
         click.echo(f"{done.rotated} done, {done.remaining} to go", err=True)
 
+    with in_main():
+        accounts = receipts.reseal_accounts()
+    click.echo(f"{accounts} merchant accounts sealed again.", err=True)
     done = services.rotate(progress=progress)
     click.echo(f"{done.rotated} codes are under key {done.current} now; {done.remaining} are under other keys.")
     if done.remaining:

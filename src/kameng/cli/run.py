@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import signal
-import sys
 from pathlib import Path
-from types import FrameType
 
 import click
 
 from kameng.cli import data_folder
 from kameng.cli._screen import Screen
+from kameng.cli._signals import Stop, ignore_signals, raise_on_signals
 from kameng.local import endpoint
 from kameng.local._processes import die_with_parent
 from kameng.local._state import FolderLock, port_is_free
 from kameng.local.errors import LocalError
 from kameng.local.house import House, demo_logins, demo_shops
 from kameng.local.supervisor import end_orphans
-
-
-class _Stop(BaseException):
-    """Somebody asked us to stop. No Exception: nothing on the way may take it for a failure."""
 
 
 @click.command("run")
@@ -48,7 +43,7 @@ def run(port: int, demo: bool, with_parent: bool) -> None:
     if not port_is_free(port):
         lock.release()
         raise LocalError(f"Port {port} is taken by another program. Choose another: make run PORT={_free_port(port)}")
-    _raise_on_signals()
+    raise_on_signals()
     if with_parent:
         die_with_parent(signal.SIGTERM)
     screen = Screen()
@@ -59,10 +54,10 @@ def run(port: int, demo: bool, with_parent: bool) -> None:
         _start(house, screen, demo=demo)
         _greet(screen, data, port)
         house.supervisor.run()
-    except _Stop:
+    except Stop:
         pass
     finally:
-        _ignore_signals()
+        ignore_signals()
         endpoint.forget(data)
         with screen.step("Stopping"):
             house.supervisor.stop()
@@ -112,19 +107,3 @@ def _greet(screen: Screen, data: Path, port: int) -> None:
     )
     screen.logins(demo_logins(data, port))
     screen.console.print("\nCtrl-C stops everything.")
-
-
-def _raise_on_signals() -> None:
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        _ignore_signals()  # The first one stops us; a second must not tear the stopping apart.
-        raise _Stop
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup.
-            signal.signal(number, stop)
-
-
-def _ignore_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    sys.stdout.flush()

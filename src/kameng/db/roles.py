@@ -60,6 +60,8 @@ def ensure_roles(cursor: Any) -> None:
     cursor.execute(f"GRANT USAGE ON SCHEMA {GATE_SCHEMA} TO {TENANT_ROLE}, {MAIN_ROLE}, {SYNC_ROLE}")
     cursor.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {GATE_SCHEMA} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
     cursor.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+    # Closed to everybody else (kameng.local.cluster): the stock's roll-up runs once at a time.
+    cursor.execute(f"GRANT EXECUTE ON FUNCTION pg_catalog.pg_try_advisory_xact_lock(bigint) TO {MAIN_ROLE}")
 
 
 def grant_shared(cursor: Any) -> None:

@@ -23,7 +23,6 @@ from tenants.models import Substation
 DAYS, A_DAY = 14, 5
 FEE_BPS = 60  # What the test channel keeps.
 BUYER = Actor(ActorKind.BUYER, "buyer")
-OWNER = Actor(ActorKind.USER, "Owner")
 SHOWN_LATEST_QUEUED = timedelta(hours=20)  # Orders by hand of the last hours still wait for the owner.
 
 
@@ -90,9 +89,10 @@ def _pay(account: AccountInfo, payment_id: str, amount: int, currency: str, at: 
 
 
 def _deliver(substation: Substation, number: str, at: datetime) -> None:
+    owner = Actor(ActorKind.USER, substation.owner_name)
     with in_substation(substation):
         for line in OrderLine.objects.filter(order__number=number, delivery_state="QUEUED"):
-            orders.deliver_by_hand(line_id=line.pk, note="已为您办理完成，请查收。", by=OWNER, now=at)
+            orders.deliver_by_hand(line_id=line.pk, note="已为您办理完成，请查收。", by=owner, now=at)
 
 
 def _answers(sku_id: int, buyer: dict[str, str]) -> dict[str, Any]:

@@ -6,7 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+
 Handler = Callable[..., None]
+
+
+class NotATenants(ImproperlyConfigured):
+    """A programmer's mistake, or a forged row: the main station's work was wished for from a substation."""
 
 
 class JobNotRetryable(Exception):

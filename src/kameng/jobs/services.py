@@ -29,12 +29,15 @@ log = structlog.get_logger("jobs")
 def enqueue(*, kind: str, payload: dict[str, Any], run_at: datetime | None = None, dedupe: str = "") -> int | None:
     """Write a job for the current schema, inside the caller's transaction; wake a worker when it commits.
 
-    Answers its id, or None when a job with the same `dedupe` waits already. Raises KeyError for an unknown kind.
+    Answers its id, or None when a job with the same `dedupe` waits already. Raises KeyError for an unknown kind, NoTenant
+    and NotATenants where the schema and the kind don't belong together.
     """
     registered = registry.find(kind)
     schema = current_schema()
     if registered.wants_tenant and schema == PUBLIC_SCHEMA:
         raise NoTenant(f"{kind} belongs to a substation, and none is set.")
+    if not registered.wants_tenant and schema != PUBLIC_SCHEMA:
+        raise registry.NotATenants(f"{kind} is the main station's, and {schema} is set.")
     at = run_at or clock.utc_now()
     with connection.cursor() as cursor:
         if schema == PUBLIC_SCHEMA:
@@ -99,9 +102,11 @@ def run(job_id: int) -> bool:
         registered = registry.find(job.kind)
         if registered.wants_tenant and not job.schema_name:
             raise NoTenant(f"{job.kind} belongs to a substation, and job {job.pk} names none.")
+        if job.schema_name and not registered.wants_tenant:  # A shop's SQL may write any name into a row of its own.
+            raise registry.NotATenants(f"{job.kind} is the main station's, and job {job.pk} names {job.schema_name}.")
         with pointed_at(scope):
             registered.handler(**job.payload)
-    except (registry.JobNotRetryable, NoTenant, KeyError) as error:
+    except (registry.JobNotRetryable, registry.NotATenants, NoTenant, KeyError) as error:
         log.exception("jobs.job.refused")
         _finish(job, JobState.FAILED, error)
     except Exception as error:  # Whatever it was, the row must say so; a person sees it in the console.

@@ -95,6 +95,11 @@ class KeyRing:
             raise KeyRingBroken("two entries of the key ring are the same key")
         return cls(current=raw["current"], _keys=keys, _index_key=index_key)
 
+    @property
+    def versions(self) -> frozenset[str]:
+        """The names of all keys of the ring, never the keys."""
+        return frozenset(self._keys)
+
     # Codes -----------------------------------------------------------------------------------------------------
 
     def encrypt(self, plaintext: str, aad: bytes) -> Sealed:

@@ -14,6 +14,29 @@ OWNER = "kameng_owner"
 APP = "kameng_app"
 DATABASE = "kameng"
 MAINTENANCE = ("postgres", "template1")  # Nobody but the superuser has business there.
+# Functions that every role may call by default and no shop's page needs. What they would be good for: rows of others
+# counted (pg_stat_*, sizes), whose transaction waits for whom (pg_locks), a lock that outlives the transaction and holds
+# up the stock's roll-up (advisory locks), files on the server's disk that belong to no schema (large objects), a
+# connection kept busy (pg_sleep), the log and the channels of everybody (pg_logical_emit_message, pg_notify).
+CLOSED_FUNCTIONS = (
+    "^(lo_.*|loread|lowrite|pg_(try_)?advisory_.*|pg_sleep.*|pg_stat_get_.*|pg_lock_status|pg_notify"
+    "|pg_logical_emit_message|pg_export_snapshot|pg_(relation|total_relation|table|indexes|database|tablespace)_size)$"
+)
+_CLOSE_FUNCTIONS = """
+DO $close$
+DECLARE
+    open record;
+BEGIN
+    FOR open IN
+        SELECT p.oid::regprocedure AS name FROM pg_proc p
+        WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname ~ {functions}
+          AND has_function_privilege('public', p.oid, 'EXECUTE')
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', open.name);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I WITH GRANT OPTION', open.name, {owner_name});
+    END LOOP;
+END
+$close$"""
 
 
 def prepare_cluster(conn: Connection, *, owner_password: str, app_password: str) -> None:
@@ -39,6 +62,8 @@ def ensure_login(cursor: Cursor, role: str, password: str, options: str) -> None
         cursor.execute(sql.SQL("CREATE ROLE {}").format(name))
     # The password travels as a SCRAM verifier's source over our own socket, and statements are not logged.
     cursor.execute(sql.SQL("ALTER ROLE {} LOGIN {} PASSWORD %s").format(name, sql.SQL(options)), (password,))
+    # The guard of the tenants' statements (kameng.db.guard) reads texts by this rule, which a server may have switched off.
+    cursor.execute(sql.SQL("ALTER ROLE {} SET standard_conforming_strings = on").format(name))
 
 
 def create_database(conn: Connection, name: str) -> bool:
@@ -69,10 +94,16 @@ def closing_statements(*, owner: str, database: str) -> list[sql.Composed]:
     """What takes from PUBLIC the ways by which a tenant's SQL could climb out, leaving them to `owner`.
 
     Without `set_config` no SELECT changes role or search_path; without plpgsql no DO block runs one; without TEMP no
-    temporary table stands in front of a real one.
+    temporary table stands in front of a real one. For the rest see CLOSED_FUNCTIONS.
     """
     entering = () if database in MAINTENANCE else ("GRANT CONNECT ON DATABASE {database} TO {owner}, {app}",)
-    names = {"owner": sql.Identifier(owner), "app": sql.Identifier(APP), "database": sql.Identifier(database)}
+    names = {
+        "owner": sql.Identifier(owner),
+        "app": sql.Identifier(APP),
+        "database": sql.Identifier(database),
+        "owner_name": sql.Literal(owner),
+        "functions": sql.Literal(CLOSED_FUNCTIONS),
+    }
     return [
         sql.SQL(text).format(**names)
         for text in (
@@ -80,6 +111,7 @@ def closing_statements(*, owner: str, database: str) -> list[sql.Composed]:
             "GRANT EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) TO {owner}",
             "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC",
             "GRANT USAGE ON LANGUAGE plpgsql TO {owner}",
+            _CLOSE_FUNCTIONS,
             "REVOKE ALL ON SCHEMA public FROM PUBLIC",
             "GRANT ALL ON SCHEMA public TO {owner} WITH GRANT OPTION",
             "REVOKE ALL ON DATABASE {database} FROM PUBLIC",

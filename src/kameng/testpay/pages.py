@@ -88,12 +88,15 @@ def dashboard(payments: list[dict[str, Any]], language: str, *, newer: bool, mor
 def _summary(view: Mapping[str, Any], wish: Mapping[str, Any], say: Mapping[str, str]) -> str:
     merchant = wish["merchant_name"] or wish["title"]
     amount = format_minor(view["amount_minor"], view["currency"])
+    # Shops that tell the channel nothing of what is sold send the order's number as the title: said once is enough.
+    item = "" if wish["order_number"] in wish["title"] else wish["title"]
+    item_row = f"<div><dt>{say['item']}</dt><dd>{escape(item)}</dd></div>" if item else ""
     initial = next((letter for letter in merchant if letter.isalnum()), "¥").upper()
     return (
         f'<header class="summary"><div class="who"><span class="avatar" aria-hidden="true">{escape(initial)}</span>'
         f'<span class="name"><small>{say["pay_to"]}</small>{escape(merchant)}</span></div>'
         f'<p class="amount{" long" if len(amount) > 11 else ""}">{escape(amount)}</p>'
-        f"<dl><div><dt>{say['item']}</dt><dd>{escape(wish['title'])}</dd></div>"
+        f"<dl>{item_row}"
         f'<div><dt>{say["order"]}</dt><dd class="mono">{escape(wish["order_number"])}</dd></div>'
         f"<div><dt>{say['until']}</dt><dd>{_moment(view['expires_at'])}</dd></div></dl></header>"
     )

@@ -101,11 +101,17 @@ def view_of(field: BoundField, *, label: str, help: str, kind: str, attrs: dict[
         return replace(base, choices=_choices(field))
     shown: dict[str, Any] = {"id": element_id, **attrs}
     _mark(shown, base)
+    if errors and _is_first_wrong(field):  # The page comes back at what has to be mended, without a script too.
+        shown["autofocus"] = True
     if chosen == "text" and isinstance(field.field, (forms.IntegerField, forms.DecimalField)):
         shown["class"] += " k-num"
         fraction = isinstance(field.field, (forms.DecimalField, forms.FloatField))
         shown.setdefault("inputmode", "decimal" if fraction else "numeric")
     return replace(base, control=field.as_widget(attrs=shown))
+
+
+def _is_first_wrong(field: BoundField) -> bool:
+    return next((name for name in field.form.fields if name in field.form.errors), None) == field.name
 
 
 def _choices(field: BoundField) -> tuple[dict[str, Any], ...]:

@@ -12,6 +12,7 @@ MODULE_FILES = (
     "dialog",
     "forms",
     "menu",
+    "nav",
     "password",
     "pow",
     "shortcuts",

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions, pagination, permissions, throttling
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -20,6 +21,7 @@ from rest_framework.response import Response
 
 from kameng.accounts import tokens
 from kameng.accounts.models import Role, User
+from kameng.lib import clock
 from kameng.lib.errors import DomainError, Invalid
 from kameng.web import cachekeys
 from kameng.web.errors import error_json
@@ -46,6 +48,7 @@ class TokenAuthentication(BaseAuthentication):
             raise exceptions.AuthenticationFailed(_("A token has ASCII characters only.")) from error
         if token is None:
             raise exceptions.AuthenticationFailed(_("This token is unknown here, revoked or expired."))
+        tokens.note_use(token, now=clock.utc_now())
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -66,7 +69,10 @@ class HasScope(permissions.BasePermission):
     """A view says `scopes = {"GET": "orders:read", "POST": "orders:write"}`; None opens a method to everybody.
 
     A person who logged in has every scope of their role: a viewer only reads, and money (`about_money`) is the owner's.
+    A token never has more than its person's role: who became a viewer takes their programs along.
     """
+
+    message: Any = _lazy("Your role does not allow this. Ask the owner for one that does.")
 
     def has_permission(self, request: Request, view: Any) -> bool:
         scopes = getattr(view, "scopes", {})
@@ -77,9 +83,10 @@ class HasScope(permissions.BasePermission):
         user: Any = request.user
         if not user.is_authenticated or not wanted:
             return False
-        if request.auth is not None:
-            token: Any = request.auth
-            return wanted in token.scopes
+        token: Any = request.auth
+        if token is not None and wanted not in token.scopes:
+            self.message = _("This token lacks the scope %(scope)s. Make one that has it.") % {"scope": wanted}
+            return False
         if getattr(view, "about_money", False) and user.role not in MONEY_ROLES:
             return False
         return method == "GET" or user.role != Role.VIEWER
@@ -87,9 +94,9 @@ class HasScope(permissions.BasePermission):
 
 def sees_money(request: Request) -> bool:
     """Whether the reader may know what the shop earns."""
-    if request.auth is not None:
-        token: Any = request.auth
-        return "statement:read" in token.scopes
+    token: Any = request.auth
+    if token is not None and "statement:read" not in token.scopes:
+        return False
     user: Any = request.user
     return bool(user.is_authenticated and user.role in MONEY_ROLES)
 
@@ -137,12 +144,15 @@ class TenantAnonThrottle(throttling.AnonRateThrottle):
 
 
 class TenantTokenThrottle(throttling.UserRateThrottle):
+    """For each token, and for each person who logged in."""
+
     scope = "token"
 
     def get_cache_key(self, request: Request, view: Any) -> str | None:
-        if request.auth is None:
-            return None
-        return cachekeys.scoped("throttle", "token", request.auth.pk)
+        user: Any = request.user
+        if request.auth is not None:
+            return cachekeys.scoped("throttle", "token", request.auth.pk)
+        return cachekeys.scoped("throttle", "user", user.pk) if user.is_authenticated else None
 
 
 class TenantScopedThrottle(throttling.ScopedRateThrottle):
@@ -181,9 +191,11 @@ def _as_response(error: Exception) -> Response | None:
         field, message = _first_problem(error.detail)
         return Response(_shape("invalid", message, field), status=422)
     if isinstance(error, exceptions.APIException):
-        codes = error.get_codes()
+        codes, message = error.get_codes(), str(error.detail)
+        if isinstance(error, exceptions.NotAuthenticated):
+            message = _("Send a token of this host: Authorization: Bearer kmg_…")
         response = Response(
-            _shape(codes if isinstance(codes, str) else error.default_code, str(error.detail)), status=error.status_code
+            _shape(codes if isinstance(codes, str) else error.default_code, message), status=error.status_code
         )
         wait = getattr(error, "wait", None)
         if wait is not None:

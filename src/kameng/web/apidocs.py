@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.urls import include, path
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import include, path, reverse
 from django.utils import translation
 from django.utils.text import slugify
 from django.views import View
@@ -20,6 +20,8 @@ from kameng.web.transactions import own_transactions
 
 PREFIX = "api/v1/"
 METHODS = ("get", "post", "put", "patch", "delete")
+BOUNDS = (("minimum", "maximum", ""), ("minLength", "maxLength", " characters"), ("minItems", "maxItems", " items"))
+UNBOUNDED = 2**31 - 1  # A limit of the column, which tells a person nothing.
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,24 @@ class Contract:
             generator = make(patterns=[path(PREFIX, include(list(self.patterns)))])
             document: dict[str, Any] = json.loads(json.dumps(generator.get_schema(request=None, public=True)))
         document["info"] |= {"title": self.title, "description": self.description}
+        for name, schema in document["components"]["schemas"].items():
+            if name.endswith("Request") and schema.get("type") == "object":
+                schema["additionalProperties"] = False  # `kameng.web.strict` refuses a name that is not known.
         return document
+
+
+@own_transactions
+class IndexView(View):
+    """Where the API begins: the page for a person, the two addresses for a program. It reads no database."""
+
+    contract: Contract = None  # type: ignore[assignment]  # `as_view` sets it.
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        docs, schema = reverse("api_docs"), reverse("api_schema")
+        if "text/html" in request.headers.get("Accept", ""):
+            return redirect(docs)
+        addresses = {"docs": request.build_absolute_uri(docs), "schema": request.build_absolute_uri(schema)}
+        return JsonResponse({"title": self.contract.title, **addresses}, headers={"Vary": "Accept"})
 
 
 @own_transactions
@@ -108,7 +127,8 @@ def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
     schema = parameter["schema"]
     return {
         "name": parameter["name"], "place": parameter["in"], "required": parameter.get("required", False),
-        "kind": _kind(schema), "text": _lines(parameter.get("description") or schema.get("description", "")),
+        "kind": _kind(schema), "bounds": _bounds(schema),
+        "text": _lines(parameter.get("description") or schema.get("description", "")),
     }  # fmt: skip
 
 
@@ -130,7 +150,12 @@ def _rows(document: dict[str, Any], schema: dict[str, Any], above: str = "") -> 
     for name, inner in found.get("properties", {}).items():
         shown, path_ = _resolved(document, inner), f"{above}.{name}".strip(".")
         text = _lines(inner.get("description") or shown.get("description", ""))
-        rows.append({"path": path_, "kind": _kind(shown), "required": name in found.get("required", ()), "text": text})
+        rows.append(
+            {
+                "path": path_, "kind": _kind(shown), "bounds": _bounds(shown), "text": text,
+                "required": name in found.get("required", ()),
+            }
+        )  # fmt: skip
         if path_.count(".") < 3:
             rows += _rows(document, shown, path_)
     return rows
@@ -154,4 +179,22 @@ def _kind(schema: dict[str, Any]) -> str:
                           for value in schema["enum"])  # fmt: skip
     kind = schema.get("type", "object")
     words = " or ".join(kind) if isinstance(kind, list) else str(kind)
-    return f"{words} ({schema['format']})" if "format" in schema else words
+    format_ = schema.get("format")
+    return f"{words} ({format_})" if format_ and format_ != "int64" else words
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    """What a value may be: `1 … 100`, `≤ 120 characters`; empty where the schema says nothing for a person."""
+    for least, most, unit in BOUNDS:
+        low, high = schema.get(least), schema.get(most)
+        if isinstance(high, int) and high >= UNBOUNDED:
+            high = None
+        if low == 1 and least == "minLength":  # That a text is not empty goes without saying.
+            low = None
+        if low is not None and high is not None and low != high:
+            return f"{low} … {high}{unit}"
+        if high is not None:
+            return f"≤ {high}{unit}" if low is None else f"{high}{unit}"
+        if low is not None and low > 0:
+            return f"≥ {low}{unit}"
+    return ""

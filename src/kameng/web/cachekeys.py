@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kameng.db.context import current_schema, require_tenant
+from kameng.db.scopes import PUBLIC_SCHEMA
 
 
 def scoped(*parts: object) -> str:
@@ -18,7 +19,10 @@ def tenant_scoped(*parts: object) -> str:
 def tenant_key(key: str, key_prefix: str, version: int) -> str:
     """Django's KEY_FUNCTION: sessions, throttles, lock-outs and pages of one shop are nothing in another.
 
-    `global:` opts out, for what belongs to no schema: the host look-up, which comes before the tenant is known.
+    `global:` opts out, for what belongs to no schema: the host look-up, which comes before the tenant is known. In a
+    substation's scope it is a key like any other, so that no shop says which shop a host leads to.
     """
-    schema = "global" if key.startswith("global:") else current_schema()
+    schema = current_schema()
+    if schema == PUBLIC_SCHEMA and key.startswith("global:"):
+        schema = "global"
     return f"{key_prefix}:{schema}:{version}:{key}"

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from rest_framework import exceptions, negotiation, parsers, serializers, views
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from kameng.lib.errors import Invalid, Missing
-from kameng.web.api import MAX_ID, CursorPagination
+from kameng.lib.errors import DomainError, Invalid, Missing
+from kameng.web import strict
+from kameng.web.api import MAX_ID, CursorPagination, with_etag
+from kameng.web.openapi import contract_of
 
 # -- What is sent.
 
@@ -61,6 +64,9 @@ def unstorable(text: str) -> bool:
     return "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text)
 
 
+EVERYWHERE = ("lang",)  # What the middleware reads of any address.
+
+
 class AlwaysJson(negotiation.BaseContentNegotiation):
     """There is one form of answer, whatever the reader says that it likes."""
 
@@ -82,26 +88,61 @@ class ApiView(views.APIView):
     scopes: ClassVar[dict[str, str | None]] = {}
     about_money = False
     metadata_class = None
+    format_kwarg = None
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     parser_classes = (JsonParser,)
     content_negotiation_class = AlwaysJson
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Whether the request is one at all, who asks, how often, and whether they may; in this order.
+
+        Who guesses at tokens uses up the allowance of their address: it is counted before anything is refused.
+        """
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+        if not hasattr(self, str(request.method).lower()):
+            raise exceptions.MethodNotAllowed(str(request.method))
         for value in kwargs.values():
             if unstorable(str(value)) or (isinstance(value, int) and value > MAX_ID):
                 raise Missing(_("There is nothing here."))
+        with in_transaction():  # A view that opens its own has none yet, and who asks stands in the database.
+            try:
+                self.perform_authentication(request)
+            except exceptions.AuthenticationFailed:
+                self.check_throttles(request)
+                raise
+            self.check_throttles(request)
+            self.check_permissions(request)
+        self._check_query(request)
+
+    def _check_query(self, request: Request) -> None:
+        """Raises: Invalid, for what can't be stored and for a name that would be passed over in silence."""
         for name, values in request.query_params.lists():
             if unstorable(name) or any(unstorable(value) for value in values):
                 raise Invalid(_("This holds a character that can't be stored."), code="bad_character", field=name)
-        with in_transaction():  # A view that opens its own has none yet, and who asks stands in the database.
-            super().initial(request, *args, **kwargs)
+        contract = contract_of(self, request.method)
+        if contract is not None:
+            strict.check_names([*contract.query, *EVERYWHERE], request.query_params.dict())
 
-    def sent(self, request: Request, shape: type[serializers.Serializer[Any]], **options: Any) -> dict[str, Any]:
-        """The body, checked. Raises ValidationError: 422 with the field's name."""
-        return _checked(shape(data=request.data, **options))
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Reads can be polled; what else is answered is for this reader and this moment."""
+        contract = contract_of(self, request.method)
+        if contract is not None and contract.polled and response.status_code == 200:
+            response = with_etag(request, response)
+        response.headers.setdefault("Cache-Control", "no-store")
+        patch_vary_headers(response, ("Accept-Language", "Authorization"))
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    def sent(self, request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """The body, checked. Raises Invalid and ValidationError: 422 with the field's name."""
+        serializer = shape(data=request.data)
+        strict.check_body(serializer.fields, request.data)
+        return _checked(serializer)
 
     def asked(self, request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
         """The query, checked. A plain dict: in a QueryDict an absent boolean would count as false."""
-        return _checked(shape(data=request.query_params.dict()))
+        serializer = shape(data=request.query_params.dict())
+        strict.check_query(serializer.fields, request.query_params.dict())
+        return _checked(serializer)
 
     def page(
         self,
@@ -126,6 +167,16 @@ def _checked(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
     return dict(serializer.validated_data)
 
 
+@contextmanager
+def naming(name: Callable[[DomainError], str]) -> Iterator[None]:
+    """Let a service's refusal name its field as the API does: `name` answers the new name, or "" to leave it."""
+    try:
+        yield
+    except DomainError as error:
+        error.field = name(error) or error.field
+        raise
+
+
 def in_transaction() -> AbstractContextManager[Any]:
     """The request's transaction, or a short one of its own where the view opens them itself."""
     return nullcontext() if connection.in_atomic_block else transaction.atomic()
@@ -138,4 +189,6 @@ class NothingHere(ApiView):
     scopes: ClassVar[dict[str, str | None]] = dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if not request.path.endswith("/"):
+            raise Missing(_("There is nothing here. The addresses of the API end with a slash."))
         raise Missing(_("There is nothing here."))

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from kameng.lib.errors import DomainError, Forbidden, Refused
 
@@ -33,7 +34,8 @@ def refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
         response["HX-Retarget"] = "#toasts"
         response["HX-Reswap"] = "beforeend"
     else:
-        response = render(request, "web/refusal.html", {"error": error, "status": error.status}, status=error.status)
+        context = {"error": error, "message": error.message, "status": error.status}
+        response = render(request, [f"{error.status}.html", "web/refusal.html"], context, status=error.status)
     if "retry_after_s" in error.details:
         response["Retry-After"] = str(error.details["retry_after_s"])
     return response
@@ -47,22 +49,20 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     )
 
 
-def _page(status: int, code: str, title: str, hint: str) -> Any:
+def _page(status: int, code: str, title: str) -> Any:
+    """A view that answers `status` with its page; `title` is for programs."""
+
     def view(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
         if wants_json(request):
             return JsonResponse({"error": {"code": code, "message": str(_(title)), "field": None}}, status=status)
-        return render(request, "web/error.html", {"status": status, "title": _(title), "hint": _(hint)}, status=status)
+        return render(request, f"{status}.html", status=status)
 
     return view
 
 
-def _noop(text: str) -> str:
-    return text
-
-
-bad_request = _page(400, "bad_request", _noop("That request can't be understood."), _noop("Go back and try again."))
-permission_denied = _page(403, "forbidden", _noop("You may not open this page."), _noop("Ask the owner for access."))
-not_found = _page(404, "not_found", _noop("There is nothing here."), _noop("Check the address, or start at the front."))
+bad_request = _page(400, "bad_request", gettext_noop("That request can't be understood."))
+permission_denied = _page(403, "forbidden", gettext_noop("You may not open this page."))
+not_found = _page(404, "not_found", gettext_noop("There is nothing here."))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -25,9 +25,16 @@ from kameng.accounts.models import IdempotencyRecord
 from kameng.lib import clock
 from kameng.lib.crypto import KeyRing, Sealed
 from kameng.lib.errors import Invalid, Refused
+from kameng.web.actors import client_ip
 
 HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
 MAX_KEY = 120
+# Headers with the secret of an order or a signup: who holds one is its buyer or its applicant.
+SECRET_HEADERS = ("X-Order-Token", "X-Signup-Token")
+# How long an answer is kept at least. Each new key takes a few older ones away, so the table needs no sweep.
+KEPT = timedelta(hours=24)
+SWEPT_AT_ONCE = 20
 # A request that opens its own transactions calls an outside service for some seconds at most. What is older was cut
 # off, and may be done again: the services behind such endpoints are safe to repeat.
 CUT_OFF = timedelta(seconds=60)
@@ -113,7 +120,9 @@ def _claim(request: Request, key: str) -> tuple[IdempotencyRecord, bool]:
     digest = hashlib.sha256(f"{request.method} {request.path}\n{body}".encode()).digest()
     try:
         with transaction.atomic():
-            return IdempotencyRecord.objects.create(actor=who, key=key, digest=digest), True
+            record = IdempotencyRecord.objects.create(actor=who, key=key, digest=digest)
+        _sweep()
+        return record, True
     except IntegrityError:
         record = IdempotencyRecord.objects.get(actor=who, key=key)
     if bytes(record.digest) != digest:
@@ -121,12 +130,33 @@ def _claim(request: Request, key: str) -> tuple[IdempotencyRecord, bool]:
     return record, False
 
 
+def _sweep() -> None:
+    """Take away the oldest answers whose time is over. Race: two requests sweep different rows, and neither waits.
+
+    By the key first: ids go up with time, and a condition on the time alone would read the whole table for nothing.
+    """
+    oldest = IdempotencyRecord.objects.order_by("pk").values("pk")[:SWEPT_AT_ONCE]
+    over = IdempotencyRecord.objects.filter(pk__in=oldest, created_at__lt=clock.utc_now() - KEPT)
+    found = list(over.select_for_update(skip_locked=True).values_list("pk", flat=True))
+    if found:
+        IdempotencyRecord.objects.filter(pk__in=found).delete()
+
+
 def _who(request: Request) -> str:
-    """Whose keys these are: two tokens, two people or two addresses never meet."""
+    """Whose keys these are: two tokens, two people, two buyers or two addresses never meet.
+
+    A buyer is known by the order's secret, not by the address: it changes when a phone leaves the house, and many
+    share one. So a key alone gets nobody the answer that was meant for who holds the secret.
+    """
     if request.auth is not None:
         return f"token:{request.auth.pk}"
     user: Any = request.user
-    return f"user:{user.pk}" if user.is_authenticated else f"ip:{request.META.get('REMOTE_ADDR', '')}"
+    if user.is_authenticated:
+        return f"user:{user.pk}"
+    secret = next((request.headers[name] for name in SECRET_HEADERS if request.headers.get(name)), "")
+    if secret:
+        return f"secret:{hashlib.sha256(secret.encode('utf-8', 'surrogateescape')).hexdigest()}"
+    return f"ip:{client_ip(request)}"
 
 
 def _keep(record: IdempotencyRecord, response: Response) -> None:
@@ -143,7 +173,7 @@ def _replayed(record: IdempotencyRecord) -> Response:
     assert record.body is not None, "A record with an answer has its body."
     sealed = Sealed(record.body["key"], base64.b64decode(record.body["blob"]))
     response = Response(json.loads(_ring().open_secret(sealed, _bound_to(record))), status=record.status or 200)
-    response["Idempotency-Replayed"] = "true"
+    response[REPLAYED] = "true"
     return response
 
 

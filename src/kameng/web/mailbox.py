@@ -46,14 +46,25 @@ class StoredMail:
     text: str
 
 
-def messages(limit: int = 100) -> list[StoredMail]:
-    """The newest messages first."""
+def messages(query: str = "") -> list[StoredMail]:
+    """What is kept, newest first; with a query, those that hold each of its words in recipient, subject or text."""
     folder = Path(settings.MAILBOX_DIR)
-    return [_read(path) for path in sorted(folder.glob("*.eml"), reverse=True)[:limit]] if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    words = query.casefold().split()
+    found = [mail for path in sorted(folder.glob("*.eml"), reverse=True) if (mail := _read(path)) is not None]
+    if not words:
+        return found
+    return [mail for mail in found if all(word in f"{mail.to} {mail.subject} {mail.text}".casefold() for word in words)]
 
 
-def _read(path: Path) -> StoredMail:
-    parsed = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+def _read(path: Path) -> StoredMail | None:
+    """A message as it lies there; None when another process has thrown it away since it was listed."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    parsed = email.message_from_bytes(content, policy=email.policy.default)
     assert isinstance(parsed, ParsedMessage)
     body = parsed.get_body(preferencelist=("plain", "html"))
     return StoredMail(

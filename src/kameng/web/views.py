@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.cache import cache
+from django.core.paginator import Paginator
 from django.db import connection
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
@@ -16,6 +17,7 @@ from kameng.db.context import current_schema
 from kameng.web import mailbox
 from kameng.web.transactions import own_transactions
 
+MAILS_PER_PAGE = 25
 PICTURE_TYPES = {".webp", ".png", ".jpg", ".jpeg", ".svg"}
 
 
@@ -33,7 +35,9 @@ def mails(request: HttpRequest) -> HttpResponse:
     """The mailbox of a machine without a mail server; on a real one there is no such page."""
     if settings.ENV.email_url:
         raise Http404
-    return render(request, "web/mailbox.html", {"mails": mailbox.messages()})
+    query = request.GET.get("q", "").strip()
+    rows = Paginator(mailbox.messages(query), MAILS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "web/mailbox.html", {"rows": rows, "query": query})
 
 
 @require_GET

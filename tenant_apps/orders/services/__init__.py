@@ -2,6 +2,7 @@
 
 from tenant_apps.orders.services._delivering import deliver_by_hand, reveal_codes
 from tenant_apps.orders.services._errors import (
+    ChannelTooDear,
     CurrenciesMixed,
     LinesInvalid,
     NotHeld,
@@ -24,11 +25,13 @@ from tenant_apps.orders.services._paying import pay_order
 from tenant_apps.orders.services._placing import Prepared, place_order, prepare_order, read_shelves, write_order
 from tenant_apps.orders.services._refunding import mark_refunded
 from tenant_apps.orders.services._splitting import expected_margin
-from tenant_apps.orders.services._sql import SETTLE_ARGUMENTS
+from tenant_apps.orders.services._sql import SETTLE_ARGUMENTS, GateRefused, through_the_gate
 
 __all__ = [
     "SETTLE_ARGUMENTS",
+    "ChannelTooDear",
     "CurrenciesMixed",
+    "GateRefused",
     "LinesInvalid",
     "NotHeld",
     "OffShelf",
@@ -57,5 +60,6 @@ __all__ = [
     "prepare_order",
     "read_shelves",
     "reveal_codes",
+    "through_the_gate",
     "write_order",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.errors import Forbidden, Invalid, Missing, Refused
 from kameng.lib.money import format_minor
-from kameng.lib.words import worded
+from kameng.lib.words import Sentence, worded
 
 
 class OrderInvalid(Invalid):
@@ -102,6 +102,15 @@ class PriceOutOfBounds(Refused):
         )
 
 
+class ChannelTooDear(Refused):
+    """The channel that was chosen would keep more than the order brings; another one may carry it."""
+
+    code = "channel_too_dear"
+
+    def __init__(self) -> None:
+        super().__init__(_("This way to pay is not offered here."))
+
+
 class ShopClosed(Refused):
     code = "shop_closed"
 
@@ -114,8 +123,8 @@ class OrderMissing(Missing):
 
     code = "order_not_found"
 
-    def __init__(self) -> None:
-        super().__init__(_("No order was found with this number and secret."))
+    def __init__(self, message: Sentence = "") -> None:
+        super().__init__(message or _("No order was found with this number and secret."))
 
 
 class OrderTransitionRefused(Refused):

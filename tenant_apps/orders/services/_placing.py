@@ -18,6 +18,7 @@ from tenant_apps.listings.pricing import Price, RuleBook
 from tenant_apps.orders import checkout, identity
 from tenant_apps.orders.services import _sql
 from tenant_apps.orders.services._errors import (
+    ChannelTooDear,
     CurrenciesMixed,
     LinesInvalid,
     OffShelf,
@@ -173,6 +174,8 @@ def write_order(prepared: Prepared, statement: str, **more: Any) -> tuple[Placed
             cursor.execute(statement, {**prepared.params, **more})
             rows = cursor.fetchall()
     except _sql.GateRefused as refusal:
+        if refusal.code == "KG029":
+            raise _too_dear(prepared, cost=int(refusal.detail)) from None
         raise _named(refusal, prepared.shelves) from None
     return replace(prepared.order, id=int(rows[0][0])), _refuse_loss(rows, prepared)
 
@@ -279,6 +282,18 @@ def _refuse_loss(rows: Sequence[Any], prepared: Prepared) -> int:
     if worst.total_minor < costs[worst.sku_id] or margin < 0:
         raise PriceOutOfBounds(sku_id=worst.sku_id, name=prepared.shelves[worst.sku_id].full_name_zh)
     return cost
+
+
+def _too_dear(prepared: Prepared, *, cost: int) -> Exception:
+    """The chosen channel can't carry the order; can any?"""
+    margin = expected_margin(
+        total_minor=prepared.order.total_minor, cost_minor=cost, terms=prepared.terms.rule,
+        channels=prepared.terms.channels.values(),
+    )  # fmt: skip
+    if margin >= 0:
+        return ChannelTooDear()
+    dearest = max(prepared.priced, key=lambda line: line.total_minor)
+    return PriceOutOfBounds(sku_id=dearest.sku_id, name=prepared.shelves[dearest.sku_id].full_name_zh)
 
 
 def _as_row(line: WantedLine) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from kameng.lib import clock
 from kameng.web.actors import actor
-from kameng.web.api import MAX_ID, sees_money, with_etag
+from kameng.web.api import MAX_ID, sees_money
 from kameng.web.endpoint import ApiView
 from kameng.web.idempotency import idempotent
 from kameng.web.openapi import described, in_path, unit_field
@@ -109,11 +109,11 @@ class OneOrder(ApiView):
     scopes = {"GET": READ}
 
     @described(
-        "An order with its history", tag=TAG, name="panel_orders_read", answer=FullOrderShape, polled=True, scope=READ,
+        "An order with its history", tag=TAG, name="panel_orders_read", answer=FullOrderShape, scope=READ,
         errors=(404,), extra=(NUMBER,),
     )  # fmt: skip
     def get(self, request: Request, number: str) -> Response:
-        return with_etag(request, _shown(request, number))
+        return _shown(request, number)
 
 
 class Deliver(ApiView):

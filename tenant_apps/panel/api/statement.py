@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from kameng.lib import clock
 from kameng.lib.errors import Invalid
-from kameng.web.api import CursorPagination
+from kameng.web.api import MAX_ID, CursorPagination
 from kameng.web.endpoint import ApiView
 from kameng.web.openapi import LIMIT, described
 from tenant_apps.finance import selectors
@@ -25,7 +25,6 @@ TAG = "Panel: statement"
 READ = "statement:read"
 DEFAULT_DAYS = 30
 MAX_DAYS = 3 * 366  # The balances are summed over the whole period.
-MAX_ROWS = 1_000_000
 
 
 class StatementFilters(serializers.Serializer[Any]):
@@ -33,7 +32,7 @@ class StatementFilters(serializers.Serializer[Any]):
     until = serializers.DateField(required=False, help_text="Last day, included; today by default.")
     account = serializers.ChoiceField(choices=[(name, name) for name in ACCOUNTS], required=False)
     cursor = serializers.IntegerField(
-        min_value=0, max_value=MAX_ROWS, required=False, default=0, help_text="Where to go on: taken from `next`."
+        min_value=1, max_value=MAX_ID, required=False, help_text="Where to go on: taken from `next`."
     )
 
 
@@ -90,13 +89,13 @@ class Statement(ApiView):
         if not 1970 <= first.year <= last.year <= 9000:
             raise Invalid(_("This day is out of reach."), field="until")
         since, until = selectors.period(since=first, until=last, zone=zone)
-        limit, offset = CursorPagination().get_page_size(request), asked["cursor"]
+        limit = CursorPagination().get_page_size(request)
         found = selectors.statement(
-            since=since, until=until, account=asked.get("account", ""), limit=limit, offset=offset
+            since=since, until=until, account=asked.get("account", ""), limit=limit + 1, before=asked.get("cursor")
         )
-        following = None
-        if offset + limit < min(found.line_count, MAX_ROWS):
-            query = {**request.query_params.dict(), "since": first, "until": last, "cursor": offset + limit}
+        lines, following = found.lines[:limit], None
+        if len(found.lines) > limit:
+            query = {**request.query_params.dict(), "since": first, "until": last, "cursor": lines[-1].id}
             following = request.build_absolute_uri(f"{request.path}?{urlencode(query)}")
         shown = {name: getattr(found, name) for name in found.__slots__}
-        return Response(StatementShape({**shown, "next": following}).data)
+        return Response(StatementShape({**shown, "lines": lines, "next": following}).data)

@@ -29,6 +29,12 @@ class ListingFilters(Filters):
     state = forms.ChoiceField(label=_("State"), required=False, choices=any_of(STATES))
 
 
+class OwnWordsFilters(Filters):
+    q_hint = _("Name, product or SKU code")
+
+    q = forms.CharField(required=False, max_length=120)
+
+
 class ProductTexts(forms.Form):
     """The shop's own words for a product; a blank one shows the library's."""
 

@@ -10,7 +10,7 @@ from kameng.accounts.models import Role
 from kameng.accounts.tokens import SHOP_SCOPES
 from kameng.lib.words import Sentence
 from kameng.ui.fields import CardLabel
-from tenant_apps.panel.lists import DayRange
+from tenant_apps.panel.lists import DayRange, Filters, any_of
 
 ROLES = (
     (
@@ -27,22 +27,51 @@ SCOPES: dict[str, Sentence] = {
     "orders:write": _("Place and deliver orders"),
     "statement:read": _("Read the statement"),
 }
-EXPIRIES = (("90", _("In 90 days")), ("365", _("In a year")), ("", _("Never")))
+EXPIRIES = (("90", _("In 90 days")), ("365", _("In a year")), ("never", _("Never")))
 
 
 class InviteForm(forms.Form):
-    email = forms.EmailField(label=_("Email"), max_length=254)
+    email = forms.EmailField(
+        label=_("Email"), max_length=254, error_messages={"required": _("Write where the invitation goes.")}
+    )
     name = forms.CharField(label=pgettext_lazy("person", "Name"), required=False, max_length=80)
     role = forms.ChoiceField(label=_("Role"), choices=ROLES, initial=Role.STAFF.value, widget=forms.RadioSelect)
 
 
 class TokenForm(forms.Form):
-    name = forms.CharField(label=_("Name"), max_length=80, help_text=_("What uses it, so that you know it again."))
+    name = forms.CharField(
+        label=_("Name"), max_length=80, error_messages={"required": _("Give it a name.")},
+        help_text=_("What uses it, so that you know it again."),
+    )  # fmt: skip
     scopes = forms.MultipleChoiceField(
         label=_("What it may do"), choices=[(scope, SCOPES[scope]) for scope in SHOP_SCOPES],
+        error_messages={"required": _("Tick at least one thing that it may do.")},
         widget=forms.CheckboxSelectMultiple,
     )  # fmt: skip
-    days = forms.ChoiceField(label=_("Ends"), choices=EXPIRIES, required=False, initial="365")
+    days = forms.ChoiceField(label=_("Ends"), choices=EXPIRIES, initial="365")
+
+
+IN, INVITED, LOCKED = "in", "invited", "locked"
+PERSON_STATES = ((IN, _("May come in")), (INVITED, _("Invited")), (LOCKED, _("Locked out")))
+LIVE, ENDED = "live", "ended"
+TOKEN_STATES = ((LIVE, _("In use")), (ENDED, _("Ended")))
+
+
+class StaffFilters(Filters):
+    q_hint = _("Name or email")
+
+    q = forms.CharField(required=False, max_length=120)
+    role = forms.ChoiceField(
+        label=_("Role"), required=False, choices=any_of([(value, label.title) for value, label in ROLES])
+    )
+    state = forms.ChoiceField(label=_("State"), required=False, choices=any_of(PERSON_STATES))
+
+
+class TokenFilters(Filters):
+    q_hint = _("Token or person")
+
+    q = forms.CharField(required=False, max_length=120)
+    state = forms.ChoiceField(label=_("State"), required=False, choices=any_of(TOKEN_STATES))
 
 
 class AuditFilters(DayRange):

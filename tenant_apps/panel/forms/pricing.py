@@ -12,6 +12,7 @@ from django.utils.translation import pgettext_lazy
 
 from kameng.lib import money
 from kameng.ui.fields import CardLabel
+from kameng.web.lists import Filters
 from tenant_apps.listings.states import Rounding, RuleKind, RuleScope
 
 KINDS = {
@@ -21,6 +22,12 @@ KINDS = {
     RuleKind.SUGGESTED: CardLabel(pgettext_lazy("markup", "Suggested"), _("The main station's suggestion")),
 }
 FOR_ONE = (RuleScope.SKU, RuleScope.PRODUCT)  # A price of one's own makes sense for these alone.
+
+
+class RuleFilters(Filters):
+    q_hint = _("Name, product or SKU code")
+
+    q = forms.CharField(required=False, max_length=120)
 
 
 class Target(forms.Form):
@@ -38,7 +45,7 @@ class RuleForm(forms.Form):
 
     kind = forms.ChoiceField(label=_("How the price is made"), widget=forms.RadioSelect)
     value = forms.CharField(
-        label=_("Markup"), required=False, max_length=20,
+        label=_("How much"), max_length=20, error_messages={"required": _("Write how much.")},
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off", "class": "k-num"}),
     )  # fmt: skip
     rounding = forms.ChoiceField(label=_("Rounding"), choices=Rounding.choices, required=False)
@@ -47,12 +54,13 @@ class RuleForm(forms.Form):
         super().__init__(*args, **kwargs)
         kinds: Any = self.fields["kind"]
         kinds.choices = [(kind, KINDS[kind]) for kind in RuleKind if kind != RuleKind.PRICE or scope in FOR_ONE]
+        self.fields["value"].required = self.data.get("kind") != RuleKind.SUGGESTED  # The library says how much.
 
     def clean_value(self) -> Decimal:
         typed = self.cleaned_data["value"].strip().rstrip("%％")
         if self.data.get("kind") == RuleKind.SUGGESTED:
             return Decimal(0)
-        if not typed:
+        if not typed:  # A percent sign alone.
             raise forms.ValidationError(_("Write how much."))
         try:
             return money.parse_unit(typed)
@@ -60,6 +68,8 @@ class RuleForm(forms.Form):
             raise forms.ValidationError(_("Write a number with at most four places after the point.")) from None
 
     def clean_rounding(self) -> str:
+        if self.data.get("kind") == RuleKind.PRICE:  # As it was written; the field is not shown then.
+            return Rounding.NONE.value
         return str(self.cleaned_data["rounding"] or Rounding.NONE)
 
     @property

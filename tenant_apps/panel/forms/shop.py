@@ -10,7 +10,8 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from kameng.lib.words import Sentence
+from kameng.lib import clock
+from kameng.lib.words import Sentence, worded
 from kameng.ui.theme import AccentRefused, parse_hex
 
 CUSTOM = "custom"
@@ -26,22 +27,41 @@ SWATCHES: tuple[tuple[str, Sentence], ...] = (
     ("#8a3ffc", pgettext_lazy("colour", "Violet")),
     ("#334155", pgettext_lazy("colour", "Slate")),
 )
-COMMON_ZONES = (
-    "Asia/Shanghai", "Asia/Hong_Kong", "Asia/Taipei", "Asia/Singapore", "Asia/Kuala_Lumpur", "Asia/Tokyo",
-    "Europe/London", "America/New_York", "America/Los_Angeles", "UTC",
-)  # fmt: skip
+COMMON_ZONES: dict[str, Sentence] = {
+    "Asia/Shanghai": pgettext_lazy("time zone", "Beijing, Shanghai"),
+    "Asia/Hong_Kong": pgettext_lazy("time zone", "Hong Kong"),
+    "Asia/Taipei": pgettext_lazy("time zone", "Taipei"),
+    "Asia/Singapore": pgettext_lazy("time zone", "Singapore"),
+    "Asia/Kuala_Lumpur": pgettext_lazy("time zone", "Kuala Lumpur"),
+    "Asia/Tokyo": pgettext_lazy("time zone", "Tokyo"),
+    "Europe/London": pgettext_lazy("time zone", "London"),
+    "America/New_York": pgettext_lazy("time zone", "New York"),
+    "America/Los_Angeles": pgettext_lazy("time zone", "Los Angeles"),
+    "UTC": pgettext_lazy("time zone", "World time"),
+}
 
 
 def _zones() -> list[tuple[Any, Any]]:
+    now = clock.utc_now()
+
+    def offset(zone: str) -> str:
+        shown = now.astimezone(zoneinfo.ZoneInfo(zone)).strftime("%z")
+        return f"UTC{shown[:3]}:{shown[3:]}"
+
     rest = sorted(zoneinfo.available_timezones() - set(COMMON_ZONES))
-    named = [(zone, zone.replace("_", " ")) for zone in COMMON_ZONES]
+    named = [
+        (zone, worded(_("%(place)s (%(offset)s)"), place=place, offset=offset(zone)))
+        for zone, place in COMMON_ZONES.items()
+    ]
     return [(_("Often used"), named), (_("All others"), [(zone, zone.replace("_", " ")) for zone in rest])]
 
 
 class ShopForm(forms.Form):
     """All settings of the shop; the limits are those of its service."""
 
-    name = forms.CharField(label=_("Shop name"), max_length=60)
+    name = forms.CharField(
+        label=_("Shop name"), max_length=60, error_messages={"required": _("Give your shop a name.")}
+    )
     tagline = forms.CharField(
         label=_("Line below the name"), required=False, max_length=120, help_text=_("What you sell, in a few words.")
     )

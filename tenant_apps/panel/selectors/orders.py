@@ -77,9 +77,16 @@ def queue() -> Queue:
     return Queue(found["lines"], found["oldest"])
 
 
-def queued_lines() -> QuerySet[OrderLine]:
+def queued_lines(query: str = "") -> QuerySet[OrderLine]:
     """Lines that wait for a person, the longest waiting first, with their orders."""
-    return OrderLine.objects.filter(delivery_state=DeliveryState.QUEUED).select_related("order").order_by("pk")
+    rows = OrderLine.objects.filter(delivery_state=DeliveryState.QUEUED).select_related("order").order_by("pk")
+    word = query.strip().replace("\x00", "")
+    if not word:
+        return rows
+    return rows.filter(
+        Q(order__number__icontains=word.replace("-", "")) | Q(order__contact__icontains=word)
+        | Q(name_zh__icontains=word) | Q(name_en__icontains=word) | Q(sku_code__icontains=word)
+    )  # fmt: skip
 
 
 def sums(rows: QuerySet[Order]) -> Sums:

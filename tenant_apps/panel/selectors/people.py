@@ -6,19 +6,46 @@ from datetime import datetime
 
 from django.db.models import F, Q, QuerySet
 
-from kameng.accounts.models import ApiToken, AuditRecord, User
+from kameng.accounts.models import ApiToken, AuditRecord, Role, User
 
 OWNERS_ALONE = ("accounts.token.", "panel.staff.", "panel.owner.")  # What staff may not see, they don't read about.
 
 
-def staff() -> QuerySet[User]:
-    """Everybody with a log-in, those who may come in first."""
-    return User.objects.order_by("-is_active", "role", "email")
+def staff(*, query: str = "", role: str = "", state: str = "") -> QuerySet[User]:
+    """Everybody with a log-in, those who may come in first. `state`: "in", "invited" (no password yet) or "locked"."""
+    rows = User.objects.all()
+    word = _plain(query)
+    if word:
+        rows = rows.filter(Q(name__icontains=word) | Q(email__icontains=word))
+    if role:
+        rows = rows.filter(role=role)
+    if state:
+        rows = rows.filter(is_active=state != "locked")
+    if state in ("in", "invited"):  # Django marks a password that nobody can use with an exclamation mark.
+        unset = Q(password="") | Q(password__startswith="!")
+        rows = rows.filter(unset) if state == "invited" else rows.exclude(unset)
+    return rows.order_by("-is_active", "role", "email")
 
 
-def tokens() -> QuerySet[ApiToken]:
-    """Live tokens first, then the newest."""
-    return ApiToken.objects.select_related("user").order_by(F("revoked_at").desc(nulls_first=True), "-pk")
+def owners() -> int:
+    """How many owners may come in: the last one can neither be locked out nor lose the role."""
+    return User.objects.filter(role=Role.OWNER, is_active=True).count()
+
+
+def tokens(*, now: datetime, query: str = "", state: str = "") -> QuerySet[ApiToken]:
+    """Live tokens first, then the newest. `state`: "live" or "ended" (revoked, or past its day)."""
+    rows = ApiToken.objects.select_related("user")
+    word = _plain(query)
+    if word:
+        rows = rows.filter(Q(name__icontains=word) | Q(user__name__icontains=word) | Q(user__email__icontains=word))
+    over = Q(revoked_at__isnull=False) | Q(expires_at__lte=now)
+    if state:
+        rows = rows.filter(over) if state == "ended" else rows.exclude(over)
+    return rows.order_by(F("revoked_at").desc(nulls_first=True), "-pk")
+
+
+def _plain(query: str) -> str:
+    return query.strip().replace("\x00", "")
 
 
 def audit_records(
@@ -29,7 +56,7 @@ def audit_records(
     if not owner:
         for prefix in OWNERS_ALONE:
             rows = rows.exclude(action__startswith=prefix)
-    word = query.strip().replace("\x00", "")
+    word = _plain(query)
     if word:
         rows = rows.filter(Q(actor_label__icontains=word) | Q(target__icontains=word) | Q(action__icontains=word))
     if since is not None:

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, Invalid
-from kameng.lib.money import format_unit
+from kameng.lib.money import format_unit, minor_to_decimal
 from kameng.lib.words import worded
 from kameng.web.actors import actor
 from shared_apps.library.names import localized
@@ -31,14 +31,24 @@ from tenant_apps.listings.states import StockState
 from tenant_apps.listings.types import CategoryTree, PanelRow
 from tenant_apps.panel.access import screen
 from tenant_apps.panel.forms import listings as forms
-from tenant_apps.panel.lists import Column, export, query_of, wants_export
+from tenant_apps.panel.lists import Column, export, query_of, sort_choices, wants_export
 from tenant_apps.panel.page import page, refuse, say
+from tenant_apps.panel.selectors import goods
 from tenant_apps.panel.selectors import pricelist as prices
 from tenant_apps.panel.views.pricing import begin_many
 
 PER_PAGE = 50
 SORTS = ("price", "margin", "supply")
 CHEAP_QUANTITY = 100
+_SORT_WORDS = (
+    ("", gettext_lazy("By product")),
+    ("price", gettext_lazy("Retail price, lowest first")),
+    ("-price", gettext_lazy("Retail price, highest first")),
+    ("margin", gettext_lazy("Markup, lowest first")),
+    ("-margin", gettext_lazy("Markup, highest first")),
+    ("supply", gettext_lazy("Supply price, lowest first")),
+    ("-supply", gettext_lazy("Supply price, highest first")),
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,15 @@ class GoodsRow:
 
     @property
     def product_name(self) -> str:
-        return self.product.own_name or self.product.name
+        return goods.product_name(self.product)
+
+    @property
+    def title(self) -> str:
+        return goods.title(self.product, self.listing)
+
+    @property
+    def picture(self) -> str:
+        return goods.picture_url(self.product.picture)
 
     @property
     def quantity(self) -> int:
@@ -106,10 +124,10 @@ def index(request: HttpRequest) -> HttpResponseBase:
         return _exported(request, _in_order(matching, sort, now), terms)
     shown = _page_of(request, matching, sort, now)
     tree = listings.categories_for_home()
-    goods = rows_of(shown.object_list, terms)
     return page(
-        request, "panel/listings.html", here="listings", heading=_("Goods"), filters=filters, rows=shown, goods=goods,
-        chips=_category_chips(request, tree, filters.value("category") or None), query=query_of(request),
+        request, "panel/listings.html", here="listings", heading=_("Goods"), filters=filters, rows=shown,
+        goods=rows_of(shown.object_list, terms), sorts=sort_choices(request, _SORT_WORDS), query=query_of(request),
+        chips=_category_chips(request, tree, filters.value("category") or None),
     )  # fmt: skip
 
 
@@ -185,7 +203,7 @@ _COLUMNS: tuple[Column, ...] = (
     (gettext_lazy("Supply price"), lambda row: row.listing.supply_unit.normalize()),
     (gettext_lazy("Retail price"), lambda row: row.row.price.unit.normalize()),
     (gettext_lazy("Units"), lambda row: row.quantity),
-    (gettext_lazy("Earned after fees, minor unit"), lambda row: row.earns.net_minor),
+    (gettext_lazy("Earned after fees"), lambda row: minor_to_decimal(row.earns.net_minor, row.listing.currency)),
     (gettext_lazy("Stock state"), lambda row: row.listing.get_stock_state_display()),
     (gettext_lazy("On the shelf"), lambda row: row.listing.on_shelf),
 )
@@ -193,10 +211,10 @@ _COLUMNS: tuple[Column, ...] = (
 
 def _exported(request: HttpRequest, found: Any, terms: Terms) -> HttpResponseBase:
     ordered = found if isinstance(found, list) else list(found.values_list("pk", flat=True)[:100_001])
-    goods: list[GoodsRow] = []
+    rows: list[GoodsRow] = []
     for start in range(0, len(ordered), 2_000):
-        goods += rows_of(_by_ids(ordered[start : start + 2_000]), terms)
-    return export(request, "goods", _COLUMNS, goods)
+        rows += rows_of(_by_ids(ordered[start : start + 2_000]), terms)
+    return export(request, "goods", _COLUMNS, rows)
 
 
 # -- Deeds of the list.
@@ -209,7 +227,8 @@ def shelf(request: HttpRequest, pk: int) -> HttpResponse:
     on = request.POST.get("on") == "1"
     services.set_on_shelf(listing_ids=[pk], on=on, by=actor(request), now=clock.utc_now())
     if getattr(request, "htmx", False):
-        return render(request, "panel/_shelf.html", {"listing": Listing.objects.get(pk=pk), "may_change": True})
+        context = {"listing": Listing.objects.get(pk=pk), "title": goods.titles([pk])[pk], "may_change": True}
+        return render(request, "panel/_shelf.html", context)
     return redirect("panel:listings")
 
 
@@ -274,8 +293,8 @@ def product(request: HttpRequest, pk: int) -> HttpResponse:
     skus = Listing.objects.filter(product_id=pk).order_by("sort", "id")
     tree = listings.categories_for_home()
     return page(
-        request, "panel/product.html", here="listings", heading=found.own_name or found.name,
+        request, "panel/product.html", here="listings", heading=goods.product_name(found),
         crumbs=((_("Goods"), reverse("panel:listings")),), form=form, product=found, goods=rows_of(skus, terms),
-        trail=tree.trail(found.category_id), product_description=localized(found, "description"),
+        trail=tree.trail(found.category_id), product_description=localized(found, "description"), brand=localized(found, "brand"),
         status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip

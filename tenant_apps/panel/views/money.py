@@ -42,7 +42,7 @@ def statement(request: HttpRequest) -> HttpResponseBase:
     found, shown = _page_of(request, since, until, account)
     balances = finance.balances()
     tiles = [
-        {"label": words.ACCOUNTS[name], "minor": balances[name]}
+        {"label": words.ACCOUNTS[name], "minor": balances[name], "beside": words.ACCOUNT_NOTES.get(name, "")}
         for name in ACCOUNTS
         if name in ("pending", "available") or balances[name]
     ]
@@ -50,7 +50,7 @@ def statement(request: HttpRequest) -> HttpResponseBase:
         request, "panel/statement.html", here="statement", heading=_("Statement"), filters=filters, found=found,
         rows=shown, lines=[_line_row(line) for line in found.lines], tiles=tiles, chips=_chips(filters, balances),
         periods=_periods(request, first, last), first=first, last=last,
-        period_minor=found.closing_minor - found.opening_minor,
+        period_minor=found.closing_minor - found.opening_minor, out_minor=-found.out_minor,
     )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from kameng.lib import clock, money
-from kameng.lib.words import worded
+from kameng.lib.errors import DomainError
+from kameng.lib.words import Sentence, worded
 from kameng.web.actors import actor, client_ip
 from tenant_apps.listings.pricing import stage_sentence
 from tenant_apps.orders import selectors as orders
@@ -24,7 +25,7 @@ from tenant_apps.orders.states import DeliveryState
 from tenant_apps.panel import services as panel
 from tenant_apps.panel import words
 from tenant_apps.panel.access import is_owner, screen
-from tenant_apps.panel.forms.orders import DeliverForm, OrderFilters, ReasonForm
+from tenant_apps.panel.forms.orders import DeliverForm, OrderFilters, QueueFilters, ReasonForm
 from tenant_apps.panel.lists import (
     Column,
     day_end,
@@ -33,12 +34,24 @@ from tenant_apps.panel.lists import (
     local_time,
     ordered,
     paged,
+    sort_choices,
     wants_export,
 )
 from tenant_apps.panel.page import back_to, page, refuse, say
 from tenant_apps.panel.selectors import orders as mine
 from tenant_apps.panel.templatetags.panel import line_name
 
+_SORT_WORDS = (
+    ("-placed", gettext_lazy("Newest first")),
+    ("placed", gettext_lazy("Oldest first")),
+    ("-total", gettext_lazy("Total, highest first")),
+    ("total", gettext_lazy("Total, lowest first")),
+)
+_SORT_WORDS_OWNER = (
+    *_SORT_WORDS,
+    ("-earned", gettext_lazy("Earned, highest first")),
+    ("earned", gettext_lazy("Earned, lowest first")),
+)
 SORTS = {"placed": "placed_at", "total": "total_minor", "earned": "earned_minor"}
 QUEUE_PAGE = 30
 
@@ -64,6 +77,7 @@ def index(request: HttpRequest) -> HttpResponseBase:
     return page(
         request, "panel/orders.html", here="orders", heading=_("Orders"), filters=filters, rows=paged(request, found),
         chips=filters.chips(mine.counts_by_state(everywhere)), sums=mine.sums(found),
+        sorts=sort_choices(request, _SORT_WORDS_OWNER if owner else _SORT_WORDS),
     )  # fmt: skip
 
 
@@ -95,15 +109,33 @@ def _earned(row: Order) -> object:
 
 @require_GET
 @screen
-def queue(request: HttpRequest) -> HttpResponse:
+def queue(request: HttpRequest) -> HttpResponseBase:
     """Lines that a person delivers, the longest waiting first, each with its form."""
-    rows = paged(request, mine.queued_lines(), QUEUE_PAGE)
+    filters = QueueFilters(request.GET)
+    found = mine.queued_lines(filters.query)
+    if wants_export(request):
+        return export(request, "to-deliver", _QUEUE_COLUMNS, found)
+    rows = paged(request, found, QUEUE_PAGE)
     labels = mine.field_labels(line.product_slug for line in rows)
     waiting = [_line_row(line) | {"order": line.order, "fields": _fields(line.order, labels)} for line in rows]
     return page(
         request, "panel/queue.html", here="queue", heading=_("To deliver by hand"), rows=rows, waiting=waiting,
-        next=request.get_full_path(),
+        filters=filters, next=request.get_full_path(),
     )  # fmt: skip
+
+
+_QUEUE_COLUMNS: tuple[Column, ...] = (
+    (gettext_lazy("Order"), lambda line: line.order.number),
+    (gettext_lazy("Contact"), lambda line: line.order.contact),
+    (gettext_lazy("Goods"), line_name),
+    (gettext_lazy("SKU code"), lambda line: line.sku_code),
+    (gettext_lazy("Quantity"), lambda line: line.quantity),
+    (
+        gettext_lazy("Fields"),
+        lambda line: "; ".join(f"{key}: {value}" for key, value in line.order.buyer_fields.items()),
+    ),
+    (gettext_lazy("Paid"), lambda line: local_time(line.order.paid_at)),
+)
 
 
 # -- One order.
@@ -121,15 +153,25 @@ def _drawn(request: HttpRequest, number: str, *, status: int = 200, **more: Any)
     order = found.order
     parts = _waterfall(found) if is_owner(request) else []
     lines = [_line_row(line, more.get("deliver_form")) for line in found.lines]
+    # A delivery's step names what was delivered in Chinese.
+    goods = {f"{line.name_zh} × {line.quantity}": f"{line_name(line)} × {line.quantity}" for line in found.lines}
     return page(
         request, "panel/order.html", here="orders", heading=order.number, status=status,
         crumbs=((_("Orders"), reverse("panel:orders")),), order=order, found=found,
         lines=lines, payments=[_payment_row(payment) for payment in found.payments],
-        events=[words.step_event(step) for step in found.steps], parts=parts,
+        events=[words.step_event(step, goods) for step in found.steps], parts=parts, misfit=_misfit(found),
+        deliver_form_shown=any(row["queued"] and row["form"] is more.get("deliver_form") for row in lines),
         fields=_fields(order, mine.field_labels(line.product_slug for line in found.lines)), next=request.get_full_path(),
         **{"reveal_form": ReasonForm(prefix="reveal"),
            "link_form": ReasonForm(prefix="link"), **more},
     )  # fmt: skip
+
+
+def _misfit(found: mine.OrderDetail) -> Sentence:
+    """Why money that came for this order did not pay it; empty when it did, or when none came."""
+    if found.order.paid_at is not None:
+        return ""
+    return next((why for step in found.steps if (why := words.misfit_of(step))), "")
 
 
 def _line_row(line: OrderLine, came_back: DeliverForm | None = None) -> dict[str, Any]:
@@ -176,23 +218,24 @@ def _waterfall(found: mine.OrderDetail) -> list[dict[str, Any]]:
 @screen
 def deliver(request: HttpRequest, pk: int) -> HttpResponse:
     """Deliver one line; a text that was refused comes back with its reason."""
-    form = DeliverForm(request.POST, auto_id=f"line{pk}_%s")
+    form, status = DeliverForm(request.POST, auto_id=f"line{pk}_%s"), 422
     line = OrderLine.objects.select_related("order").filter(pk=pk).first()
     if line is None:
-        raise services.OrderMissing()
+        raise services.OrderMissing(_("This shop has no order with this number."))
     if form.is_valid():
         try:
             complete = services.deliver_by_hand(
                 line_id=pk, note=form.cleaned_data["note"], by=actor(request), now=clock.utc_now()
             )
-        except services.OrderInvalid as error:
+        except DomainError as error:  # A wrong text, or a colleague was faster: what was typed comes back either way.
             refuse(form, error)
+            status = error.status
         else:
             told = gettext_lazy("Delivered, and the buyer was told. Order %(number)s is complete.")
             more = gettext_lazy("Delivered, and the buyer was told. Order %(number)s has more to deliver.")
             say(request, worded(told if complete else more, number=line.order.number))
             return redirect(back_to(request, reverse("panel:order", args=[line.order.number])))
-    return _drawn(request, line.order.number, status=422, deliver_form=form)
+    return _drawn(request, line.order.number, status=status, deliver_form=form)
 
 
 @require_POST

@@ -20,8 +20,9 @@ from kameng.lib.words import Sentence, worded
 from kameng.web.actors import actor
 from tenant_apps.panel import words
 from tenant_apps.panel.access import is_owner, screen
+from tenant_apps.panel.details import details_words
 from tenant_apps.panel.page import page
-from tenant_apps.panel.selectors import orders, overview, people
+from tenant_apps.panel.selectors import activity, orders, overview, people
 from tenant_apps.panel.selectors import pricelist as prices
 from tenant_apps.shop import selectors as shops
 from tenant_apps.shop import services as shop_services
@@ -53,7 +54,7 @@ STEP_WORDS: dict[str, tuple[Sentence, Sentence, Sentence]] = {
     "share": (
         gettext_lazy("Share the shop"),
         gettext_lazy("Send the address to a group or put up the QR code."),
-        gettext_lazy("I have shared it"),
+        gettext_lazy("Share it"),
     ),
     "sale": (gettext_lazy("The first sale"), gettext_lazy("It ticks itself off."), ""),
 }
@@ -77,11 +78,12 @@ def index(request: HttpRequest) -> HttpResponse:
     shop = shops.shop_settings()
     owner = is_owner(request)
     steps = [] if shop.first_steps.get("dismissed") else overview.first_steps(shop, default_accent=DEFAULT_ACCENT)
-    recent = people.audit_records(owner=owner)[:RECENT]
+    recent = list(people.audit_records(owner=owner)[:RECENT])
     context: dict[str, Any] = {
         "today": overview.today(now),
         "todos": _todos(now, open_shop=shop.open),
-        "events": [_event(record) for record in recent],
+        "events": [_event(record, what) for record, what in zip(recent, activity.about(recent), strict=True)],
+        "shared": bool(shop.first_steps.get("share")),
         "steps": [_step_row(step) for step in steps],
         "steps_done": sum(step.done for step in steps),
         "all_done": bool(steps) and all(step.done for step in steps),
@@ -127,11 +129,11 @@ def _todos(now: datetime, *, open_shop: bool) -> list[Todo]:
     return found
 
 
-def _event(record: AuditRecord) -> dict[str, Any]:
+def _event(record: AuditRecord, what: activity.About) -> dict[str, Any]:
     return {
         "at": record.at, "by": words.actor_words(record.actor_kind, record.actor_label),
-        "title": words.action_words(record.action), "text": record.target,
-        "url": words.target_url(record.action, record.target), "tone": "neutral", "icon": "",
+        "title": words.action_words(record.action), "url": what.url, "tone": "neutral", "icon": "",
+        "text": " · ".join(part for part in (what.name, details_words(record.action, record.details)) if part),
     }  # fmt: skip
 
 

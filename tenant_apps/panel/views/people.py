@@ -8,30 +8,59 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from kameng.accounts import tokens as token_services
-from kameng.accounts.models import AuditRecord
+from kameng.accounts.models import AuditRecord, User
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.words import worded
 from kameng.web.actors import actor
 from tenant_apps.panel import services, words
 from tenant_apps.panel.access import is_owner, owner_screen, screen
-from tenant_apps.panel.forms.people import ROLES, SCOPES, AuditFilters, InviteForm, TokenForm
-from tenant_apps.panel.lists import Column, day_end, day_start, export, local_time, paged, wants_export
+from tenant_apps.panel.details import details_words
+from tenant_apps.panel.forms.people import (
+    IN,
+    INVITED,
+    LOCKED,
+    PERSON_STATES,
+    ROLES,
+    SCOPES,
+    AuditFilters,
+    InviteForm,
+    StaffFilters,
+    TokenFilters,
+    TokenForm,
+)
+from tenant_apps.panel.lists import (
+    Column,
+    day_end,
+    day_start,
+    export,
+    local_time,
+    ordered,
+    paged,
+    sort_choices,
+    wants_export,
+)
 from tenant_apps.panel.page import page, refuse, say
-from tenant_apps.panel.selectors import people
+from tenant_apps.panel.selectors import activity, people
 
 # -- Staff.
 
 
 @require_http_methods(["GET", "POST"])
 @owner_screen
-def staff(request: HttpRequest) -> HttpResponse:
+def staff(request: HttpRequest) -> HttpResponseBase:
     """Who may come in, and the form that invites another."""
+    filters = StaffFilters(request.GET)
+    found = people.staff(query=filters.query, role=filters.value("role"), state=filters.value("state"))
+    if request.GET.get("sort", "").removeprefix("-") in STAFF_SORTS:
+        found = ordered(request, found, STAFF_SORTS, "name")
+    if wants_export(request):
+        return export(request, "staff", _STAFF_COLUMNS, found)
     form = InviteForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -42,9 +71,32 @@ def staff(request: HttpRequest) -> HttpResponse:
             say(request, worded(gettext_lazy("A mail with a link is on its way to %(email)s."), email=user.email))
             return redirect("panel:staff")
     return page(
-        request, "panel/staff.html", here="staff", heading=pgettext("menu", "Staff"), form=form, rows=people.staff(),
+        request, "panel/staff.html", here="staff", heading=pgettext("menu", "Staff"), form=form, rows=paged(request, found),
+        filters=filters, sorts=sort_choices(request, _STAFF_SORT_WORDS), last_owner=people.owners() < 2,
         roles=[(value, label.title) for value, label in ROLES], status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip
+
+
+STAFF_SORTS = {"name": "name", "since": "created_at"}
+_STAFF_SORT_WORDS = (
+    ("", gettext_lazy("By role")),
+    ("name", gettext_lazy("By name")),
+    ("-since", gettext_lazy("Newest first")),
+    ("since", gettext_lazy("Oldest first")),
+)
+_STAFF_COLUMNS: tuple[Column, ...] = (
+    (pgettext_lazy("person", "Name"), lambda user: user.name),
+    (gettext_lazy("Email"), lambda user: user.email),
+    (gettext_lazy("Role"), lambda user: user.get_role_display()),
+    (gettext_lazy("State"), lambda user: dict(PERSON_STATES)[_state_of(user)]),
+    (gettext_lazy("Since"), lambda user: local_time(user.created_at)),
+)
+
+
+def _state_of(user: User) -> str:
+    if not user.is_active:
+        return LOCKED
+    return IN if user.has_usable_password() else INVITED
 
 
 @require_POST
@@ -84,7 +136,7 @@ def _base(request: HttpRequest) -> str:
 @require_http_methods(["GET", "POST"])
 @owner_screen
 @never_cache
-def tokens(request: HttpRequest) -> HttpResponse:
+def tokens(request: HttpRequest) -> HttpResponseBase:
     """The list; a new token's secret stands on the answer to its form and nowhere else."""
     form = TokenForm(request.POST or None)
     made: dict[str, Any] = {}
@@ -94,18 +146,34 @@ def tokens(request: HttpRequest) -> HttpResponse:
         try:
             token, secret = token_services.create(
                 user=request.user, name=form.cleaned_data["name"], scopes=form.cleaned_data["scopes"],  # type: ignore[arg-type]
-                by=actor(request), now=now, expires_at=now + timedelta(days=int(days)) if days else None,
+                by=actor(request), now=now, expires_at=None if days == "never" else now + timedelta(days=int(days)),
             )  # fmt: skip
         except DomainError as error:
             refuse(form, error)
         else:
             made = {"made": token, "secret": secret}
             form = TokenForm()
-    rows = paged(request, people.tokens())
+    filters = TokenFilters(request.GET)
+    found = people.tokens(now=clock.utc_now(), query=filters.query, state=filters.value("state"))
+    if wants_export(request):
+        return export(request, "tokens", _TOKEN_COLUMNS, found)
+    rows = paged(request, found)
     return page(
-        request, "panel/tokens.html", here="tokens", heading=_("API tokens"), form=form, rows=rows,
+        request, "panel/tokens.html", here="tokens", heading=_("API tokens"), form=form, rows=rows, filters=filters,
         listed=[_token_row(token) for token in rows], status=422 if form.is_bound and form.errors else 200, **made,
     )  # fmt: skip
+
+
+_TOKEN_COLUMNS: tuple[Column, ...] = (
+    (gettext_lazy("Token"), lambda token: token.name),
+    (gettext_lazy("Begins with"), lambda token: token.prefix),
+    (gettext_lazy("Who"), lambda token: str(token.user)),
+    (gettext_lazy("May"), lambda token: ", ".join(str(SCOPES.get(scope, scope)) for scope in token.scopes)),
+    (gettext_lazy("Made"), lambda token: local_time(token.created_at)),
+    (gettext_lazy("Used"), lambda token: local_time(token.used_at)),
+    (gettext_lazy("Ends"), lambda token: local_time(token.expires_at)),
+    (gettext_lazy("Revoked"), lambda token: local_time(token.revoked_at)),
+)
 
 
 def _token_row(token: Any) -> dict[str, Any]:
@@ -133,20 +201,22 @@ def audit(request: HttpRequest) -> HttpResponseBase:
         owner=is_owner(request), query=filters.query, since=day_start(since) if since else None,
         before=day_end(until) if until else None,
     )  # fmt: skip
+    found = ordered(request, found, {"at": "pk"}, "-at")
     if wants_export(request):
         return export(request, "activity", _COLUMNS, found)
     rows = paged(request, found)
+    named = zip(rows, activity.about(list(rows)), strict=True)
     return page(
         request, "panel/audit.html", here="audit", heading=_("Activity"), filters=filters, rows=rows,
-        records=[_record_row(record) for record in rows],
+        sorts=sort_choices(request, (("-at", gettext_lazy("Newest first")), ("at", gettext_lazy("Oldest first")))),
+        records=[_record_row(record, what) for record, what in named],
     )  # fmt: skip
 
 
-def _record_row(record: AuditRecord) -> dict[str, Any]:
+def _record_row(record: AuditRecord, what: activity.About) -> dict[str, Any]:
     return {
-        "record": record, "who": words.actor_words(record.actor_kind, record.actor_label),
-        "deed": words.action_words(record.action), "url": words.target_url(record.action, record.target),
-        "details": words.details_words(record.details),
+        "record": record, "who": words.actor_words(record.actor_kind, record.actor_label), "about": what,
+        "deed": words.action_words(record.action), "details": details_words(record.action, record.details),
     }  # fmt: skip
 
 
@@ -155,6 +225,6 @@ _COLUMNS: tuple[Column, ...] = (
     (gettext_lazy("Who"), lambda record: words.actor_words(record.actor_kind, record.actor_label)),
     (gettext_lazy("What"), lambda record: words.action_words(record.action)),
     (gettext_lazy("About"), lambda record: record.target),
-    (gettext_lazy("Details"), lambda record: words.details_words(record.details)),
+    (gettext_lazy("Details"), lambda record: details_words(record.action, record.details)),
     (gettext_lazy("IP address"), lambda record: record.ip),
 )

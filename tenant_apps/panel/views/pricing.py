@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -23,16 +22,19 @@ from tenant_apps.listings import services
 from tenant_apps.listings.models import ListedProduct, Listing, MarkupRule
 from tenant_apps.listings.pricing import StoredRule, as_rule, earnings, explained, stage_sentence
 from tenant_apps.listings.states import RuleKind, RuleScope
-from tenant_apps.listings.types import CategoryTree, RulePreview, ShelfCategory
+from tenant_apps.listings.types import CategoryTree, PreviewRow, RulePreview, ShelfCategory
 from tenant_apps.panel import words
 from tenant_apps.panel.access import screen
-from tenant_apps.panel.forms.pricing import ManyForm, RuleForm, Target
+from tenant_apps.panel.forms.pricing import ManyForm, RuleFilters, RuleForm, Target
+from tenant_apps.panel.lists import Column, export, local_time, paged, wants_export
 from tenant_apps.panel.page import back_to, page, refuse, say
+from tenant_apps.panel.selectors import goods
+from tenant_apps.panel.selectors import rules as rules_read
 
-PER_PAGE = 50
 SHOWN = 25  # Rows of a preview; its counts are over all.
 FIRST_VALUE = Decimal(12)
-SAVED = gettext_lazy("Saved. %(count)s prices changed.")
+CURES = 3  # How many refused rows the notice names; the list has them all.
+SAVED = gettext_lazy("Saved. Prices changed: %(count)s.")
 
 
 # -- All rules.
@@ -54,20 +56,37 @@ class CategoryRow:
 
 @require_GET
 @screen
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: HttpRequest) -> HttpResponseBase:
     """The rule of the shop, the tree of categories, and the rules of single products and SKUs."""
     tree = listings.categories_for_home()
     wide = {
         (rule.scope, rule.target_id): rule
         for rule in MarkupRule.objects.filter(scope__in=(RuleScope.SHOP, RuleScope.CATEGORY))
     }
+    filters = RuleFilters(request.GET)
+    narrow = rules_read.narrow(filters.query)
+    if wants_export(request):
+        return export(request, "prices", _COLUMNS, rules_read.exported(wide.values(), narrow, tree))
     shop_rule = wide.get((RuleScope.SHOP, 0))
-    narrow = MarkupRule.objects.filter(scope__in=(RuleScope.PRODUCT, RuleScope.SKU)).order_by("-updated_at", "-pk")
-    shown = Paginator(narrow, PER_PAGE).get_page(request.GET.get("page"))
+    shown = paged(request, narrow)
     return page(
-        request, "panel/pricing.html", here="pricing", heading=_("Category pricing"), shop_rule=shop_rule,
-        categories=_tree_rows(tree, wide, shop_rule), narrow=shown, named=_named(shown.object_list),
+        request, "panel/pricing.html", here="pricing", heading=_("Prices"), shop_rule=shop_rule, filters=filters,
+        categories=_tree_rows(tree, wide, shop_rule), narrow=shown,
+        named=[(row.rule, row.name, reverse("panel:product", args=[row.product_id]) if row.product_id else "")
+               for row in rules_read.named(shown.object_list)],
     )  # fmt: skip
+
+
+_COLUMNS: tuple[Column, ...] = (
+    (gettext_lazy("For"), lambda row: row.rule.get_scope_display()),
+    (gettext_lazy("Name"), lambda row: row.name),
+    (gettext_lazy("SKU code"), lambda row: row.code),
+    (gettext_lazy("How the price is made"), lambda row: row.rule.get_kind_display()),
+    (gettext_lazy("How much"), lambda row: words.plain(row.rule.value)),
+    (gettext_lazy("Rounding"), lambda row: words.rounding_words(row.rule)),
+    (gettext_lazy("Set"), lambda row: local_time(row.rule.updated_at)),
+    (gettext_lazy("Who"), lambda row: row.rule.updated_by),
+)
 
 
 def _tree_rows(
@@ -84,24 +103,6 @@ def _tree_rows(
 
     walk(None, 0, shop)
     return rows
-
-
-def _named(rules: Any) -> list[tuple[MarkupRule, str, str]]:
-    """Rules of products and SKUs with the name of what they govern and its page."""
-    found = list(rules)
-    products = ListedProduct.objects.in_bulk([rule.target_id for rule in found if rule.scope == RuleScope.PRODUCT])
-    skus = Listing.objects.in_bulk([rule.target_id for rule in found if rule.scope == RuleScope.SKU])
-    named = []
-    for rule in found:
-        if rule.scope == RuleScope.SKU and rule.target_id in skus:
-            sku = skus[rule.target_id]
-            named.append((rule, f"{sku.name} · {sku.code}", reverse("panel:product", args=[sku.product_id])))
-        elif rule.target_id in products:
-            product = products[rule.target_id]
-            named.append((rule, product.own_name or product.name, reverse("panel:product", args=[product.pk])))
-        else:
-            named.append((rule, f"#{rule.target_id}", ""))
-    return named
 
 
 # -- One rule.
@@ -137,9 +138,8 @@ def _target_name(scope: str, pk: int) -> Sentence | None:
         return category.name if category else None
     if scope == RuleScope.PRODUCT:
         product = ListedProduct.objects.filter(pk=pk).first()
-        return (product.own_name or product.name) if product else None
-    sku = Listing.objects.filter(pk=pk).first()
-    return f"{sku.name} · {sku.code}" if sku else None
+        return goods.product_name(product) if product else None
+    return goods.titles([pk]).get(pk)
 
 
 def _form_of(request: HttpRequest, aim: Aim) -> RuleForm:
@@ -175,12 +175,11 @@ def rule(request: HttpRequest) -> HttpResponse:
         "aim": aim, "form": form, "next": back_to(request, reverse("panel:pricing")), **_look(aim, form),
     }  # fmt: skip
     if getattr(request, "htmx", False):
-        return render(
-            request, "panel/_rule.html", {**context, "may_change": getattr(request.user, "may_change", False)}
-        )
+        may_change = getattr(request.user, "may_change", False)
+        return render(request, "panel/_rule.html", {**context, "drawer": True, "may_change": may_change})
     return page(
         request, "panel/rule.html", here="pricing", heading=aim.name,
-        crumbs=((_("Category pricing"), reverse("panel:pricing")),),
+        crumbs=((_("Prices"), reverse("panel:pricing")),),
         status=422 if request.method == "POST" else 200, **context,
     )  # fmt: skip
 
@@ -191,7 +190,10 @@ def preview(request: HttpRequest) -> HttpResponse:
     """What the form as typed would do: the part of its page that htmx brings at each change."""
     aim = _aim(request)
     form = _form_of(request, aim)
-    context = {"aim": aim, "form": form, "may_change": getattr(request.user, "may_change", False), **_look(aim, form)}
+    context = {
+        "aim": aim, "form": form, "next": back_to(request, reverse("panel:pricing")),
+        "may_change": getattr(request.user, "may_change", False), **_look(aim, form),
+    }  # fmt: skip
     return render(request, "panel/_preview.html", context)
 
 
@@ -208,14 +210,34 @@ def _look(aim: Aim, form: RuleForm) -> dict[str, Any]:
         refuse(form, error)
         return {"preview": None}
     stored = StoredRule(aim.scope, aim.target_id, typed["kind"], typed["value"], typed["rounding"])
-    return {"preview": seen, **_sample(seen, stored)}
+    looked = _named_rows(seen)
+    return {**looked, **_sample(looked["shown"], stored)}
 
 
-def _sample(seen: RulePreview, stored: StoredRule) -> dict[str, Any]:
+@dataclass(frozen=True)
+class NamedRow:
+    """A row of a preview with the name that people know it by."""
+
+    row: PreviewRow
+    title: str
+
+    @property
+    def problem_words(self) -> Sentence:
+        return words.PROBLEMS.get(self.row.problem, "")
+
+
+def _named_rows(seen: RulePreview) -> dict[str, Any]:
+    """The preview's part of the context; `cures` are the first rows that can't be, each with what would do."""
+    titles = goods.titles(row.listing_id for row in seen.rows)
+    shown = [NamedRow(row, titles.get(row.listing_id, row.name)) for row in seen.rows]
+    return {"preview": seen, "shown": shown, "cures": [named for named in shown if named.row.problem][:CURES]}
+
+
+def _sample(shown: list[NamedRow], stored: StoredRule) -> dict[str, Any]:
     """The first SKU of a preview stage by stage, and where its money goes."""
-    if not seen.rows:
+    if not shown:
         return {}
-    row = seen.rows[0]
+    row = shown[0].row
     listing = Listing.objects.get(pk=row.listing_id)
     price = explained(as_rule(stored), listing)
     kept = earnings(price, row.quantity, services.current_terms(now=clock.utc_now()))
@@ -234,7 +256,7 @@ def _sample(seen: RulePreview, stored: StoredRule) -> dict[str, Any]:
         for stage in price.stages
     ]
     return {
-        "sample": row, "sample_stages": stages, "sample_total": kept.gross_minor,
+        "sample": shown[0], "sample_stages": stages, "sample_total": kept.gross_minor,
         "sample_parts": [part for part in parts if part["minor"]],
     }  # fmt: skip
 
@@ -254,12 +276,14 @@ def remove(request: HttpRequest) -> HttpResponse:
         except DomainError as error:
             refused = error
         else:
-            say(request, worded(gettext_lazy("The rule is gone. %(count)s prices changed."), count=f"{done.changed:,}"))
+            say(
+                request, worded(gettext_lazy("The rule is gone. Prices changed: %(count)s."), count=f"{done.changed:,}")
+            )
             return redirect(back_to(request, reverse("panel:pricing")))
     seen = services.preview_without_rule(scope=aim.scope, target_id=aim.target_id, now=now, limit=SHOWN)
     return page(
         request, "panel/rule_remove.html", here="pricing", heading=_("Take the rule away"),
-        crumbs=((_("Category pricing"), reverse("panel:pricing")),), aim=aim, preview=seen, refused=refused,
+        crumbs=((_("Prices"), reverse("panel:pricing")),), aim=aim, refused=refused, **_named_rows(seen),
         next=back_to(request, reverse("panel:pricing")), status=409 if refused else 200,
     )  # fmt: skip
 
@@ -298,12 +322,13 @@ def _many(request: HttpRequest, form: ManyForm, *, save: bool) -> HttpResponse:
                 saved = services.set_many(sku_ids=ids, by=actor(request), now=clock.utc_now(), **typed)
                 say(request, worded(SAVED, count=f"{saved.changed:,}"))
                 return redirect("panel:listings")
-            context["preview"] = services.preview_many(sku_ids=ids, now=clock.utc_now(), limit=SHOWN, **typed)
+            seen = services.preview_many(sku_ids=ids, now=clock.utc_now(), limit=SHOWN, **typed)
+            context |= _named_rows(seen)
         except DomainError as error:
             refuse(form, error)
     if getattr(request, "htmx", False):
         return render(request, "panel/_preview.html", {**context, "may_change": True, "many": True})
     return page(
-        request, "panel/price_many.html", here="listings", heading=_("Price the chosen SKUs"), many=True,
+        request, "panel/price_many.html", here="listings", heading=_("Price the chosen goods"), many=True,
         crumbs=((_("Goods"), reverse("panel:listings")),), status=422 if save and form.errors else 200, **context,
     )  # fmt: skip

@@ -7,10 +7,11 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from kameng.lib import clock
@@ -22,12 +23,18 @@ from tenant_apps.listings import services as goods
 from tenant_apps.listings.models import ListedCategory, ListedProduct
 from tenant_apps.listings.types import CategoryTree, ShelfCategory
 from tenant_apps.orders import selectors as orders
-from tenant_apps.panel.access import screen
+from tenant_apps.panel.access import is_owner, screen
+from tenant_apps.panel.forms.listings import OwnWordsFilters
 from tenant_apps.panel.forms.shop import CUSTOM, SWATCHES, ShopForm, start_of
-from tenant_apps.panel.lists import paged
-from tenant_apps.panel.page import page, refuse, say
+from tenant_apps.panel.lists import Column, export, paged, wants_export
+from tenant_apps.panel.page import page, pages_named, refuse, say
+from tenant_apps.panel.selectors import goods as named
+from tenant_apps.panel.selectors import people
 from tenant_apps.shop import selectors as shops
 from tenant_apps.shop import services
+
+SEARCHED = 10  # Hits of one kind; the list behind them has the rest.
+
 
 # -- Settings.
 
@@ -109,24 +116,46 @@ class ShownCategory:
 
 @require_GET
 @screen
-def customise(request: HttpRequest) -> HttpResponse:
+def customise(request: HttpRequest) -> HttpResponseBase:
+    """Which categories the shop shows, and the products that have words or a place of the shop's own."""
+    filters = OwnWordsFilters(request.GET)
     own = ListedProduct.objects.exclude(own_name="", own_description="", own_sort=0, seo_title="", seo_description="")
-    rows = paged(request, own.order_by("own_sort", "sort", "id"))
+    if filters.query:
+        own = own.filter(pk__in=listings.panel_listings(query=filters.query, active=None).values("product_id"))
+    own = own.order_by("own_sort", "sort", "id")
+    if wants_export(request):
+        return export(request, "own-words", _COLUMNS, own)
     return page(
-        request, "panel/customise.html", here="customise", heading=_("My own touch"),
-        categories=_shown(listings.categories_for_home()), rows=rows,
+        request, "panel/customise.html", here="customise", heading=_("Categories and texts"), filters=filters,
+        categories=_shown(listings.categories_for_home()), rows=paged(request, own),
     )  # fmt: skip
+
+
+_COLUMNS: tuple[Column, ...] = (
+    (gettext_lazy("Product"), lambda row: row.name),
+    (gettext_lazy("Name in your shop"), lambda row: row.own_name),
+    (gettext_lazy("Description in your shop"), lambda row: row.own_description),
+    (gettext_lazy("Place in the list"), lambda row: row.own_sort),
+    (gettext_lazy("Title for search engines"), lambda row: row.seo_title),
+    (gettext_lazy("Description for search engines"), lambda row: row.seo_description),
+)
 
 
 def _shown(tree: CategoryTree) -> list[ShownCategory]:
     counted = ListedProduct.objects.filter(active=True).values("category_id").annotate(n=Count("pk")).order_by()
     counts = {row["category_id"]: row["n"] for row in counted}
+
+    def below(category_id: int) -> int:
+        """Products of a category and of all below it."""
+        own: int = counts.get(category_id, 0)
+        return own + sum(below(row.id) for row in tree.rows if row.parent_id == category_id)
+
     rows: list[ShownCategory] = []
 
     def walk(parent_id: int | None, depth: int, hidden: bool) -> None:
         for category in tree.rows:
             if category.parent_id == parent_id and depth < 8:
-                rows.append(ShownCategory(category, depth, counts.get(category.id, 0), hidden))
+                rows.append(ShownCategory(category, depth, below(category.id), hidden))
                 walk(category.id, depth + 1, hidden or not category.visible)
 
     walk(None, 0, False)
@@ -151,18 +180,30 @@ def category(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @screen
 def search(request: HttpRequest) -> HttpResponse:
-    """Orders and goods at once; an order's number leads straight to it."""
+    """Orders, goods, categories, people and the panel's own pages at once; an order's number leads straight to it."""
     query = request.GET.get("q", "").strip().replace("\x00", "")[:120]
-    found_orders = list(orders.orders_for_panel(text=query)[:10]) if query else []
+    found_orders = list(orders.orders_for_panel(text=query)[:SEARCHED]) if query else []
     if len(found_orders) == 1 and found_orders[0].number.lower() == query.lower().replace("-", "").replace(" ", ""):
         return redirect("panel:order", number=found_orders[0].number)
-    found = (
-        listings.priced(listings.panel_listings(query=query).order_by("product_id", "sort", "id")[:20]) if query else []
-    )
-    categories = (
-        ListedCategory.objects.filter(Q(name_zh__icontains=query) | Q(name_en__icontains=query))[:6] if query else []
-    )
+    owner = is_owner(request)
     return page(
-        request, "panel/search.html", here="", heading=_("Search"), query=query, orders=found_orders, goods=found,
-        categories=categories, listings_url=reverse("panel:listings"),
+        request, "panel/search.html", here="", heading=_("Search"), query=query, orders=found_orders,
+        goods=_goods_found(query), categories=_categories_found(query), pages=pages_named(query, owner=owner),
+        people=people.staff(query=query)[:SEARCHED] if query and owner else [], listings_url=reverse("panel:listings"),
     )  # fmt: skip
+
+
+def _goods_found(query: str) -> list[dict[str, Any]]:
+    if not query:
+        return []
+    found = listings.priced(listings.panel_listings(query=query).order_by("product_id", "sort", "id")[: 2 * SEARCHED])
+    return [
+        {"row": row, "product": named.product_name(row.product), "picture": named.picture_url(row.product.picture)}
+        for row in found
+    ]
+
+
+def _categories_found(query: str) -> Any:
+    if not query:
+        return []
+    return ListedCategory.objects.filter(Q(name_zh__icontains=query) | Q(name_en__icontains=query))[:6]

@@ -89,7 +89,7 @@ def ask_and_take(*, account: AccountInfo, payment_id: str, channel_ref: str, now
     )
     ours = payment_id or state.payment_id
     for told in state.facts:
-        take_fact(fact=_as_fact(account, told, ours), now=now)
+        take_fact(fact=_as_fact(account, told), now=now)
     if not state.facts:
         _note_state(account, ours, state, now=now)
     return len(state.facts)
@@ -113,10 +113,12 @@ def _failed(event_id: int, problem: str, *, now: datetime) -> str:
         return receipts.mark_failed(event_id=event_id, problem=problem, now=now)
 
 
-def _as_fact(account: AccountInfo, told: MoneyFact, payment_id: str) -> Fact:
+def _as_fact(account: AccountInfo, told: MoneyFact) -> Fact:
+    """The payment is the one that the channel names, never the one that we asked about: the reference to ask by stands in
+    a shop's own table, and a payment of the merchant's other business has no id of ours."""
     return Fact(
         account_id=account.id, channel=account.channel, fact_id=told.channel_fact_id, kind=str(told.kind),
         amount_minor=told.amount_minor, currency=told.currency, fee_minor=told.fee_minor, occurred_at=told.occurred_at,
-        payment_id=told.payment_id or payment_id, channel_ref=told.channel_ref, refund_id=told.refund_id,
+        payment_id=told.payment_id, channel_ref=told.channel_ref, refund_id=told.refund_id,
         detail=told.detail,
     )  # fmt: skip

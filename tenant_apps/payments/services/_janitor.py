@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -31,13 +33,17 @@ def ask_about_unknown(*, now: datetime, limit: int = 200) -> int:
     with in_main():
         due = receipt_selectors.announced_to_ask(now=now, limit=limit)
         refunds = receipts.refunds_to_ask(now=now, limit=limit)
-    asked = sum(_ask(found, now=now) for found in due)
-    for refund_id in refunds:
-        run_refund(refund_public_id=refund_id, now=now)
-    return asked + len(refunds)
+    asking: list[tuple[str, Callable[..., object]]] = [(found.payment_id, partial(_ask, found)) for found in due]
+    asking += [(refund_id, partial(run_refund, refund_public_id=refund_id)) for refund_id in refunds]
+    for subject, ask in asking:
+        try:
+            ask(now=now)
+        except Exception:  # One shop's trouble must not keep the others' money waiting.
+            log.exception("payments.ask.broken", subject=subject)
+    return len(due) + len(refunds)
 
 
-def _ask(found: Announcement, *, now: datetime) -> bool:
+def _ask(found: Announcement, *, now: datetime) -> None:
     """Ask about one attempt, unless it has ended, and say when to ask next."""
     with in_substation(SchemaScope(found.schema_name)):
         payment = Payment.objects.filter(public_id=found.payment_id).first()
@@ -56,4 +62,3 @@ def _ask(found: Announcement, *, now: datetime) -> bool:
     pause = PAUSES[min(found.ask_count + 1, len(PAUSES) - 1)]
     with in_main():
         receipts.schedule_question(payment_id=found.payment_id, ask_at=None if ends else now + pause)
-    return True

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import structlog
-from django.db import connection
+from django.db import connection, transaction
 
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import SchemaScope, in_main, pointed_at
-from kameng.lib.errors import ProviderError
+from kameng.lib.errors import DomainError, ProviderError
 from shared_apps.receipts import selectors as receipt_selectors
 from shared_apps.receipts import services as receipts
 from shared_apps.receipts.types import RefundInfo
@@ -94,9 +94,15 @@ def _succeeded(refund: RefundInfo, state: RefundState, *, now: datetime) -> Refu
         if locked.case_id is None:
             transfer = receipts.refund_sale(locked, now=now)
             by = Actor(SYSTEM.kind, locked.by)
-            with pointed_at(SchemaScope(locked.receipt.schema_name)):
-                orders.mark_refunded(number=locked.receipt.order_number, by=by, now=now, note=locked.reason)
-                move_payment(payment_id=locked.receipt.payment_id, event=PaymentEvent.REFUND, by=by, now=now)
+            try:
+                with pointed_at(SchemaScope(locked.receipt.schema_name)), transaction.atomic():
+                    orders.mark_refunded(number=locked.receipt.order_number, by=by, now=now, note=locked.reason)
+                    move_payment(payment_id=locked.receipt.payment_id, event=PaymentEvent.REFUND, by=by, now=now)
+            except DomainError:
+                # The money has gone back, so the books must say so, whatever became of the order in its shop's own
+                # tables: a shop that removes it there would keep what it earned by it.
+                log.exception("payments.refund.order_gone", refund=locked.public_id, order=locked.receipt.order_number)
+                receipts.note_refunded(locked.receipt, now=now)
         else:
             transfer = receipts.refund_from_suspense(
                 locked.receipt, refund_public_id=locked.public_id, amount_minor=locked.amount_minor, now=now

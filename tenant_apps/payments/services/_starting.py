@@ -108,10 +108,13 @@ def checkout(*, account_id: int, now: datetime, **wanted: Any) -> CheckedOut:
         if channel is None:
             raise ChannelMissing()
         payment_id = public_id("pay")
-        order, cost = orders.write_order(
-            prepared, _CHECKOUT, payment=payment_id, account=account_id, channel=channel,
-            payment_state=str(PaymentState.CREATED),
-        )  # fmt: skip
+        try:
+            order, cost = orders.write_order(
+                prepared, _CHECKOUT, payment=payment_id, account=account_id, channel=channel,
+                payment_state=str(PaymentState.CREATED),
+            )  # fmt: skip
+        except orders.ChannelTooDear:
+            raise ChannelMissing() from None
         if (
             orders.expected_margin(
                 total_minor=order.total_minor, cost_minor=cost, terms=prepared.terms.rule, channel=channel
@@ -153,9 +156,14 @@ def begin_payment(*, order_number: str, account_id: int, by: Actor, now: datetim
             "account": account_id, "amount": total, "currency": currency, "state": str(PaymentState.CREATED), "now": now,
             "by_kind": str(by.kind), "by_label": by.label[:120],
         }  # fmt: skip
-        with connection.cursor() as cursor:
-            cursor.execute(_BEGIN, params)
-            (made,) = cursor.fetchone()
+        try:
+            with orders.through_the_gate(), connection.cursor() as cursor:
+                cursor.execute(_BEGIN, params)
+                (made,) = cursor.fetchone()
+        except orders.GateRefused as refusal:
+            if refusal.code in ("KG022", "KG029"):  # Closed, or dearer, since we looked.
+                raise ChannelMissing() from None
+            raise
         if made is None:  # Another click opened one between our two statements.
             return Payment.objects.get(order_id=order_id, account_id=account_id, state__in=_OPEN)
         payment.pk = made

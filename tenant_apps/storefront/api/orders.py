@@ -12,9 +12,10 @@ from rest_framework.response import Response
 
 from kameng.db.context import read_only
 from kameng.lib import clock
+from kameng.lib.errors import DomainError
 from kameng.web.actors import actor, client_ip
-from kameng.web.api import MAX_ID, with_etag
-from kameng.web.endpoint import ApiView
+from kameng.web.api import MAX_ID
+from kameng.web.endpoint import ApiView, naming
 from kameng.web.idempotency import idempotent
 from kameng.web.openapi import described, in_header, in_path
 from kameng.web.transactions import own_transactions
@@ -39,7 +40,9 @@ class LineBody(serializers.Serializer[Any]):
 
 
 class OrderBody(serializers.Serializer[Any]):
-    lines = serializers.ListField(child=LineBody(), min_length=1, max_length=MAX_LINES)
+    lines = serializers.ListField(
+        child=LineBody(), min_length=1, max_length=MAX_LINES, help_text="What is wanted; `sku_id` as in the listings."
+    )
     contact = serializers.CharField(max_length=120, help_text="An email address, a phone or a QQ number.")
     buyer_fields = serializers.DictField(
         child=serializers.CharField(max_length=200, allow_blank=True), required=False, default=dict,
@@ -151,25 +154,25 @@ class Orders(ApiView):
     def post(self, request: Request) -> Response:
         open_shop(request._request.tenant.state)  # type: ignore[attr-defined]
         data = self.sent(request, OrderBody)
-        placed = orders.place_order(
-            lines=[(line["sku_id"], line["quantity"]) for line in data["lines"]], contact=data["contact"],
-            buyer_fields=data["buyer_fields"], expected_total_minor=data["expected_total_minor"],
-            language=get_language() or settings.LANGUAGE_CODE, ip=client_ip(request), source="API", by=actor(request),
-            now=clock.utc_now(), lookup_secret=data.get("lookup_secret"),
-        )  # fmt: skip
-        shown = PlacedShape(placed, context={"request": request}).data
-        return Response(shown, status=201, headers={"Cache-Control": "no-store"})
+        with naming(lambda error: _at_line(error, data["lines"])):
+            placed = orders.place_order(
+                lines=[(line["sku_id"], line["quantity"]) for line in data["lines"]], contact=data["contact"],
+                buyer_fields=data["buyer_fields"], expected_total_minor=data["expected_total_minor"],
+                language=get_language() or settings.LANGUAGE_CODE, ip=client_ip(request), source="API",
+                by=actor(request), now=clock.utc_now(), lookup_secret=data.get("lookup_secret"),
+            )  # fmt: skip
+        return Response(PlacedShape(placed, context={"request": request}).data, status=201)
 
 
 class OneOrder(ApiView):
     scopes = {"GET": None}
 
     @described(
-        "How an order stands", tag=TAG, name="orders_read", answer=OrderShape, polled=True, errors=(404,),
+        "How an order stands", tag=TAG, name="orders_read", answer=OrderShape, errors=(404,),
         extra=(NUMBER, TOKEN), text="A wrong token gets the same answer as a number that never was.",
     )  # fmt: skip
     def get(self, request: Request, number: str) -> Response:
-        return with_etag(request, Response(OrderShape(shown_order(_mine(request, number))).data))
+        return Response(OrderShape(shown_order(_mine(request, number))).data)
 
 
 @own_transactions
@@ -196,7 +199,7 @@ class Payments(ApiView):
             order_number=order.number, account_id=offers[wanted].account_id, return_url=address, cancel_url=address,
             notify_base=f"{request.scheme}://{request.get_host()}", by=actor(request), now=clock.utc_now(),
         )  # fmt: skip
-        return Response(PaymentShape(started).data, status=201, headers={"Cache-Control": "no-store"})
+        return Response(PaymentShape(started).data, status=201)
 
 
 class Codes(ApiView):
@@ -222,7 +225,13 @@ class Codes(ApiView):
             for line in seen.lines
         ]  # fmt: skip
         answer = {"number": seen.order.number, "lines": [line for line in lines if line["codes"]]}
-        return Response(CodesShape(answer).data, headers={"Cache-Control": "no-store"})
+        return Response(CodesShape(answer).data)
+
+
+def _at_line(error: DomainError, lines: list[dict[str, Any]]) -> str:
+    """Where in the body a product or quantity stands that was refused: `lines.0.quantity`."""
+    place = next((n for n, line in enumerate(lines) if line["sku_id"] == error.details.get("sku_id")), None)
+    return "" if place is None or error.field not in ("sku_id", "quantity") else f"lines.{place}.{error.field}"
 
 
 def _token(request: Request) -> str:

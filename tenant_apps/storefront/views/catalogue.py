@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from tenant_apps.listings import selectors as listings
@@ -43,7 +44,10 @@ def search(request: HttpRequest, shop: ShopInfo) -> HttpResponse:
     query = " ".join(request.GET.get("q", "").split())[:MAX_QUERY]
     tree = listings.categories_for_home()
     goods = listings.products_page(query=query, after=request.GET.get("after", ""), categories=tree)
-    response = _list(request, shop, "storefront/search.html", tree, goods, {"query": query}, q=query)
+    whole = not goods.next_cursor and "after" not in request.GET  # Then the page knows how many there are.
+    found = _("%(count)s found") % {"count": len(goods.products)} if whole and goods.products else ""
+    context = {"query": query, "found": found}
+    response = _list(request, shop, "storefront/search.html", tree, goods, context, q=query)
     response["X-Robots-Tag"] = "noindex, follow"
     return response
 
@@ -68,7 +72,7 @@ def _list(
         return {
             "cards": shown.cards(goods.products),
             "more": more,
-            "chips": shown.category_chips(tree, active),
+            "chips": shown.category_chips(tree, active, searched=bool(query.get("q"))),
             "sub_chips": shown.sub_chips(tree, active),
             "canonical": request.build_absolute_uri(request.path),
             **context,

@@ -20,7 +20,7 @@ from tenant_apps.storefront.forms import FindForm
 from tenant_apps.storefront.limits import TooManyTries, count_try
 from tenant_apps.storefront.pages import page, private, sealed
 from tenant_apps.storefront.selectors import ShownOrder, order_for, order_found, shown_order
-from tenant_apps.storefront.views.payment import SECRET_COOKIE, order_path, problem_words
+from tenant_apps.storefront.views.payment import SECRET_COOKIE, channel_name, order_path, problem_words
 
 POLL_PAYMENT_S = 3
 POLL_PERSON_S = 20  # Somebody has to do something: seconds don't matter.
@@ -115,15 +115,20 @@ def _context(request: HttpRequest, seen: ShownOrder, token: str) -> dict[str, An
         "offers": _other_ways(seen),
         "secret": request.COOKIES.get(SECRET_COOKIE, "")[:40],
         "headline": _headline(seen),
+        "state_label": _("Being looked at") if seen.money_is_looked_at else seen.order.get_state_display(),
     }
 
 
-def _other_ways(seen: ShownOrder) -> list[payments.Offer]:
-    """The ways to pay but the one that is under way already, which has a button of its own."""
+def _other_ways(seen: ShownOrder) -> list[dict[str, Any]]:
+    """The ways to pay this order but the one that is under way already, which has a button of its own."""
     if not seen.waits_for_money:
         return []
     begun = seen.open_payment.account_id if seen.open_payment is not None else None
-    return [offer for offer in payments.offered_channels() if offer.account_id != begun]
+    return [
+        {"account_id": offer.account_id, "name": channel_name(offer)}
+        for offer in payments.offered_channels(order_number=seen.order.number)
+        if offer.account_id != begun
+    ]
 
 
 def _headline(seen: ShownOrder) -> tuple[str, str]:

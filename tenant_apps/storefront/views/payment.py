@@ -47,7 +47,7 @@ def begin(request: HttpRequest, *, number: str, token: str, account_id: int | No
     path = order_path(number, token)
     if account_id is None:
         with read_only():
-            offers = payments.offered_channels()
+            offers = payments.offered_channels(order_number=number)
         if len(offers) != 1:
             return redirect(path)
         account_id = offers[0].account_id
@@ -62,6 +62,11 @@ def begin(request: HttpRequest, *, number: str, token: str, account_id: int | No
     if started.qr_text and not on_phone(request):
         return redirect(order_path(number, token, "pay/"))
     return HttpResponseRedirect(started.redirect_url)
+
+
+def channel_name(offer: payments.Offer) -> str:
+    """What a buyer calls a way to pay: the account's name, in the reader's language where it is the one we gave it."""
+    return _("Test channel") if offer.name == "Test channel" else offer.name
 
 
 def problem_words(code: str) -> str:

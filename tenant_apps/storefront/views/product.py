@@ -123,6 +123,7 @@ def _page(
 
     def made() -> dict[str, Any]:
         name = shown.product_name(row)
+        faces = shown.faces(detail, shown.chosen_offer(detail, sku))
         typed = request.POST.get("quantity", "")[:20] if form is not None and form.is_bound else ""
         return {
             "name": name,
@@ -131,10 +132,12 @@ def _page(
             "usage": shown.text_of(row, "usage"),
             "picture": shown.picture_url(row.picture),
             "instant": row.delivery == shown.CODES,
-            "faces": shown.faces(detail, shown.chosen_offer(detail, sku)),
+            "faces": faces,
+            "short_faces": shown.are_short(faces),
             "live": live(),
             "form": form or CheckoutForm(buyer_fields=row.buyer_fields),
             "typed_quantity": typed or str(wanted),
+            "quantity_problem": form is not None and "quantity" in form.errors,
             "problem": problem,
             "crumbs": [{"label": item.name, "url": f"/c/{item.slug}/"} for item in detail.trail]
             + [{"label": name, "url": ""}],

@@ -10,6 +10,7 @@ from django.urls import get_resolver, reverse
 
 from kameng.accounts.models import AuditRecord
 from kameng.db.context import in_main
+from shared_apps.ledger.tasks import seal_all
 from shared_apps.stock.models import CodeReveal
 from tests.shared_apps.console.conftest import Scene
 from tests.tenant_apps import market
@@ -18,11 +19,11 @@ URLS = "kameng.urls_main"
 LISTS = (
     "overview", "search", "substations", "plans", "products", "categories", "brands", "imports", "levels", "batches",
     "code_import", "reveals", "orders", "accounts", "transfers", "trial_balance", "chain", "cases", "inbox", "sync",
-    "audit", "jobs", "tokens",
+    "audit", "jobs", "tokens", "people", "merchants", "rules", "keys",
 )  # fmt: skip
 EXPORTS = (
-    "substations", "products", "levels", "batches", "reveals", "orders", "accounts", "transfers", "trial_balance",
-    "cases", "inbox", "audit",
+    "substations", "plans", "products", "categories", "brands", "levels", "batches", "reveals", "orders", "accounts",
+    "transfers", "trial_balance", "cases", "inbox", "merchants", "rules", "sync", "people", "audit", "jobs", "tokens",
 )  # fmt: skip
 
 
@@ -40,8 +41,15 @@ def details(scene: Scene) -> dict[str, str]:
         "import_run": url("import_run", scene.run), "batch": url("batch", scene.batch),
         "order": url("order", scene.shop.slug, scene.order), "account": url("account", "main:revenue"),
         "transfer": url("transfer", scene.transfer), "case": url("case", scene.case),
-        "event": url("event", scene.event),
+        "event": url("event", scene.event), "account_days": url("account_days", "main:revenue"),
+        "merchant": url("merchant", scene.account.public_id), "rule": url("rule", 1), "block": url("block", sealed()),
     }  # fmt: skip
+
+
+def sealed() -> int:
+    """The height of a block; one is sealed where there is none."""
+    seal_all()
+    return int(market.rows("SELECT max(height) FROM ledger_block")[0][0])
 
 
 def posts(scene: Scene) -> dict[str, tuple[str, dict[str, str]]]:
@@ -74,6 +82,14 @@ def posts(scene: Scene) -> dict[str, tuple[str, dict[str, str]]]:
         "case_settle": (url("case_settle", scene.case), {"resolution": "CREDIT", "evidence": "I looked."}),
         "case_note": (url("case_note", scene.case), {"text": "A note."}),
         "event_replay": (url("event_replay", scene.event), {}),
+        "merchant_new": (url("merchant_new"), {"name": "x"}),
+        "merchant_switch": (url("merchant_switch", scene.account.public_id), {"enabled": "0"}),
+        "rule_new": (url("rule_new"), {"deed": "make", "note": "x"}),
+        "keys": (url("keys"), {}),
+        "people": (url("people"), {"email": "new@console.example", "role": "VIEWER"}),
+        "person_role": (url("person_role", scene.token), {"role": "VIEWER"}),
+        "person_active": (url("person_active", scene.token), {"active": "0"}),
+        "person_again": (url("person_again", scene.token), {}),
         "sync_repeat": (url("sync_repeat"), {"deed": "full"}),
         "job_retry": (url("job_retry", scene.job), {}),
         "tokens": (url("tokens"), {"name": "x", "scopes": "stock:read"}),
@@ -91,7 +107,7 @@ def everything() -> dict[str, Any]:
         "tenants_substation", "tenants_plan", "tenants_syncstate", "library_product", "library_sku", "library_category",
         "library_brand", "library_supplyprice", "library_importrun", "stock_code", "stock_codereveal",
         "stock_stockcount", "receipts_paymentcase", "receipts_casenote", "receipts_inboxevent", "jobs_job",
-        "accounts_apitoken", "accounts_auditrecord",
+        "accounts_apitoken", "accounts_auditrecord", "accounts_user", "receipts_merchantaccount", "splits_splitrule",
     )  # fmt: skip
     return {
         table: market.rows(
@@ -138,7 +154,8 @@ class TestPages:
             url("category", "none"), url("brand", "none"), url("import_run", "imp_NONE"), url("batch", "bat_NONE"),
             url("order", scene.shop.slug, "KNONE"), url("order", alice.slug, scene.order),
             url("account", "main:nothing"), url("transfer", "trf_NONE"), url("case", "case_NONE"),
-            url("event", 10**9), url("code_reveal", 10**9), url("count", "NONE"),
+            url("event", 10**9), url("merchant", "acc_NONE"), url("rule", 10**6), url("block", 10**6),
+            url("account_days", "main:nothing"), url("code_reveal", 10**9), url("count", "NONE"),
         )  # fmt: skip
 
         for address in addresses:
@@ -182,7 +199,13 @@ class TestDoors:
 
     def test_knows_every_deed(self, scene: Scene) -> None:
         """A new address that takes a POST is added to the list above."""
-        looking = {*LISTS, *details(scene), "library_export", "sku_options", "brand"} - {"plan", "product", "sku"}
+        looking = {*LISTS, *details(scene), "library_export", "sku_options", "brand"} - {
+            "plan",
+            "product",
+            "sku",
+            "keys",
+            "people",
+        }
         names = {pattern.name for pattern in get_resolver("shared_apps.console.urls").url_patterns}
 
         assert names - looking - set(posts(scene)) == set()

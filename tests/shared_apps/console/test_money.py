@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 
 from kameng.accounts.models import AuditRecord
 from kameng.db.context import in_main
@@ -96,6 +96,40 @@ class TestTheLedger:
             [scene.order, scene.transfer, str(minor_to_decimal(own)), str(minor_to_decimal(own))]
         ]
 
+    def test_the_days_add_up_and_lead_to_their_lines(self, operator: Client, scene: Scene) -> None:
+        code = f"substation:{scene.shop.pk}:pending"
+        with in_main():
+            ledger.roll_up(now=clock.utc_now())
+        with in_main():
+            own = books.account(code).own_minor
+
+        rows = csv_rows(operator.get(url("account_days", code), {"export": "csv"}))
+        content = operator.get(url("account_days", code)).content.decode()
+
+        assert rows[0] == ["Day", "Opening balance", "In", "Out", "Closing balance"]
+        assert rows[1:] == [["2026-11-24", "0.00", str(minor_to_decimal(own)), "0.00", str(minor_to_decimal(own))]]
+        assert f"{url('account', code)}?since=2026-11-24&amp;until=2026-11-24" in content
+
+    def test_a_block_proves_its_transfers(self, operator: Client, scene: Scene) -> None:
+        seal_all()
+        [(height,)] = market.rows(
+            "SELECT height FROM ledger_leaf l JOIN ledger_transfer t ON t.id = l.transfer_id WHERE t.public_id = %s",
+            scene.transfer,
+        )
+
+        with in_main():
+            row = books.block(height)
+            assert row is not None
+            found = books.leaves(row, limit=10_000)
+            assert books.block_hash_now(row) == bytes(row.block_hash).hex()
+        content = operator.get(url("block", height)).content.decode()
+
+        assert len(found) == row.leaf_count
+        assert all(leaf.leaf_hash == leaf.leaf_now for leaf in found)
+        assert scene.transfer in {leaf.public_id for leaf in found}
+        assert "Recomputed, and the same" in content
+        assert url("block", height) in operator.get(url("transfer", scene.transfer)).content.decode()
+
     def test_a_transfers_legs_sum_to_zero(self, operator: Client, scene: Scene) -> None:
         with in_main():
             legs = books.legs([books.transfer(scene.transfer).pk])
@@ -149,6 +183,14 @@ class TestCases:
         assert 'value="REFUND"' in content
         assert 'value="DELIVER"' not in content
 
+    def test_says_to_the_cent_what_each_decision_does(self, operator: Client, scene: Scene) -> None:
+        fee = scene.total_minor * 6 // 1000
+
+        content = operator.get(url("case", scene.case)).content.decode()
+
+        assert f"{format_minor(scene.total_minor - fee)} becomes the shop&#x27;s income" in content
+        assert f"Test channel is asked to give {format_minor(scene.total_minor)} back to its payer" in content
+
     @pytest.mark.parametrize(
         "data",
         [
@@ -173,6 +215,20 @@ class TestCases:
         assert b"Asked the channel." in operator.get(url("case", scene.case)).content
         with in_main():
             assert AuditRecord.objects.filter(action="receipts.case.noted", target=scene.case).count() == 1
+
+    def test_says_why_a_decision_was_not_carried_out(self, operator: Client, scene: Scene) -> None:
+        from shared_apps.receipts import services as receipts
+
+        with in_main():
+            row = receipts.lock_case(scene.case)
+            PaymentCase.objects.filter(pk=row.id).update(state="SETTLING", resolution="REFUND", evidence="Seen.")
+            receipts.reopen_case(case_id=row.id, by="Kameng", now=clock.utc_now(), why="There is no such payment.")
+
+        content = operator.get(url("case", scene.case)).content.decode()
+
+        assert "The last decision could not be carried out" in content
+        assert content.count("There is no such payment.") == 2  # On top of the page, and in the history.
+        assert self.case(scene).state == "OPEN"
 
     def test_settles_with_evidence_and_shows_what_comes_of_it(self, operator: Client, scene: Scene) -> None:
         from tenant_apps.payments import services as payments
@@ -242,6 +298,44 @@ def test_the_figures_of_the_overview_add_up(scene: Scene) -> None:
     assert figures["revenue"].today + figures["fee"].today > 0
     assert (tomorrow["gmv"].today, tomorrow["gmv"].whole_yesterday) == (0, total)
     assert tomorrow["gmv"].yesterday == total  # All of it came before this hour of the day.
+
+
+def test_the_overview_gathers_the_same_deed_of_one_person_on_one_day(operator: Client, scene: Scene) -> None:
+    from shared_apps.console.views import front
+
+    def record(action: str, target: str, day: int = 24, by: str = "Mia") -> Any:
+        return AuditRecord(action=action, target=target, actor_label=by, at=market.NOW.replace(day=day))
+
+    with override_settings(ROOT_URLCONF="kameng.urls_main"):
+        lines = front._gathered(
+        [
+            record("stock.count.set", "A-1"), record("library.sku.update", "B-1"), record("stock.count.set", "A-2"),
+            record("stock.count.set", "A-3", by="Tom"), record("stock.count.set", "A-4", day=23),
+        ]
+        )  # fmt: skip
+
+    assert [(line["by"], line["target"], line["count"]) for line in lines] == [
+        ("Mia", "A-1", 2), ("Mia", "B-1", 1), ("Tom", "A-3", 1), ("Mia", "A-4", 1),
+    ]  # fmt: skip
+    assert lines[0]["url"] == f"{url('audit')}?action=stock.count.set"
+
+
+def test_a_new_main_station_is_told_its_first_steps_until_they_are_done(
+    operator: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shared_apps.console.selectors import overview
+
+    with in_main():
+        assert overview.steps_done() == dict.fromkeys(("plans", "products", "stock", "merchants", "substations"), True)
+    assert "First steps" not in operator.get(url("overview")).content.decode()
+
+    done = {"plans": True, "products": True, "stock": False, "merchants": False, "substations": False}
+    monkeypatch.setattr(overview, "steps_done", lambda: done)
+    content = operator.get(url("overview")).content.decode()
+
+    assert "First steps" in content
+    assert content.count('data-state="done"') == 2
+    assert url("merchant_new") in content
 
 
 def test_overview_shows_what_waits(operator: Client, scene: Any) -> None:

@@ -9,6 +9,7 @@ from django.test import Client
 
 from kameng.accounts.models import AuditRecord
 from kameng.db.context import in_main
+from kameng.jobs.models import Job
 from kameng.lib import clock
 from shared_apps.library.models import ImportRun
 from shared_apps.stock import services as stock
@@ -225,3 +226,57 @@ class TestLevels:
         states_shown = [row[5] for row in csv_rows(operator.get(url("levels"), {"export": "csv"}))[1:]]
         order = {"Sold out": 0, "Low": 1, "In stock": 2}
         assert [order[state] for state in states_shown] == sorted(order[state] for state in states_shown)
+
+
+class TestKeys:
+    def test_brings_codes_and_merchant_accounts_under_a_new_key(
+        self, operator: Client, scene: Scene, batch: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from django.conf import settings
+
+        from kameng.jobs import services as jobs
+        from kameng.lib import crypto
+        from shared_apps.receipts import services as receipts
+        from shared_apps.stock import keys
+
+        old = settings.CODE_KEYS
+        assert operator.post(url("keys")).status_code == 409  # Nothing to do yet.
+        monkeypatch.setattr(settings, "CODE_KEYS", crypto.ring_json_with_new_key(old))
+        current = keys.ring().current
+        try:
+            assert "Secrets under older keys" in operator.get(url("keys")).content.decode()
+
+            for _ in range(2):  # Pressed twice, queued once.
+                assert operator.post(url("keys")).status_code == 302
+            assert "Being encrypted again" in operator.get(url("keys")).content.decode()
+            with in_main():
+                assert Job.objects.filter(kind="console.rotate_keys", state="PENDING").count() == 1
+            jobs.run_all_due()
+
+            versions = market.rows(
+                "SELECT key_version FROM stock_code UNION SELECT key_version FROM receipts_merchantaccount"
+            )
+            assert versions == [(current,)]
+            assert "Everything is under the current key" in operator.get(url("keys")).content.decode()
+            with in_main():
+                opened = receipts.account_with_credentials(account_public_id=scene.account.public_id)
+                record = AuditRecord.objects.filter(action="console.keys.rotate").latest("pk")
+            assert opened.credentials == {"secret": "s3cret"}
+            assert record.target == current
+        finally:
+            self.back(old, monkeypatch)
+
+    def back(self, old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Other tests read these secrets with the first key: make it the current one again."""
+        import json
+
+        from django.conf import settings
+
+        from shared_apps.receipts import services as receipts
+
+        ring = json.loads(settings.CODE_KEYS)
+        ring["current"] = json.loads(old)["current"]
+        monkeypatch.setattr(settings, "CODE_KEYS", json.dumps(ring))
+        stock.rotate()
+        with in_main():
+            receipts.reseal_accounts()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.test import Client
+from django.test import Client, override_settings
 
 from kameng.accounts import tokens
 from kameng.accounts.models import ApiToken, AuditRecord
@@ -155,3 +155,85 @@ class TestTheSearch:
     def test_says_so_when_nothing_is_found(self, operator: Client, scene: Scene) -> None:
         assert b"Nothing found" in operator.get(url("search"), {"q": "zzzznothing"}).content
         assert b"What are you looking for?" in operator.get(url("search")).content
+
+
+class TestWords:
+    def test_every_job_and_every_recorded_deed_has_words(self) -> None:
+        """What the code can do is what the pages can say: read from the registry and from the sources."""
+        from pathlib import Path
+
+        from kameng.jobs import registry
+        from shared_apps.console import words
+
+        root = Path(__file__).parents[3]
+        recorded = {
+            found
+            for folder in ("shared_apps", "tenants", "src/kameng/accounts")
+            for path in (root / folder).rglob("*.py")
+            for found in re.findall(r'action="([a-z_]+(?:\.[a-z_]+)+)"', path.read_text(encoding="utf-8"))
+        }
+
+        assert set(registry.kinds()) - set(words.JOBS) == set()
+        assert recorded - set(words.ACTIONS) == set()
+
+    def test_a_job_says_what_it_does_whose_it_is_and_what_it_is_about(self, operator: Client, scene: Scene) -> None:
+        with in_main():
+            Job.objects.create(
+                kind="orders.notify_queue", schema_name=scene.shop.schema_name, state="DONE", run_at=clock.utc_now(),
+                payload={"order_number": scene.order},
+            )  # fmt: skip
+
+        for query in ("waits for its hands", "orders.notify_queue", scene.shop.schema_name):
+            content = operator.get(url("jobs"), {"q": query, "state": "DONE"}).content.decode()
+            assert "Tell the shop what waits for its hands" in content, query
+            assert url("order", scene.shop.slug, scene.order) in content, query
+            assert url("substation", scene.shop.public_id) in content, query
+
+
+class TestAViewer:
+    def test_finds_no_deed_on_any_page(self, viewer: Client, scene: Scene) -> None:
+        """Forms are closed, and nothing posts but the language and the log-out."""
+        from tests.shared_apps.console.test_access import LISTS, details
+
+        allowed = {"/language/", "/logout/"}
+        for name, address in {**{name: url(name) for name in LISTS}, **details(scene)}.items():
+            content = viewer.get(address).content.decode()
+            posts = set(re.findall(r'<form[^>]*action="([^"]+)"[^>]*method="post"', content))
+            posts |= set(re.findall(r'<form[^>]*method="post"[^>]*action="([^"]+)"', content))
+            assert {post for post in posts if post not in allowed and "/i18n/" not in post} == set(), name
+            main = content.partition('<main id="main"')[2].partition("</main>")[0]
+            own = re.findall(r'<form[^>]*method="post".*?</form>', main, re.DOTALL)
+            for form in own:
+                open_fields = re.findall(r"<(?:input|select|textarea)(?![^>]*(?:disabled|hidden))[^>]*>", form)
+                assert open_fields == [], name
+
+
+class TestTheMailbox:
+    def test_pages_and_searches_what_would_have_gone_out(self, stranger: Client, tmp_path: Any) -> None:
+        from django.core.mail import EmailMessage
+
+        from kameng.web.mailbox import MailboxBackend
+
+        with override_settings(MAILBOX_DIR=str(tmp_path)):
+            backend = MailboxBackend()
+            for number in range(30):
+                backend.send_messages(
+                    [
+                        EmailMessage(
+                            f"Letter no. {number:02}",
+                            f"http://x.example/{number:02}/",
+                            to=[f"n{number:02}@mail.example"],
+                        )
+                    ]
+                )
+
+            first = stranger.get("/mailbox/").content.decode()
+            second = stranger.get("/mailbox/", {"page": "2"}).content.decode()
+            found = stranger.get("/mailbox/", {"q": "n07@MAIL letter"}).content.decode()
+            none = stranger.get("/mailbox/", {"q": "nobody"}).content.decode()
+
+        assert [f"no. {number:02}" in first for number in (29, 5, 4)] == [True, True, False]
+        assert [f"no. {number:02}" in second for number in (5, 4, 0)] == [False, True, True]
+        assert re.findall(r"Letter no\. (\d+)", found) == ["07"]
+        assert 'href="http://x.example/07/"' in found
+        assert "Nothing matches" in none

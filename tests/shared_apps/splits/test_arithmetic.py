@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from django.db import connections
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kameng.lib.money import share_bps_minor
 from shared_apps.splits.arithmetic import (
     NegativeMargin,
     Shares,
@@ -94,3 +98,34 @@ class TestRefundParts:
             refunded += amount
 
         assert sum(remaining) == gross - refunded
+
+
+class TestTheDatabaseCountsAlike:
+    """gate.settle_sale holds a sale's legs against these to the cent: two ways of rounding would refuse honest sales."""
+
+    def test_a_share_is_the_same_to_the_cent(self, prepared: None) -> None:
+        cases = [
+            (amount, bps)
+            for amount in (0, 1, 49, 50, 83, 1140, 1200, 99_999, 2**40)
+            for bps in (0, 1, 60, 335, 5000, 10_000)
+        ]
+        with connections["owner"].cursor() as cursor:
+            cursor.execute(
+                "SELECT public.splits_share(a, b) FROM unnest(%s::bigint[], %s::bigint[]) AS x(a, b)",
+                [[amount for amount, _ in cases], [bps for _, bps in cases]],
+            )
+            counted = [row[0] for row in cursor.fetchall()]
+
+        assert counted == [share_bps_minor(amount, bps) for amount, bps in cases]
+
+    @pytest.mark.parametrize("fee", [{}, {"bps": 60}, {"fixed_minor": 220}, {"bps": 340, "fixed_minor": 220}])
+    def test_a_channels_fee_as_well(self, prepared: None, fee: dict[str, int]) -> None:
+        amounts = [1, 100, 1140, 1199, 99_999_999]
+        terms = json.dumps({"channel_fees": {"stripe": fee} if fee else {}})
+        with connections["owner"].cursor() as cursor:
+            cursor.execute(
+                "SELECT public.splits_channel_fee(%s, 'stripe', a) FROM unnest(%s::bigint[]) a", [terms, amounts]
+            )
+            counted = [row[0] for row in cursor.fetchall()]
+
+        assert counted == [channel_fee_minor(amount, fee) for amount in amounts]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -23,6 +24,7 @@ from shared_apps.stock.models import Code, Hold, StockCount
 from tests.tenant_apps.market import NOW, Goods, make_goods
 
 _holds = itertools.count(10**9)
+HANGS_S = 60  # A test that waits so long has hung; nothing is decided by it.
 
 # The same claim without its last guard: whoever finds too few unlocked codes says "sold out" at once.
 IMPATIENT = """CREATE OR REPLACE FUNCTION public.test_claim_impatient(p_hold bigint, p_sku bigint, p_quantity integer)
@@ -50,6 +52,8 @@ BEGIN
                         ORDER BY n.position LIMIT p_quantity FOR SHARE) waited;
         PERFORM pg_advisory_xact_lock_shared(7001);  -- The test stands here, so that both have come this far.
     END LOOP;
+    -- And here: whoever gave up first would let the other's next attempt through.
+    PERFORM pg_advisory_xact_lock_shared(7002);
     RAISE EXCEPTION 'sold out' USING ERRCODE = 'KG010';
 END $$"""
 # Reads, then writes what it read: no lock between the two.
@@ -96,13 +100,17 @@ class Buyer:
         blocker = [for_whom.conn.info.backend_pid] if for_whom else []
         watcher = psycopg2.connect(os.environ["DATABASE_OWNER_URL"])
         watcher.autocommit = True
-        with watcher.cursor() as cursor:
-            for _ in range(20_000):
-                cursor.execute("SELECT pg_blocking_pids(%s)", [pid])
-                blocking = cursor.fetchone()[0]
-                if (blocking and set(blocker) <= set(blocking)) or not self.pending:
-                    break
-        watcher.close()
+        until = time.monotonic() + HANGS_S
+        try:
+            with watcher.cursor() as cursor:
+                while self.pending:
+                    cursor.execute("SELECT pg_blocking_pids(%s)", [pid])
+                    blocking = cursor.fetchone()[0]
+                    if blocking and set(blocker) <= set(blocking):
+                        return
+                    assert time.monotonic() < until, f"it is blocked by {blocking}, and not by {blocker or 'anybody'}"
+        finally:
+            watcher.close()
 
     @property
     def pending(self) -> bool:
@@ -110,7 +118,7 @@ class Buyer:
 
     def end(self) -> str:
         assert self._thread is not None
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=HANGS_S)
         assert not self.pending, "it still waits"
         return self.answer
 
@@ -262,15 +270,16 @@ class TestLastCodes:
     ) -> None:
         card = goods(codes=1)
         gate, first, second, third = buyers(), buyers(), buyers(), buyers()
-        gate.conn.cursor().execute("SELECT pg_advisory_lock(7001)")
+        gate.conn.cursor().execute("SELECT pg_advisory_lock(7001), pg_advisory_lock(7002)")
         first.claim(card.sku_id)
         for buyer in (second, third):
             buyer.begin(card.sku_id, function="test_claim_sharing")
 
         first.conn.rollback()
-        for buyer in (second, third):
-            buyer.wait_until_it_waits(gate)
-        gate.conn.cursor().execute("SELECT pg_advisory_unlock(7001)")
+        for place in (7001, 7002):  # Both hold the code's lock and have skipped it; both have no attempt left.
+            for buyer in (second, third):
+                buyer.wait_until_it_waits(gate)
+            gate.conn.cursor().execute(f"SELECT pg_advisory_unlock({place})")
 
         assert [second.end(), third.end()] == ["sold out", "sold out"]
         assert states(card.sku_id) == {"AVAILABLE": 1}

@@ -234,7 +234,7 @@ class TestTheGate:
             placed = place(goods)
             receipt = receipt_for(placed, account)
             with connection.cursor() as cursor:
-                cursor.execute("SELECT gate.release_order(%s, 'PENDING_PAYMENT', %s)", [placed.number, NOW])
+                cursor.execute("SELECT gate.release_order(%s, 'CANCELLED', %s)", [placed.number, NOW])
 
         with pytest.raises(orders.NotHeld), in_substation(shop):
             orders.pay_order(receipt=as_paid(receipt), by=CHANNEL, now=NOW)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kameng.db.context import in_substation
+from kameng.db.context import in_main, in_substation
 from tenant_apps.listings.models import ListedCategory, ListedProduct, Listing, MarkupRule
-from tests.tenant_apps.panel.office import Office, csv_rows
+from tests.tenant_apps.panel.office import Office, csv_rows, move
 
 pytestmark = pytest.mark.usefixtures("quiet_terms")
 
@@ -31,6 +31,36 @@ class TestList:
         assert listed(browser.get(f"/panel/listings/?category={category}")) == [office.goods.code, dear.code]
         assert listed(browser.get(f"/panel/listings/?category={category}&state=off")) == []
         assert listed(browser.get("/panel/listings/?q=no+such+thing")) == []
+
+    def test_calls_a_sku_by_its_product_and_its_own_name(self, office: Office) -> None:
+        product = office.read(ListedProduct, pk=office.goods.product_id)
+
+        rows = office.owner.get(f"/panel/listings/?q={office.goods.code}").context["goods"]
+        assert [row.title for row in rows] == [f"{product.name_zh} · 10 元"]
+        office.owner.post(f"/panel/products/{product.pk}/", {"own_name": "Night card"})
+        rows = office.owner.get(f"/panel/listings/?q={office.goods.code}").context["goods"]
+        assert [row.title for row in rows] == ["Night card · 10 元"]
+
+    def test_the_goods_of_a_hidden_category_are_still_the_owners_to_find(self, office: Office) -> None:
+        with in_main():
+            from shared_apps.library.models import Category
+
+            below = Category.objects.create(
+                slug=f"below-{office.category_id}", name_zh="下", name_en="Below", parent_id=office.category_id
+            )
+        goods = office.add_goods()
+        with in_main():
+            move(goods, below.pk)
+        office.sync()
+        browser = office.owner
+
+        browser.post(f"/panel/customise/categories/{below.pk}/", {})
+
+        assert office.read(ListedCategory, pk=below.pk).hidden
+        found = listed(browser.get(f"/panel/listings/?category={office.category_id}"))
+        assert found == [office.goods.code, goods.code]
+        counted = {row.category.id: row.products for row in browser.get("/panel/customise/").context["categories"]}
+        assert (counted[office.category_id], counted[below.pk]) == (2, 1)
 
     def test_sorts_by_what_a_unit_costs_sells_for_and_brings(self, office: Office) -> None:
         dear = office.add_goods(supply={"BASIC": Decimal("20"), "PRO": Decimal("20"), "FLAGSHIP": Decimal("20")})
@@ -77,8 +107,8 @@ class TestList:
         # 11.40 − 9.50 − 0.11 = 1.79 and 5 % of it, 0.09.
         assert rows == [
             ["SKU code", "Product", "SKU", "Currency", "Supply price", "Retail price", "Units",
-             "Earned after fees, minor unit", "Stock state", "On the shelf"],
-            [office.goods.code, rows[1][1], "10 元", "CNY", "9.5", "11.4", "1", "170", rows[1][8], "yes"],
+             "Earned after fees", "Stock state", "On the shelf"],
+            [office.goods.code, rows[1][1], "10 元", "CNY", "9.5", "11.4", "1", "1.70", rows[1][8], "yes"],
         ]  # fmt: skip
         assert response["Content-Disposition"].startswith('attachment; filename="goods-')
 
@@ -157,6 +187,23 @@ class TestProduct:
         assert b"kept</textarea>" in response.content
         assert office.read(ListedProduct, pk=office.goods.product_id).own_name == ""
         assert office.counts() == before
+
+
+class TestOwnWords:
+    def test_are_found_and_exported(self, office: Office) -> None:
+        other, browser = office.add_goods(), office.owner
+        browser.post(f"/panel/products/{office.goods.product_id}/", {"own_name": "Night card", "own_sort": "3"})
+        browser.post(f"/panel/products/{other.product_id}/", {"seo_title": "Cards by day"})
+
+        everything = browser.get("/panel/customise/").context["rows"]
+        found = browser.get("/panel/customise/?q=night").context["rows"]
+        rows = csv_rows(browser.get("/panel/customise/?q=night&export=csv"))
+
+        assert {row.pk for row in everything} == {office.goods.product_id, other.product_id}
+        assert [row.own_name for row in found] == ["Night card"]
+        assert [row[1:4] for row in rows] == [
+            ["Name in your shop", "Description in your shop", "Place in the list"], ["Night card", "", "3"],
+        ]  # fmt: skip
 
 
 class TestCategories:

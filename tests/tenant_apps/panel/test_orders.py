@@ -34,6 +34,8 @@ class TestList:
         assert numbers("") == [waiting.number, paid.number]
         assert numbers(f"q={paid.number.lower()}") == [paid.number]
         assert numbers("q=bert@") == [waiting.number]
+        assert numbers(f"q={paid.number[:8].lower()}") == [paid.number]
+        assert numbers(f"q={paid.number[2:8]}") == []
         assert numbers("state=DELIVERED") == [paid.number]
         assert numbers("since=2100-01-01") == []
         assert numbers("sort=total") == [paid.number, waiting.number]
@@ -86,6 +88,32 @@ class TestDetail:
         assert office.owner.get(f"/panel/orders/{placed.number.lower()}/").context["order"].number == placed.number
         assert office.owner.get(f"/panel/search/?q={placed.number.lower()}")["Location"].endswith(f"/{placed.number}/")
 
+    def test_says_when_money_came_that_does_not_fit(self, office: Office) -> None:
+        from kameng.lib import clock
+        from tenant_apps.payments import services as payments
+        from tests.tenant_apps import market
+
+        placed, now = office.place(), clock.utc_now()
+        with in_substation(office.shop):
+            payment_id = market.announce(placed, office.account, now=now)
+        short = market.pay_fact(office.account, payment_id, placed.total_minor - 100, occurred_at=now)
+        assert payments.take_fact(fact=short, now=now) == "CASE"
+
+        response = office.owner.get(f"/panel/orders/{placed.number}/")
+
+        assert str(response.context["misfit"]) == "Paid too little"
+        event = response.context["events"][0]
+        assert str(event["text"]).startswith("Paid too little · rcp_")
+        assert (str(event["by"]), event["tone"]) == ("Test channel", "warning")
+        assert "None of it is lost" in response.content.decode()
+
+    def test_an_order_of_nobody_leads_back_into_the_panel(self, office: Office) -> None:
+        response = office.owner.get("/panel/orders/KNOSUCHORDER/")
+
+        assert response.status_code == 404
+        assert "This shop has no order with this number." in response.content.decode()
+        assert 'href="/panel/"' in response.content.decode()
+
 
 class TestDeliverByHand:
     def test_queues_the_longest_waiting_first_and_delivers(self, make_office: Any) -> None:
@@ -109,6 +137,22 @@ class TestDeliverByHand:
         assert office.read(Order, number=second.number).state == "PAID"
         assert office.acts()[-1] == "orders.line.delivered"
 
+    def test_the_queue_is_searched_and_exported(self, make_office: Any) -> None:
+        office = make_office(codes=0, delivery="MANUAL")
+        first, second = office.place(), office.place(contact="bert@example.com")
+        office.pay(first)
+        office.pay(second)
+        browser = office.staff
+
+        found = browser.get("/panel/orders/queue/?q=bert").context["waiting"]
+        rows = csv_rows(browser.get("/panel/orders/queue/?q=bert&export=csv"))
+
+        assert [row["order"].number for row in found] == [second.number]
+        assert rows[0] == ["Order", "Contact", "Goods", "SKU code", "Quantity", "Fields", "Paid"]
+        assert [row[:2] + row[3:6] for row in rows[1:]] == [
+            [second.number, "bert@example.com", office.goods.code, "1", ""]
+        ]
+
     def test_refuses_nothing_and_too_much_and_keeps_what_was_typed(self, make_office: Any) -> None:
         office = make_office(codes=0, delivery="MANUAL")
         placed = office.place()
@@ -129,10 +173,12 @@ class TestDeliverByHand:
         before = office.counts()
 
         response = office.owner.post(
-            f"/panel/orders/lines/{line_of(office, placed.number).pk}/deliver/", {"note": "again"}
+            f"/panel/orders/lines/{line_of(office, placed.number).pk}/deliver/", {"note": "typed by a slower colleague"}
         )
 
         assert response.status_code == 409
+        assert "This was not delivered" in response.content.decode()
+        assert "typed by a slower colleague" in response.content.decode()
         assert office.counts() == before
 
 

@@ -138,6 +138,41 @@ class TestStaff:
 
         assert browser.get("/panel/").status_code == 302
 
+    def test_are_found_filtered_sorted_and_exported(self, office: Office) -> None:
+        invited(office)
+        office.owner.post(f"/panel/staff/{office.users['VIEWER']}/active/", {"active": "0"})
+        browser = office.owner
+
+        def found(query: str) -> list[str]:
+            return [user.email for user in browser.get(f"/panel/staff/?{query}").context["rows"]]
+
+        owner = office.read(User, pk=office.users["OWNER"]).email
+        assert found("q=NINA") == ["nina@example.com"]
+        assert found("state=invited") == ["nina@example.com"]
+        assert found("state=locked") == ["viewer@example.com"]
+        assert found("state=in") == [owner, "staff@example.com"]
+        assert found("role=STAFF&sort=-name") == ["staff@example.com", "nina@example.com"]
+        rows = csv_rows(browser.get("/panel/staff/?state=locked&export=csv"))
+        assert [row[:4] for row in rows] == [
+            ["Name", "Email", "Role", "State"], ["Viewer", "viewer@example.com", "Read only", "Locked out"],
+        ]  # fmt: skip
+
+    def test_the_only_owner_is_offered_no_way_out_of_the_shop(self, office: Office) -> None:
+        alone = office.owner.get("/panel/staff/").content.decode()
+        office.owner.post(f"/panel/staff/{office.users['STAFF']}/role/", {"role": "OWNER"})
+        two = office.owner.get("/panel/staff/").content.decode()
+
+        assert "only owner" in alone
+        assert "Give up being an owner?" not in alone
+        assert "only owner" not in two
+        assert "Give up being an owner?" in two
+
+    def test_a_refused_invitation_comes_back_open_and_filled_in(self, office: Office) -> None:
+        body = office.owner.post("/panel/staff/", {"email": "nobody", "name": "Nina", "role": "STAFF"}).content.decode()
+
+        assert "data-open-now" in body
+        assert 'value="Nina"' in body
+
 
 class TestTokens:
     def test_a_token_is_shown_once_and_can_be_revoked(self, office: Office) -> None:
@@ -155,6 +190,22 @@ class TestTokens:
         browser.post(f"/panel/tokens/{row.pk}/revoke/")
         assert office.read(ApiToken, name="Sheet").revoked_at is not None
         assert office.acts()[-2:] == ["accounts.token.created", "accounts.token.revoked"]
+
+    def test_are_found_filtered_and_exported(self, office: Office) -> None:
+        browser = office.owner
+        for name in ("Sheet", "Robot"):
+            browser.post("/panel/tokens/", {"name": name, "scopes": ["orders:read"], "days": "never"})
+        browser.post(f"/panel/tokens/{office.read(ApiToken, name='Robot').pk}/revoke/")
+
+        def found(query: str) -> list[str]:
+            return [token.name for token in browser.get(f"/panel/tokens/?{query}").context["rows"]]
+
+        assert found("") == ["Sheet", "Robot"]
+        assert found("state=live") == ["Sheet"]
+        assert found("state=ended") == found("q=robo") == ["Robot"]
+        assert office.read(ApiToken, name="Sheet").expires_at is None
+        rows = csv_rows(browser.get("/panel/tokens/?state=live&export=csv"))
+        assert [[row[0], row[3]] for row in rows] == [["Token", "May"], ["Sheet", "Read orders"]]
 
     @pytest.mark.parametrize("wrong", [{"scopes": []}, {"scopes": ["library:write"]}, {"name": " "}, {"days": "7"}])
     def test_refuses_what_a_shop_can_not_give(self, office: Office, wrong: dict[str, Any]) -> None:
@@ -233,6 +284,44 @@ class TestActivity:
         ]
         assert rows[0] == ["Time", "Who", "What", "About", "Details", "IP address"]
         assert rows[1][1:3] == [str(self.owner(office)), "Changed the shelf"]
+
+    def test_tells_what_was_done_in_the_readers_words(self, office: Office) -> None:
+        browser, category = office.owner, office.category_id
+        rule = {"scope": "CATEGORY", "target": category, "kind": "PERCENT", "value": "30", "rounding": "WHOLE"}
+        browser.post("/panel/pricing/rule/", rule)
+        browser.post("/panel/pricing/rule/", {**rule, "value": "40", "rounding": "NONE"})
+        browser.post(f"/panel/listings/{office.goods.sku_id}/shelf/", {})
+        browser.post(f"/panel/customise/categories/{category}/", {})
+        browser.post(f"/panel/staff/{office.users['VIEWER']}/role/", {"role": "STAFF"})
+        browser.post(f"/panel/products/{office.goods.product_id}/", {"own_name": "Night card", "own_sort": "3"})
+
+        records = browser.get("/panel/activity/").context["records"]
+
+        told = [(str(row["deed"]), str(row["about"].name), row["details"]) for row in records[:6]]
+        with in_substation(office.shop):
+            from tenant_apps.listings.models import ListedCategory
+
+            name = ListedCategory.objects.get(pk=category).name_en
+        assert told == [
+            ("Changed the texts of a product", "Night card", "Name in your shop, Place in the list"),
+            ("Changed a role", "viewer@example.com", "Read only → Staff"),
+            ("Showed or hid a category", name, "hidden"),
+            ("Changed the shelf", "", "1 SKU taken off the shelf"),
+            ("Set a price rule", name, "+40% · before: +30% · 1 price changed"),
+            ("Set a price rule", name, "+30% · Up to a whole · 1 price changed"),
+        ]
+        assert records[4]["about"].url == f"/panel/pricing/rule/?scope=CATEGORY&target={category}"
+
+    def test_is_sorted_by_time_either_way(self, office: Office) -> None:
+        browser = office.owner
+        for on in ("", "1"):
+            browser.post(f"/panel/listings/{office.goods.sku_id}/shelf/", {"on": on})
+
+        newest = [row["record"].pk for row in browser.get("/panel/activity/").context["records"]]
+        oldest = [row["record"].pk for row in browser.get("/panel/activity/?sort=at").context["records"]]
+
+        assert newest == sorted(newest, reverse=True)
+        assert oldest == newest[::-1]
 
     def test_what_concerns_staff_and_tokens_is_the_owners_to_read(self, office: Office) -> None:
         office.owner.post("/panel/tokens/", {"name": "Sheet", "scopes": ["orders:read"], "days": "90"})

@@ -9,7 +9,7 @@ import pytest
 
 from kameng.db.context import in_substation
 from tenant_apps.listings.models import MarkupRule
-from tests.tenant_apps.panel.office import Office
+from tests.tenant_apps.panel.office import Office, csv_rows
 
 pytestmark = pytest.mark.usefixtures("quiet_terms")
 
@@ -31,10 +31,24 @@ class TestPreview:
         assert (preview.rows[0].old, preview.rows[0].new) == (Decimal("11.4000"), Decimal("10.7000"))
         assert preview.rows[0].net_minor == 104
         body = response.content.decode()
-        assert "Reprice 1 SKUs" in body
+        assert "Reprice 1 SKU<" in body
         assert "¥11.40" in body
         assert "¥10.70" in body
         assert "¥1.04" in body
+
+    def test_names_what_can_not_be_sold_with_what_would_do(self, office: Office) -> None:
+        address = f"/panel/pricing/rule/preview/?scope=CATEGORY&target={office.category_id}"
+
+        response = office.owner.get(f"{address}&kind=PERCENT&value=0&rounding=NONE")
+
+        cures = response.context["cures"]
+        assert [(cure.row.code, str(cure.problem_words), str(cure.row.cure)) for cure in cures] == [
+            (office.goods.code, "Below cost and fees.", "Set at least ¥9.60.")
+        ]
+        body = response.content.decode()
+        assert f"{cures[0].title}: Below cost and fees. <strong>Set at least ¥9.60.</strong>" in body
+        assert "disabled><span>Reprice" in body
+        assert "How the price comes about" not in body
 
     def test_is_a_reading_that_changes_nothing(self, office: Office) -> None:
         before = rules(office), office.counts()
@@ -81,6 +95,13 @@ class TestSave:
         shown = browser.get(f"/panel/listings/?q={office.goods.code}").content.decode()
         assert "¥10.70" in shown
 
+    def test_a_price_as_it_is_written_is_not_rounded(self, office: Office) -> None:
+        data = {"scope": "SKU", "target": office.goods.sku_id, "kind": "PRICE", "value": "12.34", "rounding": "WHOLE"}
+
+        office.owner.post("/panel/pricing/rule/", data)
+
+        assert ("SKU", office.goods.sku_id, "PRICE", Decimal("12.3400"), "NONE") in rules(office)
+
     def test_goes_back_to_where_the_form_was_opened_and_nowhere_else(self, office: Office) -> None:
         data = {"scope": "SKU", "target": office.goods.sku_id, "kind": "FIXED", "value": "3"}
         browser = office.owner
@@ -126,6 +147,30 @@ class TestSave:
             assert browser.post("/panel/pricing/rule/", data).status_code == 404, scope
 
         assert rules(office) == before
+
+
+class TestList:
+    def test_finds_the_rules_of_single_goods_and_exports_all(self, office: Office) -> None:
+        other, browser = office.add_goods(), office.owner
+        sku = {"scope": "SKU", "target": office.goods.sku_id, "kind": "PRICE", "value": "15"}
+        product = {"scope": "PRODUCT", "target": other.product_id, "kind": "FIXED", "value": "3", "rounding": "NONE"}
+        for data in (sku, product):
+            browser.post("/panel/pricing/rule/", data)
+
+        everything = browser.get("/panel/pricing/").context["named"]
+        found = browser.get(f"/panel/pricing/?q={other.code}").context["named"]
+        rows = csv_rows(browser.get("/panel/pricing/?export=csv"))
+
+        assert [rule.target_id for rule, _name, _url in everything] == [other.product_id, office.goods.sku_id]
+        assert [(rule.scope, url) for rule, _name, url in found] == [
+            ("PRODUCT", f"/panel/products/{other.product_id}/")
+        ]
+        assert rows[0] == ["For", "Name", "SKU code", "How the price is made", "How much", "Rounding", "Set", "Who"]
+        assert [[*row[:1], *row[2:6]] for row in rows[1:]] == [
+            ["The whole shop", "", "Percent on the supply price", "20", ""],
+            ["A product", "", "An amount on the supply price", "3", ""],
+            ["One SKU", office.goods.code, "A price", "15", ""],
+        ]
 
 
 class TestRemove:

@@ -123,6 +123,12 @@ class TestSearch:
 
         assert [card.url for card in response.context["cards"]] == [stall.path]
 
+    def test_says_how_many_and_marks_no_category(self, stall: Stall) -> None:
+        response = stall.visitor().get("/search/", {"q": stall.goods.code.removeprefix("SKU-")})
+
+        assert "1 found" in words(response)
+        assert [chip["label"] for chip in response.context["chips"] if chip["active"]] == []
+
     def test_has_words_when_nothing_is_found_and_repeats_the_query_harmlessly(self, stall: Stall) -> None:
         response = stall.visitor().get("/search/", {"q": HOSTILE})
 

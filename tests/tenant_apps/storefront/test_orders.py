@@ -57,7 +57,10 @@ class TestWhoMaySee:
         assert make_stall().visitor().get(path_of(paid)).status_code == 404
 
     def test_whoever_has_the_mailed_link(self, stall: Stall, paid: Any) -> None:
-        assert stall.visitor().get(f"/o/{paid.number}/{identity.mailed_token(paid.number)}/").status_code == 200
+        with pointed_at(stall.shop):
+            mailed = identity.mailed_token(paid.number)
+
+        assert stall.visitor().get(f"/o/{paid.number}/{mailed}/").status_code == 200
 
     @pytest.mark.parametrize("deed", ["", "codes/"])
     def test_is_kept_by_no_cache_and_told_to_no_other_site(self, stall: Stall, paid: Any, deed: str) -> None:
@@ -78,6 +81,29 @@ class TestUnpaid:
         assert "Waiting for your payment" in seen
         assert "Pay by Test" in seen
         assert "¥11.40" in seen
+
+    def test_says_that_an_attempt_came_to_nothing_and_offers_another(self, stall: Stall) -> None:
+        placed = stall.place()
+        with in_substation(stall.shop):
+            market.announce(placed, stall.account, now=clock.utc_now())
+            Payment.objects.update(state="FAILED")
+
+        seen = words(stall.visitor().get(path_of(placed)))
+
+        assert "The payment did not go through Nothing was charged." in seen
+        assert "Pay by Test" in seen
+
+    def test_offers_no_way_to_pay_whose_fee_would_eat_the_order(
+        self, stall: Stall, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        placed = stall.place()
+        asked: list[str] = []
+        monkeypatch.setattr(payments, "offered_channels", lambda *, order_number: asked.append(order_number) or [])
+
+        seen = words(stall.visitor().get(path_of(placed)))
+
+        assert asked == [placed.number]
+        assert "This shop has no way to pay at the moment." in seen
 
     def test_shows_a_code_to_scan_on_a_desk_and_jumps_on_a_phone(
         self, stall: Stall, monkeypatch: pytest.MonkeyPatch
@@ -207,6 +233,37 @@ class TestFollowing:
 
         assert 'hx-trigger="every 20s"' in response.content.decode()
         assert "The shop delivers this by hand" in words(response)
+
+
+class TestHistory:
+    def test_tells_each_thing_once(self, stall: Stall, paid: Any) -> None:
+        response = stall.visitor().get(path_of(paid))
+
+        assert [str(step.title) for step in response.context["seen"].steps] == [
+            "Everything delivered", "Payment received", "Payment begun", "Order placed",
+        ]  # fmt: skip
+
+    def test_tells_of_money_that_a_person_looks_at(self, stall: Stall) -> None:
+        placed = stall.place()
+        assert stall.pay(placed, amount_minor=100) == "CASE"
+
+        response = stall.visitor().get(path_of(placed))
+
+        seen = words(response)
+        assert "Your payment is being looked at Being looked at" in seen
+        assert "Awaiting payment" not in seen
+        assert "Pay by" not in seen
+        assert str(response.context["seen"].steps[0].title) == "A payment has arrived"
+
+    def test_shows_what_the_buyer_filled_in_under_the_products_labels(self, make_stall: Any) -> None:
+        fields = ({"key": "uid", "label_zh": "游戏 UID", "label_en": "Player UID", "kind": "text", "required": True},)
+        stall = make_stall(buyer_fields=fields)
+        placed = stall.place(buyer_fields={"uid": "100<200>"})
+
+        response = stall.visitor().get(path_of(placed))
+
+        assert response.context["seen"].answers == [("Player UID", "100<200>")]
+        assert "Player UID 100<200>" in words(response)
 
 
 class TestCodes:

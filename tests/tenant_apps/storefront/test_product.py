@@ -116,7 +116,7 @@ class TestPage:
 
 class TestOrdering:
     def test_places_the_order_and_leads_to_its_page(self, stall: Stall, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(payments, "offered_channels", list)
+        monkeypatch.setattr(payments, "offered_channels", lambda **_: [])
 
         response = stall.visitor().post(stall.path, stall.order_form(quantity=2, expected_total_minor=2280))
 
@@ -135,7 +135,7 @@ class TestOrdering:
     def test_works_without_javascript_from_the_page_to_the_order(
         self, stall: Stall, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(payments, "offered_channels", list)
+        monkeypatch.setattr(payments, "offered_channels", lambda **_: [])
         visitor = Client(HTTP_HOST=f"{stall.shop.slug}.localhost", HTTP_ACCEPT_LANGUAGE="en", enforce_csrf_checks=True)
         page = visitor.get(stall.path)
         form = stall.order_form(quantity=3, csrfmiddlewaretoken=hidden(page, "csrfmiddlewaretoken"))
@@ -166,7 +166,7 @@ class TestOrdering:
     def test_leaves_a_made_password_with_the_buyer_and_keeps_one_of_their_own_to_themselves(
         self, stall: Stall, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(payments, "offered_channels", list)
+        monkeypatch.setattr(payments, "offered_channels", lambda **_: [])
         visitor = stall.visitor()
 
         made = visitor.post(stall.path, stall.order_form())
@@ -181,7 +181,7 @@ class TestOrdering:
     def test_takes_the_products_own_fields_by_their_keys(
         self, make_stall: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(payments, "offered_channels", list)
+        monkeypatch.setattr(payments, "offered_channels", lambda **_: [])
         stall = make_stall(buyer_fields=FIELDS)
         typed = {"f_contact": "Ann", "f_phone": "138 0000 1111", "f_area": "EU", "f_note": ""}
 
@@ -215,6 +215,23 @@ class TestRefusals:
     @pytest.mark.parametrize("contact", ["", "a@b", "abc", "12", "<b>x</b>@y", "x" * 300])
     def test_of_a_contact_that_reaches_nobody(self, stall: Stall, contact: str) -> None:
         self.refused(stall, 422, stall.order_form(contact=contact))
+
+    @pytest.mark.parametrize(
+        ("changes", "name"),
+        [
+            ({"contact": "nobody"}, "contact"),
+            ({"quantity": "0"}, "quantity"),
+            ({"quantity": "0", "contact": ""}, "quantity"),
+        ],
+    )
+    def test_leads_back_to_the_first_field_that_is_wrong(
+        self, stall: Stall, changes: dict[str, str], name: str
+    ) -> None:
+        page = self.refused(stall, 422, stall.order_form(**changes)).content.decode()
+
+        focused = [tag for tag in re.findall(r"<input[^>]*>", page) if " autofocus" in tag]
+        assert len(focused) == 1
+        assert f'name="{name}"' in focused[0]
 
     def test_of_a_short_password(self, stall: Stall) -> None:
         response = self.refused(stall, 422, stall.order_form(lookup_secret="abc"))

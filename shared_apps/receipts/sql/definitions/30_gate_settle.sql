@@ -45,8 +45,9 @@ DECLARE
     held record;
     changed integer;
     sums record;
+    rest bigint;
 BEGIN
-    IF p_state NOT IN ('PAID', 'DELIVERED') THEN
+    IF coalesce(p_state, '') NOT IN ('PAID', 'DELIVERED') THEN
         RAISE EXCEPTION 'A sale ends paid or delivered.' USING ERRCODE = 'KG025';
     END IF;
     SELECT s.id INTO caller FROM public.tenants_substation s WHERE s.schema_name = current_setting('role');
@@ -63,7 +64,7 @@ BEGIN
     IF paid.id IS NULL OR (paid.used_before = 'CASE' AND NOT EXISTS (
             SELECT 1 FROM public.receipts_paymentcase c
             WHERE c.receipt_id = paid.id AND c.state = 'SETTLING' AND c.resolution = 'DELIVER')) THEN
-        RAISE EXCEPTION 'no such receipt' USING ERRCODE = 'KG024', DETAIL = p_receipt;
+        RAISE EXCEPTION 'no such receipt' USING ERRCODE = 'KG024', DETAIL = coalesce(p_receipt, '');
     END IF;
     UPDATE public.receipts_networkorder o SET state = p_state, paid_at = p_at, updated_at = p_at
     WHERE o.substation_id = caller AND o.order_number = p_number AND o.paid_at IS NULL
@@ -99,21 +100,30 @@ BEGIN
         END IF;
     END IF;
 
-    -- The legs: the whole price out of the one source, to the main station what it is owed under the terms in force, to
-    -- the channel its fee, and of the shops' accounts to the caller's own alone.
-    SELECT t.rule, t.platform_bps INTO rule FROM gate.sale_terms(paid.occurred_at) t;
+    -- The legs, each account once, so that nothing passes through one that is not in its sum: the whole price out of the
+    -- one source; to the main station, the channel and the tax what the terms in force say, to the cent (a share may be
+    -- rounded up); of the shops' accounts to the caller's own alone, which gets what is left.
+    SELECT t.rule, t.platform_bps, t.terms INTO rule FROM gate.sale_terms(paid.occurred_at) t;
     SELECT coalesce(sum(l.amount) FILTER (WHERE l.code = source), 0) AS source,
            coalesce(sum(l.amount) FILTER (WHERE l.code = 'main:revenue'), 0) AS supply,
            coalesce(sum(l.amount) FILTER (WHERE l.code = 'main:platform_fee'), 0) AS platform,
            coalesce(sum(l.amount) FILTER (WHERE l.code = 'channel:' || paid.channel || ':fee'), 0) AS fee,
-           coalesce(sum(l.amount) FILTER (WHERE l.code LIKE 'tax:%:payable'), 0) AS tax,
-           bool_or(NOT (l.code = source OR l.code = 'substation:' || caller || ':pending' OR (l.amount < 0 AND (
-               l.code IN ('main:revenue', 'main:platform_fee', 'channel:' || paid.channel || ':fee')
-               OR l.code LIKE 'tax:%:payable' OR l.code LIKE 'partner:' || caller || ':%:pending')))) AS foreign_leg
+           coalesce(sum(l.amount) FILTER (WHERE l.code = 'tax:cn:payable'), 0) AS tax,
+           coalesce(-sum(l.amount) FILTER (WHERE l.code LIKE 'partner:%'), 0) AS partner,
+           coalesce(bool_or(coalesce(NOT (l.code = source OR l.code = 'substation:' || caller || ':pending'
+               OR (l.amount < 0 AND (l.code IN ('main:revenue', 'main:platform_fee', 'tax:cn:payable',
+                                                'channel:' || paid.channel || ':fee')
+                                     OR l.code LIKE 'partner:' || caller || ':%:pending'))) OR l.amount IS NULL, true)), true)
+               AS foreign_leg,
+           count(*) <> count(DISTINCT l.code) AS twice
     INTO sums FROM unnest(p_codes, p_amounts) AS l(code, amount);
-    IF sums.foreign_leg OR sums.source <> take OR sums.supply <> -held.cost OR p_rule IS DISTINCT FROM rule.rule
-            OR (paid.fee_minor IS NOT NULL AND sums.fee <> -paid.fee_minor)
-            OR -sums.platform < div(greatest(take + sums.supply + sums.fee + sums.tax, 0) * rule.platform_bps, 10000) THEN
+    rest := greatest(take + sums.supply + sums.fee + sums.tax, 0);
+    IF sums.foreign_leg OR sums.twice OR sums.source <> take OR sums.supply <> -held.cost OR p_rule IS DISTINCT FROM rule.rule
+            OR sums.fee <> -coalesce(paid.fee_minor, public.splits_channel_fee(rule.terms, paid.channel, take))
+            OR sums.tax <> -public.splits_share(take, (rule.terms ->> 'tax_bps')::bigint)
+            OR -sums.platform NOT BETWEEN div(rest::numeric * rule.platform_bps, 10000)
+                                      AND ceil(rest::numeric * rule.platform_bps / 10000)
+            OR sums.partner NOT BETWEEN 0 AND ceil(rest::numeric * (rule.terms ->> 'partner_bps')::integer / 10000) THEN
         RAISE EXCEPTION 'not the legs of this sale' USING ERRCODE = 'KG027', DETAIL = p_number;
     END IF;
     SELECT l.transfer_id, l.public_id INTO transfer_id, transfer_public_id

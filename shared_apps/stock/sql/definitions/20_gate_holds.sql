@@ -79,8 +79,8 @@ $$;
 CREATE OR REPLACE FUNCTION public.money_exponent(p_currency text) RETURNS integer
 LANGUAGE sql IMMUTABLE AS $$ SELECT CASE p_currency WHEN 'JPY' THEN 0 ELSE 2 END $$;
 
--- Place an order: check each line against the library as it is now (active, floor, ceiling, supply price), hold
--- its stock all or none, and note the order for the main station. p_lines: [{"sku_id", "quantity", "unit",
+-- Place an order: check each line against the library as it is now (active, floor, ceiling, supply price: nothing is sold
+-- below what it costs), hold its stock all or none, and note the order for the main station. p_lines: [{"sku_id", "quantity", "unit",
 -- "total_minor", "sku_code", "name"}]; unit is the retail price of one. Lines are taken in the order of their SKU,
 -- so that two orders never wait for each other crosswise.
 CREATE OR REPLACE FUNCTION gate.place_order(
@@ -93,7 +93,13 @@ DECLARE
     line record;
     new_hold bigint;
     lines_total numeric := 0;
+    line_total numeric;
 BEGIN
+    -- A receipt of nobody's has an order number, too: an empty one.
+    IF coalesce(p_number !~ '^[A-Za-z0-9_-]{1,40}$', true) OR jsonb_typeof(p_lines) IS DISTINCT FROM 'array'
+            OR jsonb_array_length(p_lines) = 0 OR jsonb_path_exists(p_lines, '$[*] ? (@.type() != "object")') THEN
+        RAISE EXCEPTION 'An order has a number and lines.' USING ERRCODE = 'KG015';
+    END IF;
     SELECT s.id, s.state, pl.supply_level INTO caller
     FROM public.tenants_substation s JOIN public.tenants_plan pl ON pl.id = s.plan_id
     WHERE s.schema_name = current_setting('role');
@@ -119,17 +125,20 @@ BEGIN
         THEN
             RAISE EXCEPTION 'out of bounds' USING ERRCODE = 'KG013', DETAIL = coalesce(line.sku_id, 0)::text;
         END IF;
-        lines_total := lines_total
-            + round(line.unit * line.quantity * 10::numeric ^ public.money_exponent(p_currency));
+        line_total := round(line.unit * line.quantity * 10::numeric ^ public.money_exponent(p_currency));
+        lines_total := lines_total + line_total;
         sku_id := line.sku_id;
         policy := line.stock_policy;
         supply_unit := line.supply;
         -- Rounded up: the supplier is never short of a fraction (kameng.lib.money.line_cost_minor).
         cost_minor := ceil(line.supply * line.quantity * 10::numeric ^ public.money_exponent(p_currency));
+        IF line_total < cost_minor AND line.quantity > 0 THEN  -- Of less than one, the hold's own check says so.
+            RAISE EXCEPTION 'below its cost' USING ERRCODE = 'KG013', DETAIL = line.sku_id::text;
+        END IF;
         INSERT INTO public.stock_hold (substation_id, order_number, sku_id, quantity, state, cost_minor, supply_unit,
                                        policy, expires_at, created_at, updated_at)
         VALUES (caller.id, p_number, line.sku_id, line.quantity, 'HELD', cost_minor, line.supply,
-                line.stock_policy, p_expires_at, p_placed_at, p_placed_at)
+                line.stock_policy, p_expires_at, clock_timestamp(), p_placed_at)
         RETURNING id INTO new_hold;
         PERFORM public.stock_fill_hold(new_hold, line.sku_id, line.stock_policy, line.quantity);
         RETURN NEXT;
@@ -146,7 +155,8 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION gate.place_order(text, jsonb, bigint, text, text, timestamptz, timestamptz) TO kameng_tenant;
 
--- Give back what an unpaid order holds. Answers how many holds it released; safe to repeat.
+-- Give back what an unpaid order holds. Answers how many holds it released; safe to repeat. KG016: an order that ends
+-- unpaid ends expired or cancelled.
 CREATE OR REPLACE FUNCTION gate.release_order(p_number text, p_state text, p_at timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -154,6 +164,9 @@ DECLARE
     released record;
     done integer := 0;
 BEGIN
+    IF coalesce(p_state NOT IN ('EXPIRED', 'CANCELLED'), true) THEN
+        RAISE EXCEPTION 'not a state of an order that ends unpaid' USING ERRCODE = 'KG016';
+    END IF;
     -- In the order in which place_order takes them: counts are rows that both lock.
     FOR released IN
         SELECT h.id, h.sku_id, h.quantity, h.policy FROM public.stock_hold h

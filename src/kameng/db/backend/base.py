@@ -16,19 +16,21 @@ The alias `owner` (migrations, provisioning DDL) logs in as the owner and keeps 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from django.db.backends.postgresql import base as postgres
-from django.db.backends.utils import debug_transaction
+from django.db.backends.utils import CursorDebugWrapper, CursorWrapper, debug_transaction
 from django.utils.asyncio import async_unsafe
 from django_tenants.postgresql_backend import base as tenants_base
 
 from kameng.db import guard
-from kameng.db.scopes import MAIN_ROLE, PUBLIC_SCHEMA, OutsideTransaction
+from kameng.db.scopes import MAIN_ROLE, PUBLIC_SCHEMA, OutsideTransaction, StatementRefused
 
-# Ends or moves within a transaction; needs no rights, and must work where the transaction is already broken.
-_TRANSACTION_CONTROL = ("SAVEPOINT ", "RELEASE SAVEPOINT ", "ROLLBACK TO SAVEPOINT ")
+# Django's own, exactly: they end or move within a transaction, need no rights, and must work where the transaction is
+# already broken.
+_TRANSACTION_CONTROL = re.compile(r'(?:SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) "?[A-Za-z0-9_]+"?')
 
 
 class Scope(NamedTuple):
@@ -40,6 +42,35 @@ class Scope(NamedTuple):
     @property
     def sql(self) -> str:
         return f'SET LOCAL ROLE "{self.role}"; SET LOCAL search_path = "{self.schema}"; '
+
+
+class _NoSideDoors:
+    """What a driver's cursor can send past `execute`, and so past the guard, is closed in a tenant."""
+
+    db: Any
+
+    def _only_outside_tenants(self, name: str) -> None:
+        if self.db.takes_role and self.db.in_tenant:
+            raise StatementRefused(f"{name} is not for a substation's request.")
+
+    def callproc(self, *args: Any, **kwargs: Any) -> Any:
+        self._only_outside_tenants("callproc")
+        inner: Any = super()
+        return inner.callproc(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("copy_"):
+            self._only_outside_tenants(name)
+        inner: Any = super()
+        return inner.__getattr__(name)
+
+
+class _Cursor(_NoSideDoors, CursorWrapper):
+    pass
+
+
+class _DebugCursor(_NoSideDoors, CursorDebugWrapper):
+    pass
 
 
 class DatabaseWrapper(tenants_base.DatabaseWrapper):  # type: ignore[misc]
@@ -118,6 +149,12 @@ class DatabaseWrapper(tenants_base.DatabaseWrapper):  # type: ignore[misc]
         self._begun = False
         self._applied = None
 
+    def make_cursor(self, cursor: Any) -> Any:
+        return _Cursor(cursor, self)
+
+    def make_debug_cursor(self, cursor: Any) -> Any:
+        return _DebugCursor(cursor, self)
+
     @async_unsafe
     def savepoint_rollback(self, sid: str) -> None:
         super().savepoint_rollback(sid)
@@ -151,19 +188,23 @@ class DatabaseWrapper(tenants_base.DatabaseWrapper):  # type: ignore[misc]
                 f"A statement outside a transaction (schema {self.schema_name}): it would run without a role. "
                 "Enter kameng.db.context.in_substation/in_main, or transaction.atomic()."
             )
-        if isinstance(sql, str) and sql.startswith(_TRANSACTION_CONTROL) and self._begun:
+        if isinstance(sql, str) and self._begun and _TRANSACTION_CONTROL.fullmatch(sql):
+            if sql.startswith("ROLLBACK"):
+                self._applied = None
             return execute(sql, params, many, context)
+        verb = ""
         if self.in_tenant:
-            guard.check(sql if isinstance(sql, str) else sql.as_string(self.connection))
+            text = sql if isinstance(sql, str) else sql.as_string(self.connection)
+            verb = guard.check(text, params is not None)
         prefix = self._prefix()
-        if not prefix:
-            return execute(sql, params, many, context)
-        if isinstance(sql, str) and not many and context["cursor"].name is None:
-            result = execute(prefix + sql, params, many, context)
-        else:
+        if prefix and (not isinstance(sql, str) or many or context["cursor"].name is not None):
             with self.wrap_database_errors, self.connection.cursor() as cursor:
                 cursor.execute(prefix)
-            result = execute(sql, params, many, context)
+            prefix = ""
+        result = execute(prefix + sql if prefix else sql, params, many, context)
+        if verb == "ROLLBACK":
+            # Back before a SET LOCAL of ours, perhaps: what we sent may hold no longer, and is sent again.
+            self._applied = None
         return result
 
     def _prefix(self) -> str:

@@ -5,8 +5,10 @@ const MODULES = {
   "[data-kameng-chart]": "kameng/chart",
   "[data-kameng-copy]": "kameng/copy",
   "[data-kameng-dialog], [data-kameng-open], [data-kameng-close]": "kameng/dialog",
-  "[data-kameng-form], [data-kameng-guard], [data-kameng-drop]": "kameng/forms",
+  "[data-kameng-form], [data-kameng-guard], [data-kameng-drop], [data-kameng-fill], [data-kameng-submit-now]":
+    "kameng/forms",
   "[data-kameng-menu]": "kameng/menu",
+  "[data-kameng-nav]": "kameng/nav",
   "[data-kameng-password]": "kameng/password",
   "[data-kameng-pow]": "kameng/pow",
   "[data-kameng-shortcut]": "kameng/shortcuts",

@@ -37,6 +37,14 @@ function once(form) {
   });
 }
 
+// A form that came back begins at what is wrong in it, wherever on the page that is.
+function mend(form) {
+  const wrong = form.querySelector('[aria-invalid="true"], .k-drop[aria-invalid] input, .k-fieldset:has(.k-error) input');
+  if (!wrong || form.closest("dialog")) return;
+  wrong.focus({ preventScroll: true });
+  wrong.scrollIntoView({ block: "center" });
+}
+
 function guard(form) {
   form.addEventListener("input", () => dirty.add(form));
   form.addEventListener("reset", () => dirty.delete(form));
@@ -54,12 +62,28 @@ function drop(zone) {
   });
 }
 
+// A proposal beside a field: a click puts it in.
+function fill(button) {
+  button.addEventListener("click", () => {
+    const input = button.closest("form").elements.namedItem(button.dataset.kamengFill);
+    input.value = button.value;
+    input.focus();
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+}
+
 function size(bytes) {
   return bytes < 1024 * 1024 ? `${Math.max(1, Math.round(bytes / 1024))} KB` : `${(bytes / 1024 / 1024).toFixed(1)} MB`;
 }
 
 export function bind(element) {
   if (element.hasAttribute("data-kameng-drop")) drop(element);
-  if (element.hasAttribute("data-kameng-form") && !element.hasAttribute("data-kameng-upload")) once(element);
+  if (element.hasAttribute("data-kameng-form") && !element.hasAttribute("data-kameng-upload")) {
+    once(element);
+    mend(element);
+  }
   if (element.hasAttribute("data-kameng-guard")) guard(element);
+  if (element.hasAttribute("data-kameng-fill")) fill(element);
+  // A step that asks nothing of the reader; its button is for those without a script.
+  if (element.hasAttribute("data-kameng-submit-now")) element.requestSubmit();
 }

@@ -7,6 +7,7 @@ export function bind(frame) {
   if (!all || !bar) return;
   const label = bar.querySelector("[data-bulk-count]");
   const everythingButton = bar.querySelector("[data-bulk-everything]");
+  const pageButton = bar.querySelector("[data-bulk-page]"); // For cards, whose head with its box is not to be seen.
   const everything = frame.querySelector("[data-table-everything]");
   const rows = () => [...frame.querySelectorAll("[data-kameng-row]")];
   let last = null;
@@ -19,12 +20,17 @@ export function bind(frame) {
     bar.hidden = chosen === 0;
     if (!all.checked) everything.value = "";
     const whole = everything.value === "1";
-    label.textContent = whole ? everythingButton.textContent.trim() : words("selected", { count: chosen });
+    label.textContent = words("selected", { count: whole ? everythingButton.dataset.bulkEverything : chosen });
+    if (pageButton) pageButton.hidden = all.checked;
     if (everythingButton) everythingButton.hidden = whole || !all.checked;
   }
 
   all.addEventListener("change", () => {
     for (const box of rows()) box.checked = all.checked;
+    show();
+  });
+  pageButton?.addEventListener("click", () => {
+    for (const box of rows()) box.checked = true;
     show();
   });
   frame.addEventListener("click", (event) => {

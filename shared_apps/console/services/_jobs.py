@@ -1,4 +1,4 @@
-"""The console's own deeds, each with its audit record; everything else is the services of the apps it shows."""
+"""Jobs that gave up, set going again."""
 
 from __future__ import annotations
 

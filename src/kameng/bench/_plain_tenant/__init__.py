@@ -1,0 +1,1 @@
+"""The tenant of a project that uses django-tenants as its documentation shows: the peer of the provisioning bench."""

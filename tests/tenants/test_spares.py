@@ -1,0 +1,159 @@
+"""Taking a ready schema: once for each substation, whoever else takes one at the same time."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any
+
+import pytest
+from django.db import IntegrityError
+
+from kameng.db.context import in_main
+from kameng.lib import clock
+from tenants import provisioning, spares, template
+from tenants.models import Plan, SpareSchema, Substation, SyncState
+from tenants.states import SpareState
+from tests.tenant_apps.racing import Runner
+
+_serial = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _empty_pool(prepared: None) -> None:
+    """What other tests left is nobody's here."""
+    with in_main():
+        SpareSchema.objects.filter(state=SpareState.READY).delete()
+
+
+def spare() -> str:
+    """One more ready schema: its row, which is all that taking it touches."""
+    with in_main():
+        name = f"s_test_{os.getpid()}_{next(_serial)}"
+        SpareSchema.objects.create(schema_name=name, version=template.schema_version())
+    return name
+
+
+def shop() -> Substation:
+    """A substation as signup writes it, without a schema."""
+    with in_main():
+        substation = Substation(
+            slug=f"spare-{next(_serial)}-{os.getpid()}",
+            name="Night Market",
+            plan=Plan.objects.get(code="basic"),
+            owner_email="nina@example.com",
+        )
+        substation.schema_name = provisioning.schema_placeholder(substation.public_id)
+        substation.save()
+    return substation
+
+
+def take(substation: Substation) -> spares.Taken | None:
+    with in_main():
+        return spares.take(substation.pk, clock.utc_now())
+
+
+def rows(substation: Substation) -> tuple[Any, ...]:
+    """The substation's schema and version, its spare and its feeds, as they are in the database."""
+    with in_main():
+        kept = Substation.objects.get(pk=substation.pk)
+        return (
+            kept.schema_name,
+            kept.schema_version,
+            list(SpareSchema.objects.filter(substation=substation).values_list("schema_name", "state")),
+            sorted(SyncState.objects.filter(substation=substation).values_list("feed", "watermark", "error")),
+        )
+
+
+FEEDS = [("LIBRARY", 0, ""), ("STATEMENT", 0, ""), ("STOCK", 0, "")]
+
+
+class TestTake:
+    def test_gives_the_oldest_spare_and_notes_whose_it_is(self) -> None:
+        first, _second = spare(), spare()
+        alice = shop()
+
+        taken = take(alice)
+
+        version = template.schema_version()
+        assert taken == spares.Taken(first, version)
+        assert rows(alice) == (first, version, [(first, "TAKEN")], FEEDS)
+
+    def test_repeated_it_answers_the_same_and_takes_no_other(self) -> None:
+        first, second = spare(), spare()
+        alice = shop()
+        take(alice)
+        before = rows(alice)
+
+        again = take(alice)
+
+        assert again is not None
+        assert again.schema_name == first
+        assert rows(alice) == before
+        with in_main():
+            assert SpareSchema.objects.get(schema_name=second).state == SpareState.READY
+
+    def test_an_empty_pool_changes_nothing(self) -> None:
+        alice = shop()
+        before = rows(alice)
+
+        taken = take(alice)
+
+        assert taken is None
+        assert rows(alice) == before == (alice.schema_name, "", [], [])
+
+    def test_a_spare_of_another_version_is_none(self) -> None:
+        name = spare()
+        with in_main():
+            SpareSchema.objects.filter(schema_name=name).update(version="an older one")
+        alice = shop()
+
+        assert take(alice) is None
+
+        with in_main():
+            assert SpareSchema.objects.get(schema_name=name).state == SpareState.READY
+
+
+class TestRaces:
+    def test_two_signups_at_once_get_a_schema_each_and_neither_waits(self) -> None:
+        first, second = spare(), spare()
+        alice, bob = shop(), shop()
+
+        with in_main():
+            hers = spares.take(alice.pk, clock.utc_now())
+            his = Runner(lambda: take(bob)).result()  # While hers is not committed.
+
+        assert hers is not None
+        assert (hers.schema_name, his.schema_name) == (first, second)
+        assert (rows(alice)[0], rows(bob)[0]) == (first, second)
+
+    def test_a_taker_who_gives_up_leaves_the_spare(self) -> None:
+        first = spare()
+        alice, bob = shop(), shop()
+
+        with pytest.raises(ZeroDivisionError), in_main():
+            spares.take(alice.pk, clock.utc_now())
+            raise ZeroDivisionError
+        taken = take(bob)
+
+        assert taken is not None
+        assert taken.schema_name == first
+        assert rows(alice) == (alice.schema_name, "", [], [])
+
+    def test_two_runs_of_one_signup_take_one_schema(self) -> None:
+        first, second = spare(), spare()
+        alice = shop()
+
+        with in_main():
+            spares.take(alice.pk, clock.utc_now())
+            other = Runner(lambda: take(alice))
+            other.wait_until_blocked()  # By the key that allows a substation one spare.
+        with pytest.raises(IntegrityError, match="tenants_spareschema_substation_id"):
+            other.result()
+        again = take(alice)
+
+        assert again is not None
+        assert again.schema_name == first
+        assert rows(alice)[2] == [(first, "TAKEN")]
+        with in_main():
+            assert SpareSchema.objects.get(schema_name=second).state == SpareState.READY
