@@ -304,6 +304,28 @@ class TestForgedSale:
 
 
 class TestWhatTheMainStationIsTold:
+    def test_an_orders_lines_are_in_the_librarys_words(self, shop: Any) -> None:
+        """What a shop wrote into them was shown in the console, and what it left out broke the page."""
+        card, number = goods(codes=2), public_id("t")
+        forged = json.dumps([{
+            "sku_id": card.sku_id, "quantity": 2, "unit": "12", "sku_code": "FREE-GIFT", "name": ["<b>"],
+            "total_minor": "much", "more": "x" * 100_000,
+        }])  # fmt: skip
+
+        call(shop, PLACE, number, forged, 2400, NOW, NOW + timedelta(minutes=20))
+
+        [(product,)] = market.rows("SELECT name_zh FROM library_product WHERE id = %s", card.product_id)
+        [(noted,)] = market.rows("SELECT lines::text FROM receipts_networkorder WHERE order_number = %s", number)
+        assert json.loads(noted) == [
+            {
+                "sku_id": card.sku_id,
+                "sku_code": card.code,
+                "name": f"{product} · 10 元",
+                "quantity": 2,
+                "total_minor": 2400,
+            }
+        ]
+
     @pytest.mark.parametrize("state", ["PAID", "DELIVERED", "REFUNDED", "PENDING_PAYMENT", "EXPIRED", "", None])
     def test_no_unpaid_order_is_said_to_be_anything(self, shop: Any, state: Any) -> None:
         number = placed(shop, goods(codes=1))

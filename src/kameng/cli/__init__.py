@@ -57,7 +57,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except (LocalError, DomainError) as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_in_the_readers_language(error)) from error
         except Exception as error:
             words = _plain_words(error)
             if words:
@@ -105,15 +105,27 @@ def complete_environment(environ: MutableMapping[str, str], data: Path) -> None:
     from kameng.local import endpoint, external, secrets
 
     environ["KAMENG_DATA"] = str(data)
-    own = secrets.ensure(data)
-    environ.update(own.environment(environ))
-    environ.update(external.database_environment(environ, environ["KAMENG_SECRET_KEY"]))
     has_servers = bool(environ.get("DATABASE_URL") and environ.get("REDIS_URL"))
     # Also with servers of the user's: links in mails want the port, payments the test channel's address.
     running = endpoint.running(data) if has_servers else endpoint.load(data)
+    own = secrets.ensure(data)  # Only now: a mistyped folder is not made.
+    environ.update(own.environment(environ))
+    environ.update(external.database_environment(environ, environ["KAMENG_SECRET_KEY"]))
     for name, value in running.environment().items() if running else ():
         if not environ.get(name):
             environ[name] = value
+
+
+def _in_the_readers_language(error: Exception) -> str:
+    """The message in Chinese where the terminal is Chinese, else in English, as the command line itself is."""
+    from django.conf import settings
+    from django.utils import translation
+
+    if not settings.configured:
+        return str(error)
+    locale = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
+    with translation.override("zh-hans" if locale.startswith("zh") else "en"):
+        return str(error)
 
 
 # What the machine refuses, and what helps.

@@ -15,7 +15,7 @@ def db() -> None:
     """Prepare and look after the database."""
 
 
-@db.command()
+@db.command(short_help="Bring the database to what the code wants.")
 @click.option(
     "--spares", type=int, default=None, help="How many ready schemas to keep (default: KAMENG_SPARE_SCHEMAS)."
 )
@@ -43,7 +43,7 @@ def prepare(spares: int | None) -> None:
     say("ready")
 
 
-@db.command()
+@db.command(short_help="Versions of the substations, and the spares.")
 def status() -> None:
     """The version that the code wants, the substations that have it, and the spares."""
     setup_django()

@@ -15,6 +15,7 @@ from shared_apps.ledger import selectors, services, tasks
 from shared_apps.ledger.models import DailyBalance, Leaf
 from shared_apps.ledger.types import Leg, Posted, Request
 from shared_apps.ledger.verification import verify
+from tests.horizon import wait_until_concluded
 from tests.shared_apps.ledger.cast import NOON, POST, account, balance, fresh, post, second_connection, superuser
 
 pytestmark = pytest.mark.usefixtures("prepared")
@@ -32,8 +33,14 @@ def on(day: int, hour: int = 4) -> datetime:
 
 
 def roll_up() -> int:
+    wait_until_concluded()
     with in_main():
         return services.roll_up(now=NOON)
+
+
+def seal_all() -> None:
+    wait_until_concluded()
+    tasks.seal_all()
 
 
 class TestDays:
@@ -120,14 +127,14 @@ class TestSeal:
             early.commit()
         finally:
             early.close()
-        tasks.seal_all()
+        seal_all()
 
         with in_main():
             assert Leaf.objects.filter(transfer_id__in=(late_id, on_time.id)).count() == 2
         assert verify().broken == ()
 
     def test_a_block_holds_whole_transactions_of_about_the_wanted_size(self) -> None:
-        tasks.seal_all()
+        seal_all()
         cash, shop = account("ASSET"), account()
         with in_main():
             services.post_many(
@@ -140,6 +147,7 @@ class TestSeal:
         for _ in range(3):
             post((cash, 1), (shop, -1))
 
+        wait_until_concluded()
         heights = []
         for _ in range(3):
             with in_main():
@@ -167,13 +175,14 @@ class TestSeal:
 
     def test_heads_are_exported_also_those_that_a_killed_sealer_left(self, tmp_path: Path, settings_data: Any) -> None:
         post((account("ASSET"), 5), (account(), -5))
+        wait_until_concluded()
         with in_main():
             height = services.seal(now=NOON)  # Sealed, and killed before the export.
         assert height is not None
         settings_data(tmp_path)
         (tmp_path / tasks.HEADS).write_text('{"height": 0, "hash": ""}\n{"heig')  # And a torn line.
 
-        tasks.seal_all()
+        seal_all()
 
         with in_main(), connection.cursor() as cursor:
             cursor.execute("SELECT encode(block_hash, 'hex') FROM ledger_block WHERE height = %s", [height])
@@ -194,7 +203,7 @@ class TestVerify:
         cash, shop = account("ASSET"), account()
         posted = post((cash, 500), (shop, -500))
         roll_up()
-        tasks.seal_all()
+        seal_all()
         assert verify().broken == ()
         return posted
 
@@ -279,7 +288,7 @@ class TestVerify:
         cash, shop = account("ASSET"), account()
         post((cash, 500), (shop, -500))
         roll_up()
-        tasks.seal_all()
+        seal_all()
         conn = superuser()
         edit = ("UPDATE public.ledger_balance SET balance_minor = balance_minor + %s WHERE account_id = "
                 "(SELECT id FROM public.ledger_account WHERE code = %s)")  # fmt: skip

@@ -19,6 +19,7 @@ from shared_apps.ledger import selectors, services
 from shared_apps.ledger.tasks import seal_all
 from shared_apps.ledger.types import Leg
 from shared_apps.ledger.verification import verify
+from tests.horizon import wait_until_concluded
 
 pytestmark = pytest.mark.usefixtures("prepared")
 NOON = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
@@ -291,6 +292,7 @@ class TestRaces:
             early.commit()
         finally:
             early.close()
+        wait_until_concluded()
         with in_main():
             services.roll_up(now=NOON)
 
@@ -353,6 +355,7 @@ class TestSealing:
 
         cash, shop = account("ASSET"), account()
         posted = post((cash, 500), (shop, -500))
+        wait_until_concluded()
         with in_main():
             services.roll_up(now=NOON)
         seal_all()
@@ -384,6 +387,7 @@ class TestSealing:
         assert verify().sound
 
     def test_sealing_again_seals_nothing(self) -> None:
+        wait_until_concluded()
         seal_all()
 
         with in_main():

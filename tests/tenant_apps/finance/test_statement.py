@@ -14,6 +14,7 @@ from kameng.db.context import in_main, in_substation
 from shared_apps.ledger import selectors as ledger
 from tenant_apps.finance import selectors, sync
 from tenant_apps.payments import services as payments
+from tests.horizon import wait_until_concluded
 from tests.tenant_apps import market
 from tests.tenant_apps.market import NOW, announce, pay_fact, place
 
@@ -27,6 +28,7 @@ def sold(shop: Any, account: Any, goods: market.Goods, *, at: datetime = NOW) ->
         placed = place(goods, now=at)
         payment = announce(placed, account, now=at)
     payments.take_fact(fact=pay_fact(account, payment, placed.total_minor, occurred_at=at), now=at)
+    wait_until_concluded()
     return placed
 
 
@@ -76,6 +78,7 @@ class TestSync:
         assert sync.sync_statement(own_shop, full=True).rows == 0
 
     def test_one_query_finds_the_shops_with_news(self, own_shop: Any, account: Any, goods: market.Goods) -> None:
+        wait_until_concluded()
         sync.sync_due()
         sold(own_shop, account, goods)
 
@@ -119,6 +122,7 @@ class TestSync:
 
     def test_the_watermark_is_the_horizon(self, own_shop: Any) -> None:
         before = watermark(own_shop)
+        wait_until_concluded()
 
         sync.sync_statement(own_shop)
 

@@ -94,6 +94,7 @@ DECLARE
     new_hold bigint;
     lines_total numeric := 0;
     line_total numeric;
+    noted jsonb := '[]';  -- The lines in the library's own words: the console shows them, and a shop could write anything.
 BEGIN
     -- A receipt of nobody's has an order number, too: an empty one.
     IF coalesce(p_number !~ '^[A-Za-z0-9_-]{1,40}$', true) OR jsonb_typeof(p_lines) IS DISTINCT FROM 'array'
@@ -111,7 +112,8 @@ BEGIN
     END IF;
     FOR line IN
         SELECT l.sku_id, l.quantity, l.unit, k.stock_policy, k.active AND pr.active AS active, k.floor, k.ceiling,
-               k.currency, sp.unit AS supply
+               k.currency, sp.unit AS supply, k.code,
+               CASE WHEN k.name_zh IN ('', pr.name_zh) THEN pr.name_zh ELSE pr.name_zh || ' · ' || k.name_zh END AS name
         FROM jsonb_to_recordset(p_lines) AS l(sku_id bigint, quantity integer, unit numeric)
         LEFT JOIN public.library_sku k ON k.id = l.sku_id
         LEFT JOIN public.library_product pr ON pr.id = k.product_id
@@ -141,6 +143,8 @@ BEGIN
                 line.stock_policy, p_expires_at, clock_timestamp(), p_placed_at)
         RETURNING id INTO new_hold;
         PERFORM public.stock_fill_hold(new_hold, line.sku_id, line.stock_policy, line.quantity);
+        noted := noted || jsonb_build_object('sku_id', line.sku_id, 'sku_code', line.code, 'name', line.name,
+                                             'quantity', line.quantity, 'total_minor', line_total::bigint);
         RETURN NEXT;
     END LOOP;
     -- The bounds hold for what is paid, not only for what is said of one unit.
@@ -149,7 +153,7 @@ BEGIN
     END IF;
     INSERT INTO public.receipts_networkorder (substation_id, order_number, state, total_minor, currency, lines,
                                               contact_hint, placed_at, updated_at)
-    VALUES (caller.id, p_number, 'PENDING_PAYMENT', p_total, p_currency, p_lines, p_contact_hint, p_placed_at,
+    VALUES (caller.id, p_number, 'PENDING_PAYMENT', p_total, p_currency, noted, p_contact_hint, p_placed_at,
             p_placed_at);
 END
 $$;
