@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import django
+
+from kameng.local._processes import die_with_parent
 
 LOOKS = 5
 MAKERS = 3
@@ -216,5 +219,6 @@ def _progress(text: str) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent(signal.SIGTERM)
     django.setup()
     print(json.dumps(main(*(int(argument) for argument in sys.argv[1:]))))

@@ -11,11 +11,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-import signal
 import statistics
 import subprocess
 import sys
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,6 @@ import psycopg2
 
 from kameng.lib import crypto
 from kameng.local import cluster
-from kameng.local._processes import die_with_parent
 from kameng.local.postgres import EmbeddedPostgres
 from kameng.local.redis import EmbeddedRedis
 
@@ -56,7 +53,6 @@ def run(data_dir: Path, quick: bool = False) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-m", "kameng.bench._migrate_rounds", str(schemas), str(rounds), str(sample)],
             env=_environment(postgres, redis, data_dir), stdout=subprocess.PIPE, text=True, check=True,
-            preexec_fn=partial(die_with_parent, signal.SIGTERM),
         )  # fmt: skip
     finally:
         redis.stop()
