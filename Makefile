@@ -42,6 +42,7 @@ check: setup ## Lint, format, types, import contracts, templates, migrations, tr
 	$(BIN)/mypy
 	$(DJANGO) makemigrations --check --dry-run
 	$(BIN)/kameng messages --check
+	$(BIN)/kameng migrate --lint
 
 format: setup ## Put the code into its format.
 	$(BIN)/ruff check --fix $(CODE)
@@ -50,7 +51,7 @@ format: setup ## Put the code into its format.
 messages: setup ## Merge and compile the translations.
 	$(BIN)/kameng messages
 
-bench: setup ## Measure: all, or NAME=provisioning|sync|ledger|sale|page.
+bench: setup ## Measure: all, or NAME=provisioning|sync|ledger|sale|page|migrate.
 	@exec $(BIN)/kameng bench --with-parent $(NAME) $(ARGS)
 
 assets: ## Build the style sheet again (developers; needs node).

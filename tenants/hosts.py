@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from django.conf import settings
 from django.core.cache import cache
@@ -28,6 +29,8 @@ class TenantInfo:
     currency: str
     suspended_reason: str
     url: str
+    # What the code before kept in the cache lacks it: then the class's own value stands.
+    schema_version: str = ""
 
 
 def info_of(substation: Substation) -> TenantInfo:
@@ -44,6 +47,7 @@ def info_of(substation: Substation) -> TenantInfo:
         currency=substation.currency,
         suspended_reason=substation.suspended_reason,
         url=substation.url,
+        schema_version=substation.schema_version,
     )
 
 
@@ -52,11 +56,14 @@ def is_main(host: str) -> bool:
     return host in {settings.BASE_DOMAIN, f"www.{settings.BASE_DOMAIN}", "127.0.0.1", "[::1]"}
 
 
-def substation_for(host: str) -> TenantInfo | None:
-    """The substation behind a host name without port, or None. A miss is cached shortly, too."""
+def substation_for(host: str, *, anew: bool = False) -> TenantInfo | None:
+    """The substation behind a host name without port, or None. A miss is cached shortly, too.
+
+    `anew`: ask the database, whatever is cached.
+    """
     key = f"global:host:{host}"
     with pointed_at(MAIN):  # A `global:` key is one only in the main station's scope.
-        found = cache.get(key)
+        found: TenantInfo | Literal[False] | None = None if anew else cache.get(key)
         if found is None:
             substation = _look_up(host)
             found = info_of(substation) if substation else False
@@ -79,5 +86,15 @@ def forget(substation: Substation) -> None:
     """Drop every host of `substation` from the cache; call it on commit of a change."""
     with in_main():
         names = [substation.host, *Domain.objects.filter(tenant=substation).values_list("domain", flat=True)]
+    with pointed_at(MAIN):
+        cache.delete_many([f"global:host:{name}" for name in names])
+
+
+def forget_schemas(schema_names: list[str]) -> None:
+    """Drop every host of these schemas' substations from the cache."""
+    with in_main():
+        shops = dict(Substation.objects.filter(schema_name__in=schema_names).values_list("pk", "slug"))
+        names = list(Domain.objects.filter(tenant_id__in=shops).values_list("domain", flat=True))
+    names += [f"{slug}.{settings.BASE_DOMAIN}" for slug in shops.values()]
     with pointed_at(MAIN):
         cache.delete_many([f"global:host:{name}" for name in names])

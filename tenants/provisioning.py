@@ -20,6 +20,7 @@ from kameng.lib import clock
 from tenants import hosts, spares
 from tenants.models import Signup, SignupStep, SpareSchema, Substation
 from tenants.states import SpareState, StepState, SubstationState
+from tenants.upgrades import versions
 
 Step = Callable[[Substation, "Signup | None", datetime], None]
 
@@ -90,7 +91,5 @@ def schema_placeholder(public_id: str) -> str:
 
 def free_spares() -> int:
     """How many signups the pool can serve at once."""
-    from tenants.template import schema_version
-
     with in_main():
-        return SpareSchema.objects.filter(state=SpareState.READY, version=schema_version()).count()
+        return SpareSchema.objects.filter(state=SpareState.READY, version__in=versions.served()).count()

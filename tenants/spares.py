@@ -14,6 +14,7 @@ from kameng.lib.ids import schema_name
 from tenants import template
 from tenants.models import SchemaScript, SpareSchema, SyncFeed
 from tenants.states import SpareState
+from tenants.upgrades import versions
 
 
 class NoScript(RuntimeError):
@@ -44,22 +45,27 @@ def add_spare(version: str, script: str) -> SpareSchema:
 
 
 def current_script() -> SchemaScript:
-    """The script of the version that the code wants. Raises NoScript."""
+    """The newest script whose schemas this code can serve: while an upgrade runs, that of the code to come.
+
+    Raises NoScript.
+    """
+    served = versions.served()
     with in_main():
-        script = SchemaScript.objects.filter(version=template.schema_version()).first()
-    if script is None:
-        raise NoScript("No schema script: run `kameng db prepare`.")
-    return script
+        kept = {script.version: script for script in SchemaScript.objects.filter(version__in=served)}
+    for version in served:
+        if version in kept:
+            return kept[version]
+    raise NoScript("No schema script: run `kameng migrate`.")
 
 
 def fill(target: int) -> int:
-    """Make spares until `target` of the current version are ready; answers how many were made.
+    """Make spares until `target` that this code can serve are ready; answers how many were made.
 
     Two fillers at once may make a few too many; each schema is its own and none is lost.
     """
     script = current_script()
     with in_main():
-        ready = SpareSchema.objects.filter(state=SpareState.READY, version=script.version).count()
+        ready = SpareSchema.objects.filter(state=SpareState.READY, version__in=versions.served()).count()
     made = 0
     while ready + made < target:
         add_spare(script.version, script.sql)
@@ -81,7 +87,7 @@ WITH mine AS (
     SELECT schema_name, version FROM tenants_spareschema WHERE substation_id = %(substation)s
 ), spare AS (
     SELECT id FROM tenants_spareschema
-    WHERE state = %(ready)s AND version = %(version)s AND NOT EXISTS (SELECT 1 FROM mine)
+    WHERE state = %(ready)s AND version = ANY(%(versions)s) AND NOT EXISTS (SELECT 1 FROM mine)
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE tenants_spareschema t SET state = %(taken)s, substation_id = %(substation)s, taken_at = %(now)s
@@ -112,7 +118,7 @@ def take(substation_id: int, now: datetime) -> Taken | None:
             TAKE,
             {
                 "substation": substation_id,
-                "version": template.schema_version(),
+                "versions": list(versions.served()),
                 "ready": SpareState.READY.value,
                 "taken": SpareState.TAKEN.value,
                 "now": now,

@@ -34,6 +34,12 @@ class SpareState(models.TextChoices):
     TAKEN = "TAKEN"  # Belongs to a substation now.
 
 
+class UpgradeKind(models.TextChoices):
+    SQL = "SQL"  # Statements that were recorded when the template took them; run as they are in every schema.
+    PYTHON = "PYTHON"  # A data migration: Django runs it in every schema.
+    RIGHTS = "RIGHTS"  # What the roles may do with new tables, and where the matrix changed.
+
+
 class SupplyLevel(models.TextChoices):
     BASIC = "BASIC", _("Basic")
     PRO = "PRO", _("Professional")

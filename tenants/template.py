@@ -1,7 +1,8 @@
 """The template schema, and the SQL script rendered from it that makes any number of schemas like it.
 
-Django migrates the template alone. The script is read out of the catalogue, keyed by the set of migration leaves,
-kept in `tenants_schemascript`, and runs in one round trip. `@schema@` stands for the new schema's name.
+Django migrates the template alone (`tenants.upgrades.rendering`). The script is read out of the catalogue, keyed by
+the set of migration leaves, kept in `tenants_schemascript`, and runs in one round trip. `@schema@` stands for the new
+schema's name.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ def owner() -> Any:
     return connections[settings.OWNER_ALIAS]
 
 
-@cache  # It reads every app's folder of migrations, and a program's code does not change while it runs.
+@cache
 def schema_version() -> str:
-    """A digest of the tenant apps' migration leaves and of the grants: what a schema of today looks like."""
+    """A digest of the tenant apps' migration leaves and of the grants: what a schema of this code looks like.
+
+    Read from the files once a process: code does not change while it runs.
+    """
     loader = MigrationLoader(None)
     labels = {name.rsplit(".", 1)[-1] for name in settings.TENANT_APPS}
     leaves = sorted(f"{app}.{name}" for app, name in loader.graph.leaf_nodes() if app in labels)
@@ -46,8 +50,25 @@ def migrate_shared(verbosity: int = 0) -> None:
     call_command(DjangoMigrate(), database=settings.OWNER_ALIAS, interactive=False, verbosity=verbosity)
 
 
+def recorded_version() -> str:
+    """The version that the template schema is at; empty when there is no template, or none that says so.
+
+    It stands in the schema's comment: the catalogue itself says it, and it commits with the template's DDL.
+    """
+    with owner().cursor() as cursor:
+        cursor.execute("SELECT obj_description(to_regnamespace(%s)::oid, 'pg_namespace')", [TEMPLATE_SCHEMA])
+        words = (cursor.fetchone()[0] or "").split()
+    return words[1] if len(words) == 2 and words[0] == "version" else ""
+
+
+def record_version(version: str) -> None:
+    """Note the template's version, inside the caller's transaction."""
+    with owner().cursor() as cursor:
+        cursor.execute(f"COMMENT ON SCHEMA {TEMPLATE_SCHEMA} IS 'version {version}'")
+
+
 def migrate_template(verbosity: int = 0) -> None:
-    """Django's migrate on the template schema."""
+    """Django's migrate on a template schema that no other schema was made of yet."""
     wrapper = owner()
     with wrapper.cursor() as cursor:
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {TEMPLATE_SCHEMA}")
@@ -65,19 +86,7 @@ def render_script() -> str:
     with transaction.atomic(using=settings.OWNER_ALIAS), wrapper.cursor() as cursor:
         # An empty search_path makes the catalogue's functions print every name with its schema.
         cursor.execute("SET LOCAL search_path = pg_catalog")
-        tables = _rows(
-            cursor,
-            "SELECT oid, relname FROM pg_class WHERE relnamespace = %s::regnamespace AND "
-            "relkind = 'r' AND relname <> ALL(%s) ORDER BY relname",
-        )
-        sequences = [
-            name
-            for _, name in _rows(
-                cursor,
-                "SELECT oid, relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'S' "
-                "AND relname <> ALL(%s) AND relname NOT LIKE 'django_migrations%%' ORDER BY relname",
-            )
-        ]
+        tables = _tables(cursor)
         statements = [f'CREATE SCHEMA "{PLACEHOLDER}"']
         for oid, name in tables:
             statements.append(_table_sql(cursor, oid, name))
@@ -86,8 +95,28 @@ def render_script() -> str:
                 statements += _constraint_sql(cursor, oid, name, kind)
         for oid, _ in tables:
             statements += _index_sql(cursor, oid)
-        statements += roles.tenant_grants(PLACEHOLDER, [name for _, name in tables], sequences)
+    statements += grants()
     return ";\n".join(statements).replace(f"{TEMPLATE_SCHEMA}.", f'"{PLACEHOLDER}".') + ";\n"
+
+
+def grants() -> list[str]:
+    """The statements that give the roles their rights in a schema like the template."""
+    with owner().cursor() as cursor:
+        tables = [name for _, name in _tables(cursor)]
+        sequences = _rows(
+            cursor,
+            "SELECT oid, relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'S' "
+            "AND relname <> ALL(%s) AND relname NOT LIKE 'django_migrations%%' ORDER BY relname",
+        )
+    return roles.tenant_grants(PLACEHOLDER, tables, [name for _, name in sequences])
+
+
+def _tables(cursor: Any) -> list[tuple[int, str]]:
+    return _rows(
+        cursor,
+        "SELECT oid, relname FROM pg_class WHERE relnamespace = %s::regnamespace AND "
+        "relkind = 'r' AND relname <> ALL(%s) ORDER BY relname",
+    )
 
 
 def _rows(cursor: Any, sql: str) -> list[tuple[int, str]]:
@@ -98,19 +127,22 @@ def _rows(cursor: Any, sql: str) -> list[tuple[int, str]]:
 def _table_sql(cursor: Any, oid: int, name: str) -> str:
     cursor.execute(
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, "
-        "pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute a "
+        "pg_get_expr(d.adbin, d.adrelid), n.conname FROM pg_attribute a "
         "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+        # From PostgreSQL 18 on NOT NULL has a name, which a renamed column keeps.
+        "LEFT JOIN pg_constraint n ON n.conrelid = a.attrelid AND n.contype = 'n' AND n.conkey = ARRAY[a.attnum] "
         "WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         [oid],
     )
     columns = []
-    for column, kind, required, identity, default in cursor.fetchall():
+    for column, kind, required, identity, default, constraint in cursor.fetchall():
         text = f'"{column}" {kind}'
         if identity:
             text += " GENERATED BY DEFAULT AS IDENTITY" if identity == "d" else " GENERATED ALWAYS AS IDENTITY"
         elif default is not None:
             text += f" DEFAULT {default}"
-        columns.append(text + (" NOT NULL" if required else ""))
+        named = f' CONSTRAINT "{constraint}"' if constraint else ""
+        columns.append(text + (f"{named} NOT NULL" if required else ""))
     return f'CREATE TABLE "{PLACEHOLDER}"."{name}" ({", ".join(columns)})'
 
 

@@ -9,18 +9,26 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 _serial = itertools.count(1)
+# How fast a busy machine is says nothing about the code: examples have no deadline, and may be slow to make.
+hypothesis.settings.register_profile("kameng", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("kameng")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the servers (the controller does; workers inherit them) and point Django at this worker's database."""
+    # A job in the background of a shell ignores Ctrl-C, and so would every program that a test starts and interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     from kameng.local.testing import shared_postgres
 
     servers = shared_postgres()

@@ -18,12 +18,14 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from kameng.db.context import MAIN, pointed_at
-from kameng.lib.errors import DomainError, Missing
+from kameng.lib.errors import DomainError, Missing, Unavailable
 from kameng.web import errors
 from kameng.web.transactions import owns_transactions
 from tenants import hosts
+from tenants.upgrades import versions
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+RETRY_AFTER_S = 60
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 log = structlog.get_logger("web")
 
@@ -60,15 +62,46 @@ class TenantFromHost:
             return self.get_response(request)
         tenant = hosts.substation_for(host)
         if tenant is None:
-            with translation.override(translation.get_language_from_request(request)):
+            with translation.override(_language(request)):
                 if errors.wants_json(request):
                     return errors.refusal(request, Missing(_("There is no shop at this address.")))
                 return HttpResponse(render(request, "web/no_shop.html", {"host": host}).content, status=404)
+        if not versions.serves(tenant.schema_version):
+            # What is cached may be older than the upgrade: only the database's word closes a shop.
+            tenant = hosts.substation_for(host, anew=True) or tenant
+            if not versions.serves(tenant.schema_version):
+                return self._being_updated(request, tenant)
         request.tenant = tenant  # type: ignore[attr-defined]
         request.urlconf = settings.ROOT_URLCONF
         structlog.contextvars.bind_contextvars(tenant=tenant.schema_name)
         with pointed_at(tenant):
             return self.get_response(request)
+
+    @staticmethod
+    def _being_updated(request: HttpRequest, tenant: hosts.TenantInfo) -> HttpResponse:
+        """The shop's schema is at a version that this code does not serve: a clear notice in place of errors."""
+        log.warning("web.shop.being_updated", tenant=tenant.schema_name, version=tenant.schema_version)
+        request.htmx = bool(request.headers.get("HX-Request"))  # type: ignore[attr-defined]  # Its middleware is inside.
+        with translation.override(_language(request)):
+            refused = Unavailable(
+                _("This shop is being updated. Come back in a few minutes; orders and payments are kept."),
+                code="shop_being_updated",
+                details={"retry_after_s": RETRY_AFTER_S},
+            )
+            if errors.wants_json(request) or request.htmx:  # type: ignore[attr-defined]
+                response = errors.refusal(request, refused)
+            else:
+                page = render(request, "web/being_updated.html", {"name": tenant.name, "message": refused.message})
+                response = HttpResponse(page.content, status=refused.status)
+        response["Retry-After"] = str(RETRY_AFTER_S)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def _language(request: HttpRequest) -> str:
+    """The reader's language where ReaderLocale has not been yet: as chosen on this very page, else as they came."""
+    wanted = request.GET.get("lang", "")
+    return wanted if wanted in dict(settings.LANGUAGES) else translation.get_language_from_request(request)
 
 
 class ContentSecurity:

@@ -31,6 +31,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from tests.api.conformance import operation_at
 from tests.api.stage import Asker, Stage, set_up
 from tests.api.test_every_operation import operation_ids
 
@@ -147,6 +148,10 @@ def _ground(stage: Stage, operation_id: str, case: Any, pick: int) -> None:
 
 
 def _ask(case: Any, host: str, asker: Asker, pick: int) -> None:
+    name = "main" if host == "localhost" else "shop"
+    found = operation_at(name, case.method, case.formatted_path.removeprefix("/api/v1/"))
+    if found is not None and found["operationId"] != case.operation.definition.raw["operationId"]:
+        return  # `signups/challenge/` drawn as `signups/{public_id}/`: OpenAPI gives the concrete address precedence.
     headers = asker.headers(pick)
     response = case.call(base_url=f"http://{host}", headers=headers)
     case.validate_response(response, checks=CHECKS, headers=headers)

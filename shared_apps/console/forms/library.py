@@ -194,7 +194,9 @@ class SkuForm(forms.Form):
     code = forms.CharField(
         label=pgettext_lazy("identifier", "Code"), max_length=60, help_text=_("Capital letters, digits and hyphens.")
     )
-    name_zh = forms.CharField(label=_("Name (Chinese)"), max_length=120)
+    name_zh = forms.CharField(
+        label=_("Name (Chinese)"), max_length=120, help_text=_("What sets it apart: a face value, a length, a size.")
+    )
     name_en = forms.CharField(label=_("Name (English)"), max_length=120, required=False)
     face_value = UnitField(label=_("Face value"), required=False)
     currency = forms.ChoiceField(label=_("Currency"), choices=[(code, code) for code in money.EXPONENTS])

@@ -28,6 +28,19 @@ def waiting() -> dict[str, int]:
         return dict(zip(("cases", "events", "jobs", "sync_errors"), cursor.fetchone(), strict=True))
 
 
+_STEPS = """SELECT
+    EXISTS (SELECT FROM tenants_plan WHERE active), EXISTS (SELECT FROM library_sku WHERE active),
+    EXISTS (SELECT FROM stock_code) OR EXISTS (SELECT FROM stock_stockcount WHERE available > 0),
+    EXISTS (SELECT FROM receipts_merchantaccount WHERE enabled), EXISTS (SELECT FROM tenants_substation)"""
+
+
+def steps_done() -> dict[str, bool]:
+    """What a new main station has done of what it needs before it sells: plan, goods, stock, merchant account, shop."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STEPS)
+        return dict(zip(("plans", "products", "stock", "merchants", "substations"), cursor.fetchone(), strict=True))
+
+
 @dataclass(frozen=True)
 class Figure:
     """A number of today beside yesterday's at the same hour, with its last days. Minor units where it is money."""

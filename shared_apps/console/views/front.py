@@ -42,9 +42,30 @@ def home(request: HttpRequest) -> HttpResponse:
     days = overview.last_days(now)
     return page(
         request, "console/overview.html", here="overview", heading=_("Overview"), figures=figures, needs=_needs(now),
-        changes=changes, chart=_chart(figures, days),
+        steps=_steps(), changes=changes, chart=_chart(figures, days),
         by_day=list(zip(days, figures["gmv"].days, figures["orders"].days, strict=True))[::-1],
     )  # fmt: skip
+
+
+def _steps() -> list[dict[str, Any]]:
+    """What a new main station does first, with what is done; nothing once all of it is."""
+    done = overview.steps_done()
+    if all(done.values()):
+        return []
+    asked = [
+        ("plans", "plan_new", _("Make a plan"), _("What a shop pays, and which supply prices it gets.")),
+        ("products", "imports", _("Fill the library"), _("Import a file of products, or add them by hand.")),
+        ("stock", "code_import", _("Bring in codes"), _("Paste them or send a file; they are encrypted at once.")),
+        ("merchants", "merchant_new", _("Add a merchant account"), _("So that buyers can pay.")),
+        ("substations", "", _("Open the first shop"), _("Anybody can, on the public site.")),
+    ]
+    return [
+        {
+            "title": title, "text": text, "state": "done" if done[name] else "todo",
+            "url": reverse(f"console:{address}") if address else reverse("tenants:signup"),
+        }
+        for name, address, title, text in asked
+    ]  # fmt: skip
 
 
 def _gathered(records: list[Any]) -> list[dict[str, Any]]:

@@ -186,8 +186,7 @@ def product_picture(request: HttpRequest, slug: str) -> HttpResponse:
 def sku_new(request: HttpRequest, slug: str) -> HttpResponse:
     parent = library.product_with_skus(slug)
     codes = parent.delivery == "CODES"
-    initial = {"stock_policy": "CODES" if codes else "UNLIMITED", "name_zh": parent.name_zh, "name_en": parent.name_en}
-    form = SkuForm(posted(request), initial=initial)
+    form = SkuForm(posted(request), initial={"stock_policy": "CODES" if codes else "UNLIMITED"})
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,8 +32,9 @@ class Apart:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C reaches us alone; we end it.
-            preexec_fn=partial(die_with_parent, signal.SIGTERM),
+            # Ctrl-C reaches us alone; we end it. (No `preexec_fn`: with one, a signal that asks us to stop can arrive in
+            # the hooks that Python runs after a fork, and an exception is lost in those.)
+            start_new_session=True,
         )
 
     def send(self, function: str, *arguments: Any) -> None:
@@ -79,7 +79,8 @@ class Apart:
 
 
 def main() -> None:
-    """Answer calls, a line each, until stdin ends."""
+    """Answer calls, a line each, until stdin ends, which it does when the bench has ended."""
+    die_with_parent(signal.SIGTERM)  # In the middle of a call, too.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Whatever a library prints is no answer.
     import django

@@ -33,6 +33,15 @@ SELECT 1, k.id, nextval('stock_code_position'), 'AVAILABLE', decode(repeat(md5(k
 FROM library_sku k JOIN library_product p ON p.id = k.product_id
 CROSS JOIN generate_series(1, %(codes)s) n WHERE p.sort = %(sort)s"""
 
+# What takes each index of the codes away but the primary key's, and what brings it back.
+INDEXES = """SELECT
+    CASE WHEN n.oid IS NULL THEN 'DROP INDEX ' || i.indexrelid::regclass
+         ELSE 'ALTER TABLE stock_code DROP CONSTRAINT ' || n.conname END,
+    CASE WHEN n.oid IS NULL THEN pg_get_indexdef(i.indexrelid)
+         ELSE 'ALTER TABLE stock_code ADD CONSTRAINT ' || n.conname || ' ' || pg_get_constraintdef(n.oid) END
+FROM pg_index i LEFT JOIN pg_constraint n ON n.conindid = i.indexrelid
+WHERE i.indrelid = 'stock_code'::regclass AND NOT i.indisprimary"""
+
 
 def fill(listings: int, codes: int) -> None:
     """`listings` products of one SKU each on the shop's shelf; each of the home page's SKUs has `codes` codes."""
@@ -53,11 +62,7 @@ def fill(listings: int, codes: int) -> None:
         with in_main(), connection.cursor() as cursor:
             for statement in (PRODUCTS, SKUS, PRICES):
                 cursor.execute(statement, {"first": first, "last": min(first + BATCH - 1, listings)})
-    for sort in range(1, HOME + 1):
-        with in_main(), connection.cursor() as cursor:
-            cursor.execute(CODES, {"sort": sort, "codes": codes})
-        if sort % 20 == 0:
-            say(f"codes of {sort} of {HOME} SKUs")
+    _fill_codes(codes)
     with in_main():
         shown = Sku.objects.filter(product__sort__lte=HOME).values_list("pk", flat=True)
         stock.count_now(sku_ids=list(shown), now=datetime.now(tz=UTC))
@@ -69,6 +74,24 @@ def fill(listings: int, codes: int) -> None:
         substation.save()
     provisioning.run(substation)  # Its last steps fill the shelves.
     _analyse()
+
+
+def _fill_codes(codes: int) -> None:
+    """`codes` codes of each SKU of the home page. The indexes are made after the rows: for millions that is twice as
+    quick, and comes to the same."""
+    from tenants import template
+
+    owner = template.owner()
+    with owner.cursor() as cursor:
+        cursor.execute(INDEXES)
+        removals, additions = zip(*cursor.fetchall(), strict=True)
+        cursor.execute(";".join(removals))
+        for sort in range(1, HOME + 1):
+            cursor.execute(CODES, {"sort": sort, "codes": codes})
+            if sort % 20 == 0:
+                say(f"codes of {sort} of {HOME} SKUs")
+        cursor.execute(";".join(additions))
+    owner.close()
 
 
 def _analyse() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -18,8 +19,10 @@ REPO = Path(__file__).resolve().parents[3]
 # Name, the command's place, and what `kameng --help` says about it.
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("kameng.cli.run:run", "Start everything on this machine."),
-    "db": ("kameng.cli.db:db", "Prepare and migrate the database."),
+    "db": ("kameng.cli.db:db", "Prepare the database, and say what it is at."),
+    "migrate": ("kameng.cli.migrate:migrate", "Upgrade every schema to the code; judge migrations."),
     "demo": ("kameng.cli.demo:demo", "The demonstration network."),
+    "operator": ("kameng.cli.operator:operator", "Give somebody the billing console: the first log-in."),
     "library": ("kameng.cli.library:library", "Import and export the master library."),
     "codes": ("kameng.cli.codes:codes", "Import card codes."),
     "ledger": ("kameng.cli.ledger:ledger", "Verify the ledger."),
@@ -54,10 +57,11 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except (LocalError, DomainError) as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_in_the_readers_language(error)) from error
         except Exception as error:
-            if _is_database_gone(error):
-                raise click.ClickException(f"The database does not answer. {error}".strip()) from error
+            words = _plain_words(error)
+            if words:
+                raise click.ClickException(words) from error
             raise
 
 
@@ -101,15 +105,47 @@ def complete_environment(environ: MutableMapping[str, str], data: Path) -> None:
     from kameng.local import endpoint, external, secrets
 
     environ["KAMENG_DATA"] = str(data)
-    own = secrets.ensure(data)
-    environ.update(own.environment(environ))
-    environ.update(external.database_environment(environ, environ["KAMENG_SECRET_KEY"]))
     has_servers = bool(environ.get("DATABASE_URL") and environ.get("REDIS_URL"))
     # Also with servers of the user's: links in mails want the port, payments the test channel's address.
     running = endpoint.running(data) if has_servers else endpoint.load(data)
+    own = secrets.ensure(data)  # Only now: a mistyped folder is not made.
+    environ.update(own.environment(environ))
+    environ.update(external.database_environment(environ, environ["KAMENG_SECRET_KEY"]))
     for name, value in running.environment().items() if running else ():
         if not environ.get(name):
             environ[name] = value
+
+
+def _in_the_readers_language(error: Exception) -> str:
+    """The message in Chinese where the terminal is Chinese, else in English, as the command line itself is."""
+    from django.conf import settings
+    from django.utils import translation
+
+    if not settings.configured:
+        return str(error)
+    locale = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
+    with translation.override("zh-hans" if locale.startswith("zh") else "en"):
+        return str(error)
+
+
+# What the machine refuses, and what helps.
+_CURES = {
+    errno.ENOSPC: "Free some space, or choose a folder on another disk with DATA=.",
+    errno.EDQUOT: "Free some space, or choose a folder on another disk with DATA=.",
+    errno.EROFS: "Choose a folder that can be written with DATA=.",
+    errno.EACCES: "Start as the user who owns it, or choose another folder with DATA=.",
+    errno.EPERM: "Start as the user who owns it, or choose another folder with DATA=.",
+    errno.ENOTDIR: "A part of the path is a file; choose another folder with DATA=.",
+}
+
+
+def _plain_words(error: Exception) -> str:
+    """What a person at the terminal can do about `error`; empty for a mistake of ours, whose traceback is wanted."""
+    if _is_database_gone(error):
+        return f"The database does not answer. {error}".strip()
+    if isinstance(error, OSError) and error.errno in _CURES:
+        return f"{error.strerror}: {error.filename or data_folder()}. {_CURES[error.errno]}"
+    return ""
 
 
 def _is_database_gone(error: Exception) -> bool:

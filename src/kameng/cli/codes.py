@@ -17,7 +17,7 @@ def codes() -> None:
     """Import card codes; keep them under the current key."""
 
 
-@codes.command("import")
+@codes.command("import", short_help="Import FILE (CSV, XLSX, or a code a line).")
 @click.option("--sku", "sku_code", required=True, help="The code of the SKU that they are sold as.")
 @click.option("--note", default="", help="Kept with the batch.")
 @click.option("--dry-run", is_flag=True, help="Count and report the same, write nothing.")
@@ -64,7 +64,7 @@ def import_(sku_code: str, file: Path, note: str, dry_run: bool, report: Path | 
         raise click.ClickException(f"Reading stopped at line {result.stopped_at_row}; what came before it is kept.")
 
 
-@codes.command("status")
+@codes.command("status", short_help="Keys in use, and SKUs that run low.")
 def status() -> None:
     """Say which key is current, how many codes are under older ones, and which SKUs run low."""
     setup_django()

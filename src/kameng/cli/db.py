@@ -15,12 +15,12 @@ def db() -> None:
     """Prepare and look after the database."""
 
 
-@db.command()
+@db.command(short_help="Bring the database to what the code wants.")
 @click.option(
     "--spares", type=int, default=None, help="How many ready schemas to keep (default: KAMENG_SPARE_SCHEMAS)."
 )
 def prepare(spares: int | None) -> None:
-    """Roles, shared tables, functions, template, schema script, spare schemas. Safe to repeat."""
+    """Roles, shared tables, functions, template, schema script, substations, spare schemas. Safe to repeat."""
     setup_django()
     from kameng.db.context import in_main
     from shared_apps.stock import selectors
@@ -31,7 +31,9 @@ def prepare(spares: int | None) -> None:
     def say(line: str) -> None:
         click.echo(f"{time.monotonic() - began:6.2f} s  {line}")
 
-    steps.prepare(say, spares)
+    report = steps.prepare(say, spares)
+    for outcome in report.failed:
+        say(f"{outcome.unit.shop} ({outcome.unit.schema}) stays at its old version: {outcome.problem}")
     with in_main():
         if not selectors.keys_fit():
             raise LocalError(
@@ -41,16 +43,16 @@ def prepare(spares: int | None) -> None:
     say("ready")
 
 
-@db.command()
+@db.command(short_help="Versions of the substations, and the spares.")
 def status() -> None:
     """The version that the code wants, the substations that have it, and the spares."""
     setup_django()
-    from kameng.db.context import in_main
-    from tenants import provisioning, template
-    from tenants.models import Substation
+    from tenants import provisioning
+    from tenants.upgrades import state
 
-    version = template.schema_version()
-    with in_main():
-        total = Substation.objects.exclude(schema_version="").count()
-        current = Substation.objects.filter(schema_version=version).count()
-    click.echo(f"version {version}\nsubstations {current} of {total} at it\nspares {provisioning.free_spares()}")
+    found = state.look()
+    click.echo(f"version {found.version}")
+    click.echo(f"substations {found.shops.get(found.version, 0)} of {sum(found.shops.values())} at it")
+    click.echo(f"spares {provisioning.free_spares() if found.shops or found.spares else 0}")
+    for line in found.missing:
+        click.echo(f"to be done: {line}")

@@ -16,7 +16,7 @@ def demo() -> None:
     """The demonstration network."""
 
 
-@demo.command()
+@demo.command(short_help="Load it, once.")
 def load() -> None:
     """Load it, once: a library, 20,000 codes, three shops with a fortnight of orders. Safe to repeat."""
     setup_django()

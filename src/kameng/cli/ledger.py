@@ -12,13 +12,13 @@ from kameng.cli import setup_django
 @click.group()
 def ledger() -> None:
     """The double-entry ledger."""
-    setup_django()
 
 
-@ledger.command()
+@ledger.command(short_help="Recompute every block, sum and balance.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def verify(as_json: bool) -> None:
     """Recompute every block, sum and balance; exit status 1 when something does not hold."""
+    setup_django()
     from kameng.db.context import MAIN, pointed_at
     from shared_apps.ledger.tasks import exported_heads
     from shared_apps.ledger.verification import verify as run
@@ -52,9 +52,10 @@ def verify(as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@ledger.command()
+@ledger.command(short_help="Seal everything that is committed.")
 def seal() -> None:
     """Seal everything that is committed; the heads go to ledger-heads.jsonl in the data folder."""
+    setup_django()
     from shared_apps.ledger.tasks import exported_heads, seal_all
 
     made, heads = seal_all(), exported_heads()
@@ -64,6 +65,7 @@ def seal() -> None:
 @ledger.command()
 def rollup() -> None:
     """Bring balances and days up to now."""
+    setup_django()
     from kameng.db.context import in_main
     from kameng.lib import clock
     from shared_apps.ledger import services
@@ -73,10 +75,11 @@ def rollup() -> None:
     click.echo(f"{count} entries rolled up")
 
 
-@ledger.command()
+@ledger.command(short_help="Accounts and their balances.")
 @click.argument("words", nargs=-1)
 def accounts(words: tuple[str, ...]) -> None:
     """Accounts and their balances, debit positive; words narrow the codes."""
+    setup_django()
     from django.db import connection
 
     from kameng.db.context import in_main
@@ -91,9 +94,10 @@ def accounts(words: tuple[str, ...]) -> None:
             click.echo(f"{code:50} {account_class:10} {currency} {balance:>16}")
 
 
-@ledger.command()
+@ledger.command(short_help="Let the count go on after a restore.")
 def rebase() -> None:
     """After a restore onto another server: let the ledger's count go on from where it stood."""
+    setup_django()
     from shared_apps.ledger import services
 
     click.echo(f"rebased by {services.rebase()}")

@@ -62,7 +62,7 @@ def import_(file: Path, dry_run: bool, accept_good: bool, report: Path | None) -
         raise click.ClickException("Nothing was written. Mend these rows, or add --accept-good to import the others.")
 
 
-@library.command("export")
+@library.command("export", short_help="Export everything to FILE (.csv or .xlsx).")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def export(file: Path) -> None:
     """Export everything to FILE (.csv or .xlsx); `kameng library import` reads it back."""

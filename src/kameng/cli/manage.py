@@ -10,7 +10,10 @@ from kameng.cli import setup_django
 @click.command("manage", context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def manage(arguments: tuple[str, ...]) -> None:
-    """Run a command of Django (`check`, `makemigrations`, `shell`)."""
+    """Run a command of Django (`check`, `makemigrations`, `shell`); `kameng manage help` lists them."""
+    if arguments in {(), ("--help",)}:
+        click.echo(click.get_current_context().get_help())
+        return
     setup_django()
     from django.core.management import execute_from_command_line
 

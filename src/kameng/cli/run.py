@@ -30,9 +30,15 @@ def run(port: int, demo: bool, with_parent: bool) -> None:
     DATABASE_URL and REDIS_URL name servers of yours; without them, embedded ones start in the data folder.
     """
     data = data_folder()
-    data.mkdir(parents=True, exist_ok=True)
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # Not one of its parts is missing: /proc and the like make no folders.
+        raise LocalError(f"{data} can't be made. Choose another folder with DATA=.") from error
     lock = FolderLock(data / "run.lock")
-    lock.take(f"Kameng in {data}")
+    lock.take(
+        f"Kameng in {data}",
+        " End it with Ctrl-C where it runs, or start a copy in another folder: make run PORT=… DATA=…",
+    )
     orphans = end_orphans(str(data))  # Before the port is looked at: it may be theirs.
     if not port_is_free(port):
         lock.release()

@@ -28,6 +28,7 @@ class Registered:
 
 _jobs: dict[str, Registered] = {}
 _periodic: dict[str, Callable[[], Any]] = {}
+_holds: list[Callable[[str], bool]] = []
 
 
 def job(kind: str, *, tenant: bool = True) -> Callable[[Handler], Handler]:
@@ -54,6 +55,16 @@ def periodic(name: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
 def find(kind: str) -> Registered:
     """Raises KeyError for a name that nobody registered."""
     return _jobs[kind]
+
+
+def hold_while(asked: Callable[[str], bool]) -> None:
+    """Register who says, by a schema's name, that work in it has to wait. The schema is being upgraded, for one."""
+    _holds.append(asked)
+
+
+def is_held(schema_name: str) -> bool:
+    """Whether somebody says that work in this schema has to wait."""
+    return any(asked(schema_name) for asked in _holds)
 
 
 def kinds() -> frozenset[str]:

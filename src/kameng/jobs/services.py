@@ -22,6 +22,7 @@ from kameng.jobs.models import Job, JobState
 from kameng.lib import clock
 
 LOCK = timedelta(minutes=10)  # Longer than any handler may take; a dead worker's job is free again after it.
+HELD_PAUSE = timedelta(seconds=30)
 BACK_OFF_S = (2, 5, 15, 60, 300, 900, 3600)
 log = structlog.get_logger("jobs")
 
@@ -96,6 +97,9 @@ def run(job_id: int) -> bool:
     job = claim(job_id, clock.utc_now())
     if job is None:
         return False
+    if job.schema_name and registry.is_held(job.schema_name):
+        _put_back(job)
+        return False
     scope = SchemaScope(job.schema_name) if job.schema_name else MAIN
     structlog.contextvars.bind_contextvars(job=job.kind, job_id=job.pk, tenant=job.schema_name)
     try:
@@ -118,6 +122,14 @@ def run(job_id: int) -> bool:
     finally:
         structlog.contextvars.unbind_contextvars("job", "job_id", "tenant")
     return True
+
+
+def _put_back(job: Job) -> None:
+    """Wait a while without counting a try: nothing was wrong with the work."""
+    with in_main():
+        Job.objects.filter(pk=job.pk, state=JobState.RUNNING).update(
+            state=JobState.PENDING, run_at=clock.utc_now() + HELD_PAUSE, locked_until=None, dedupe_key=""
+        )
 
 
 def _finish(job: Job, state: JobState, error: Exception | None) -> None:

@@ -28,14 +28,24 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write `path` with mode 0600: after a crash there is the old text or the new one, never half."""
+    """Write `path` with mode 0600: after a crash there is the old text or the new one, never half.
+
+    It is the folder's owner's, also when root writes: who made a copy can go on with it after one start as root.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    _give_to_owner(descriptor, path.parent)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _give_to_owner(descriptor: int, folder: Path) -> None:
+    info = folder.stat()
+    if os.geteuid() == 0 and info.st_uid != 0:
+        os.fchown(descriptor, info.st_uid, info.st_gid)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -50,15 +60,16 @@ class FolderLock:
         self.path = path
         self._descriptor: int | None = None
 
-    def take(self, what: str) -> None:
-        """Raises LocalError naming the holder when somebody has it."""
+    def take(self, what: str, cure: str = "") -> None:
+        """Raises LocalError naming the holder, and `cure`, when somebody has it."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _give_to_owner(descriptor, self.path.parent)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
             os.close(descriptor)
-            raise LocalError(f"{what} is already running (process {holder or 'unknown'}).") from error
+            raise LocalError(f"{what} is already running (process {holder or 'unknown'}).{cure}") from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor

@@ -19,9 +19,9 @@ def rule_words(rule: MarkupRule) -> str:
 
 
 @register.filter
-def rounding_words(rule: MarkupRule) -> str:
+def rounding_words(rule: MarkupRule | None) -> str:
     """`{{ rule|rounding_words }}`: "Up to 0.1", or nothing."""
-    return words.rounding_words(rule)
+    return words.rounding_words(rule) if rule else ""
 
 
 @register.filter

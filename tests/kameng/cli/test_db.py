@@ -14,6 +14,7 @@ from kameng.lib import crypto
 from shared_apps.library import selectors as library
 from shared_apps.stock import services as stock
 from tenants import prepare
+from tenants.upgrades.running import Report
 from tests.tenant_apps.market import CLERK, NOW, make_goods
 
 
@@ -30,7 +31,7 @@ class TestPrepare:
     def test_refuses_a_database_whose_codes_other_keys_made(
         self, codes: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr(prepare, "prepare", lambda *_: None)
+        monkeypatch.setattr(prepare, "prepare", lambda *_: Report(version="1"))
 
         with override_settings(CODE_KEYS=crypto.fresh_ring_json()):
             result = CliRunner().invoke(cli.main, ["--data", str(tmp_path), "db", "prepare"])
@@ -40,7 +41,7 @@ class TestPrepare:
         assert f"into {tmp_path}, or set KAMENG_CODE_KEYS." in result.output
 
     def test_takes_its_own(self, codes: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(prepare, "prepare", lambda *_: None)
+        monkeypatch.setattr(prepare, "prepare", lambda *_: Report(version="1"))
 
         result = CliRunner().invoke(cli.main, ["--data", str(tmp_path), "db", "prepare"])
 

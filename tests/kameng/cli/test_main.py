@@ -93,7 +93,10 @@ class TestRefusals:
 
         result = CliRunner().invoke(cli.main, ["--data", str(tmp_path), "run"])
 
-        assert result.output == f"Error: Kameng in {tmp_path} is already running (process {os.getpid()}).\n"
+        assert result.output == (
+            f"Error: Kameng in {tmp_path} is already running (process {os.getpid()}). End it with Ctrl-C where it runs, "
+            "or start a copy in another folder: make run PORT=… DATA=…\n"
+        )
         assert [path.name for path in tmp_path.iterdir()] == ["run.lock"]
         lock.release()
 

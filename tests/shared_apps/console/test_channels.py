@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -22,6 +23,16 @@ STRIPE = {
     "name": "Stripe HK", "account_ref": "acct_1Console", "api_key": "sk_test_verysecret",
     "webhook_secret": "whsec_verysecret", "substation": "",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_account_stays(prepared: None) -> Iterator[None]:
+    """What was added here is switched off afterwards: the shops of other tests sell through what is on."""
+    with in_main():
+        before = list(MerchantAccount.objects.values_list("pk", flat=True))
+    yield
+    with in_main():
+        MerchantAccount.objects.exclude(pk__in=before).filter(channel="stripe").update(enabled=False)
 
 
 def kept(ref: str) -> MerchantAccount | None:

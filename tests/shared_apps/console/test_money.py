@@ -320,6 +320,24 @@ def test_the_overview_gathers_the_same_deed_of_one_person_on_one_day(operator: C
     assert lines[0]["url"] == f"{url('audit')}?action=stock.count.set"
 
 
+def test_a_new_main_station_is_told_its_first_steps_until_they_are_done(
+    operator: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shared_apps.console.selectors import overview
+
+    with in_main():
+        assert overview.steps_done() == dict.fromkeys(("plans", "products", "stock", "merchants", "substations"), True)
+    assert "First steps" not in operator.get(url("overview")).content.decode()
+
+    done = {"plans": True, "products": True, "stock": False, "merchants": False, "substations": False}
+    monkeypatch.setattr(overview, "steps_done", lambda: done)
+    content = operator.get(url("overview")).content.decode()
+
+    assert "First steps" in content
+    assert content.count('data-state="done"') == 2
+    assert url("merchant_new") in content
+
+
 def test_overview_shows_what_waits(operator: Client, scene: Any) -> None:
     content = operator.get(url("overview")).content.decode()
 

@@ -157,6 +157,46 @@ class TestTheList:
         assert newcomer.email not in operator.get(url("people"), {"role": "OPERATOR"}).content.decode()
 
 
+class TestTheCommandLine:
+    def run(self, email: str, monkeypatch: pytest.MonkeyPatch) -> str:
+        from click.testing import CliRunner
+
+        from kameng.cli import operator as command
+
+        monkeypatch.setattr(command, "setup_django", lambda: None)  # The test suite has set it up.
+        result = CliRunner().invoke(command.operator, [email, "--name", "Chief"])
+        assert result.exit_code == 0, result.output
+        found = re.search(r"http://localhost\S*(/password/set/\S+)", result.output)
+        assert found is not None
+        return found[1]
+
+    def test_makes_the_first_log_in_and_prints_its_link(
+        self, prepared: None, stranger: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        email = f"chief-{clock.utc_now().timestamp()}@console.example"
+
+        path = self.run(email, monkeypatch)
+
+        assert stranger.post(path, {"password": "correct horse battery"}).status_code == 302
+        assert stranger.get(url("people")).status_code == 200
+        with in_main():
+            user = User.objects.get(email=email)
+        assert (user.name, user.role) == ("Chief", "OPERATOR")
+        assert trail("console.person.invited", email) == [{"role": "OPERATOR"}]
+        assert trail("accounts.password.set", email) == [{}]
+
+    def test_lets_somebody_who_was_locked_out_in_again(
+        self, operator: Client, newcomer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        operator.post(url("person_active", newcomer.pk), {"active": "0"})
+
+        self.run(newcomer.email, monkeypatch)
+
+        with in_main():
+            newcomer.refresh_from_db()
+        assert (newcomer.is_active, newcomer.role) == (True, "OPERATOR")
+
+
 def test_two_operators_who_demote_each_other_leave_one(prepared: None) -> None:
     """The second waits for the first's rows, and then finds itself the last."""
     with in_main():

@@ -175,18 +175,18 @@ class TestTheGate:
             ("channel:testpay:clearing", 1140),
             ("main:revenue", -950),
             (fee, -6),
-            ("main:platform_fee", -3),
-            (mine, -181),
+            ("main:platform_fee", -4),
+            (mine, -180),
         ]
         greedy = {
-            "supply not paid": [("channel:testpay:clearing", 1140), (fee, -6), ("main:platform_fee", -3), (mine, -1131)],
+            "supply not paid": [("channel:testpay:clearing", 1140), (fee, -6), ("main:platform_fee", -4), (mine, -1130)],
             "no platform fee": [("channel:testpay:clearing", 1140), ("main:revenue", -950), (fee, -6), (mine, -184)],
-            "no channel fee": [("channel:testpay:clearing", 1140), ("main:revenue", -950), ("main:platform_fee", -3), (mine, -187)],
-            "takes more": [("channel:testpay:clearing", 1141), ("main:revenue", -950), (fee, -6), ("main:platform_fee", -3), (mine, -182)],
-            "from another shop": [*whole[:4], (mine, -191), (f"substation:{shop.pk + 1}:pending", 10)],
-            "to another shop": [*whole[:4], (mine, -171), (f"substation:{shop.pk + 1}:pending", -10)],
-            "from the main station": [*whole[:4], (mine, -191), ("main:subsidy", 10)],
-            "unbalanced": [*whole[:4], (mine, -182)],
+            "no channel fee": [("channel:testpay:clearing", 1140), ("main:revenue", -950), ("main:platform_fee", -4), (mine, -186)],
+            "takes more": [("channel:testpay:clearing", 1141), ("main:revenue", -950), (fee, -6), ("main:platform_fee", -4), (mine, -181)],
+            "from another shop": [*whole[:4], (mine, -190), (f"substation:{shop.pk + 1}:pending", 10)],
+            "to another shop": [*whole[:4], (mine, -170), (f"substation:{shop.pk + 1}:pending", -10)],
+            "from the main station": [*whole[:4], (mine, -190), ("main:subsidy", 10)],
+            "unbalanced": [*whole[:4], (mine, -181)],
         }  # fmt: skip
         before = market.network_counts()
 

@@ -209,7 +209,17 @@ def slug_code(max_length: int = 64) -> CellParser:
 def slug(max_length: int = 80) -> CellParser:
     """As `slug_code`, in small letters: steam-wallet-cn."""
     code = slug_code(max_length)
-    return lambda cell: code(cell).lower()
+
+    def parse(cell: str) -> str:
+        try:
+            return str(code(cell)).lower()
+        except CellRefused as refused:
+            if refused.code != "cell_not_a_code":
+                raise
+            problem = _("An address has small letters a–z, digits and hyphens only.")
+            raise CellRefused(problem, _("Write it like steam-wallet-cn."), "cell_not_a_slug") from None
+
+    return parse
 
 
 def _folded(cell: str) -> str:

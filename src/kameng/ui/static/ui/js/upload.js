@@ -55,7 +55,8 @@ export function bind(form) {
     };
     request.addEventListener("load", () => {
       if (request.status >= 500) return end(words("server_error"));
-      if (request.status < 400 && request.responseURL !== location.href) {
+      if (request.status < 400) {
+        // Fetched anew, so that what the server has to say of it is said there, and all of the page is of one time.
         location.assign(request.responseURL);
         return undefined;
       }
@@ -72,6 +73,7 @@ export function bind(form) {
     request.addEventListener("error", () => end(words("upload_failed")));
     request.addEventListener("abort", () => end(""));
     request.open("POST", form.action);
+    request.setRequestHeader("X-Kameng-Upload", "1"); // Messages are kept for the page that a person sees.
     request.send(body);
   });
 }

@@ -1,0 +1,353 @@
+"""Steps recorded once and taken by every schema: what arrives, in which version, and that it is all or nothing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+
+import psycopg2
+import pytest
+
+from kameng.db.context import in_main
+from kameng.lib import clock
+from tenants import prepare, spares, template
+from tenants.models import SchemaUpgrade, Substation
+from tenants.upgrades import rendering, running, state
+from tests.tenants.upgrades.catalogue import catalogue
+from tests.tenants.upgrades.conftest import ADD_MOTTO, Network
+
+EVERYTHING = """\
+operations = [
+    migrations.CreateModel(
+        "Branch",
+        [
+            ("id", models.BigAutoField(primary_key=True)),
+            ("name", models.CharField(max_length=60, unique=True)),
+            ("opened_on", models.DateField(null=True)),
+            ("size", models.PositiveIntegerField(default=1)),
+        ],
+        options={"indexes": [models.Index(fields=["opened_on"], name="branch_opened")]},
+    ),
+    migrations.AddField("shopsettings", "motto", models.CharField(max_length=40, db_default="", default="")),
+    migrations.AddField("shopsettings", "branch", models.ForeignKey("Branch", models.SET_NULL, null=True)),
+    migrations.RenameField("shopsettings", "tagline", "claim"),
+    migrations.RemoveField("shopsettings", "contact_qq"),
+    migrations.AlterField("shopsettings", "name", models.CharField(max_length=80)),
+    migrations.AddConstraint(
+        "shopsettings", models.CheckConstraint(condition=models.Q(motto__lt="zzz"), name="motto_is_short")
+    ),
+]
+"""
+FILL_MOTTO = """\
+def fill(apps, schema_editor):
+    rows = apps.get_model("shop", "ShopSettings").objects.using(schema_editor.connection.alias)
+    rows.update(motto=models.functions.Concat(models.Value("By "), "name"))
+
+operations = [migrations.RunPython(fill)]
+"""
+
+
+class TestNothingToDo:
+    def test_is_found_out_by_looking(self, network: Network) -> None:
+        before = network.versions()
+
+        found = state.look()
+
+        assert found.is_current
+        assert (sum(found.shops.values()), sum(found.spares.values())) == (6, 2)
+        assert network.versions() == before
+
+    def test_the_command_says_so(self, network: Network) -> None:
+        network.releases.deploy()
+
+        status, out = network.run()
+
+        assert status == 0
+        assert "Nothing to do: 6 substations and 2 spare schemas are at version" in out
+
+    def test_what_is_missing_is_named_and_fails_a_check(self, network: Network) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        before = network.versions()
+
+        status, out = network.run("--check")
+
+        assert status == 1
+        assert "shared: shop.9001_add_motto; the template schema; 6 of 6 substations; 2 of 2 spare schemas" in out
+        assert network.versions() == before
+        assert not network.has_column("template_substation", "motto")
+
+
+class TestAddingAColumn:
+    def test_every_schema_gets_it_with_its_version(self, network: Network) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+
+        report = network.upgrade()
+
+        assert (report.moved, report.failed, report.replaced) == (8, [], [])
+        assert set(network.versions().values()) == {template.schema_version()} == {template.recorded_version()}
+        assert all(network.has_column(schema, "motto") for schema in [*network.versions(), "template_substation"])
+        assert state.look().missing == ("shared: shop.9001_add_motto",)
+
+    def test_the_whole_command(self, network: Network) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+
+        status, out = network.run("--jobs", "3")
+
+        assert status == 0
+        assert "Upgraded 8 schemas to version" in out
+        assert state.look().is_current
+        assert all(network.has_column(schema, "motto") for schema in network.versions())
+
+    def test_is_recorded_once_with_what_django_sent(self, network: Network) -> None:
+        before = template.recorded_version()
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+
+        network.upgrade()
+
+        with in_main():
+            column, rights = SchemaUpgrade.objects.all()
+        assert (column.from_version, column.migration) == (before, "shop.9001_add_motto")
+        assert column.sql == 'ALTER TABLE "shop_shopsettings" ADD COLUMN "motto" varchar(40) NULL'
+        assert (rights.kind, rights.sql) == ("RIGHTS", "")
+        assert rights.to_version == template.schema_version()
+
+    def test_a_shop_that_signs_up_afterwards_is_of_the_new_version(self, network: Network) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        network.upgrade()
+
+        ready = network.sql("SELECT schema_name FROM tenants_spareschema WHERE state = 'READY' ORDER BY id")
+        with in_main():
+            new = Substation.objects.create(
+                slug="late", name="Late", plan=network.shops[0].plan, schema_name="none_late"
+            )
+            taken = spares.take(new.pk, clock.utc_now())
+
+        assert taken is not None
+        assert (taken.schema_name, taken.version) == (ready[0][0], template.schema_version())
+
+
+class TestAllKindsOfChanges:
+    def test_an_upgraded_schema_is_like_one_that_is_freshly_made(self, network: Network) -> None:
+        network.releases.deploy(("9001_everything", EVERYTHING))
+        network.upgrade()
+
+        script = prepare.ensure_script()
+        fresh = spares.add_spare(script.version, script.sql)
+
+        upgraded = catalogue(network, network.schemas[0])
+        assert upgraded == catalogue(network, fresh.schema_name)
+        assert upgraded != catalogue(network, "template_substation")  # It has rights; the template needs none.
+        assert {row for row in upgraded if row[0] == "right" and row[1] == "shop_branch"} == {
+            ("right", "shop_branch", "", "@schema@", right) for right in ("SELECT", "INSERT", "UPDATE", "DELETE")
+        }
+
+    def test_rights_that_changed_in_the_matrix_reach_every_schema(
+        self, network: Network, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from kameng.db import roles
+
+        monkeypatch.setitem(roles.OWN_COLUMNS, "listings_listing", ("on_shelf", "sort"))
+        monkeypatch.setattr(roles, "TENANT_APPEND_ONLY", (*roles.TENANT_APPEND_ONLY, "payments_payment"))
+        network.releases.deploy()
+        network.upgrade()
+
+        script = prepare.ensure_script()
+        fresh = spares.add_spare(script.version, script.sql)
+        upgraded = catalogue(network, network.schemas[0])
+        assert upgraded == catalogue(network, fresh.schema_name)
+        assert ("right", "listings_listing", "sort", "@schema@", "UPDATE") in upgraded
+        assert ("right", "payments_payment", "", "@schema@", "UPDATE") not in upgraded
+        with in_main():
+            (step,) = SchemaUpgrade.objects.all()
+        assert not step.old_code_runs  # A right was taken away, and the code before may use it.
+
+
+class TestDataMigrations:
+    def test_run_in_every_schema_on_its_own_rows(self, network: Network) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO), ("9002_fill_motto", FILL_MOTTO))
+
+        report = network.upgrade()
+
+        assert (report.moved, report.failed) == (8, [])
+        mottos = [network.sql(f"SELECT motto FROM {schema}.shop_shopsettings") for schema in network.schemas]
+        assert mottos == [[(f"By Row {number}",)] for number in range(1, 7)]
+
+    def test_one_that_fails_for_a_shop_leaves_that_shop_at_the_step_before(self, network: Network) -> None:
+        refuse = FILL_MOTTO.replace("    rows.update(", "    assert rows.get().name != 'Row 3'\n    rows.update(")
+        refuse = refuse.replace("    assert", "    if not rows.exists():\n        return\n    assert")
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO), ("9002_fill_motto", refuse))
+
+        report = network.upgrade(pauses=(0,))
+
+        (failed,) = report.failed
+        assert (failed.unit.shop, failed.problem) == ("row-3", "AssertionError: AssertionError")
+        assert report.moved == 7
+        assert network.sql(f"SELECT motto FROM {network.schemas[2]}.shop_shopsettings") == [(None,)]
+
+    def test_a_query_that_forgets_which_connection_it_is_on_is_refused(self, network: Network) -> None:
+        forgetful = FILL_MOTTO.replace(".using(schema_editor.connection.alias)", "")
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO), ("9002_fill_motto", forgetful))
+
+        with pytest.raises(Exception, match="outside a transaction"):
+            network.upgrade()
+
+        assert [network.has_column(schema, "motto") for schema in network.schemas] == [False] * 6
+
+
+class TestAMigrationThatTheTemplateRefuses:
+    def test_changes_nothing_anywhere_and_the_mended_one_goes_on_from_there(self, network: Network) -> None:
+        before = network.versions()
+        broken = "operations = [migrations.RunSQL('ALTER TABLE shop_shopsettings ADD COLUMN motto text')]"
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO), ("9002_broken", broken))
+
+        with pytest.raises(Exception, match='column "motto" of relation "shop_shopsettings" already exists'):
+            network.upgrade()
+
+        assert network.versions() == before
+        assert [network.has_column(schema, "motto") for schema in network.schemas] == [False] * 6
+
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO), ("9002_broken", broken.replace("motto", "motto_2")))
+        report = network.upgrade()
+
+        assert (report.moved, report.failed) == (8, [])
+        assert all(network.has_column(schema, "motto_2") for schema in network.schemas)
+
+    def test_one_that_wants_no_transaction_is_refused(self, network: Network) -> None:
+        network.releases.deploy(("9001_add_motto", "atomic = False\n" + ADD_MOTTO))
+
+        with pytest.raises(rendering.NotAtomic, match=r"shop\.9001_add_motto says atomic = False"):
+            network.upgrade()
+
+        assert not network.has_column("template_substation", "motto")
+
+
+class TestOlderCode:
+    def test_leaves_a_database_that_is_ahead_of_it_alone(self, network: Network) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        network.upgrade()
+        ahead = network.versions()
+        network.releases.roll_back()
+
+        with pytest.raises(rendering.TemplateAhead, match=r"shop\.9001_add_motto, which this code does not know"):
+            network.upgrade()
+
+        assert network.versions() == ahead
+
+
+class TestKilled:
+    def test_in_the_middle_leaves_each_schema_whole_and_the_next_run_goes_on(self, network: Network) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        old = set(network.versions().values())
+        holder = psycopg2.connect(network.superuser_url)
+        with holder.cursor() as cursor:
+            # Its spares and shops go one after the other, and the fourth shop's table is in somebody's hands.
+            cursor.execute(f"LOCK TABLE {network.schemas[3]}.shop_shopsettings IN ACCESS SHARE MODE")
+            process = network.start("--jobs", "1", "--lock-timeout", "60")
+            blocked = _wait_until_blocked(network, process)
+            process.kill()
+            process.communicate()
+            assert process.returncode == -signal.SIGKILL
+        holder.rollback()
+        holder.close()
+        _wait_until_gone(network, blocked)
+
+        versions = network.versions()
+        new = {template.schema_version()}
+        assert {versions[schema] for schema in network.schemas[:3]} == new
+        assert {versions[schema] for schema in network.schemas[3:]} == old
+        columns = [network.has_column(schema, "motto") for schema in network.schemas]
+        assert columns == [True, True, True, False, False, False]
+
+        status, out = network.run()
+
+        assert status == 0
+        assert "Upgraded 3 schemas" in out
+        assert set(network.versions().values()) == new
+        assert all(network.has_column(schema, "motto") for schema in network.schemas)
+
+
+class TestLocks:
+    def test_a_schema_that_is_in_use_is_tried_again(self, network: Network) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        holder = psycopg2.connect(network.superuser_url)
+        holder.cursor().execute(f"LOCK TABLE {network.schemas[0]}.shop_shopsettings IN ACCESS SHARE MODE")
+
+        def let_go() -> float:
+            holder.rollback()
+            return 0
+
+        # The pause between the rounds is when the lock is let go.
+        report = network.upgrade(lock_timeout_ms=50, pauses=_Lazily(let_go))
+        holder.close()
+
+        assert (report.moved, report.retried, report.failed) == (8, 1, [])
+
+    def test_one_that_stays_in_use_is_named_and_not_counted_as_done(self, network: Network) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        holder = psycopg2.connect(network.superuser_url)
+        holder.cursor().execute(f"LOCK TABLE {network.schemas[0]}.shop_shopsettings IN ACCESS SHARE MODE")
+
+        report = network.upgrade(lock_timeout_ms=50, pauses=(0,))
+        holder.close()
+
+        (failed,) = report.failed
+        assert failed.unit.shop == "row-1"
+        assert failed.problem == ("A lock was in the way in every round: canceling statement due to lock timeout")
+        assert report.moved == 7
+        assert not network.has_column(network.schemas[0], "motto")
+
+
+class TestTwoRunnersAtOnce:
+    def test_the_second_is_refused(self, network: Network) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        before = network.versions()
+        with running.only_runner():
+            status, out = network.run()
+
+        assert status == 1
+        assert "Another run is bringing this database up to date" in out
+        assert network.versions() == before
+
+    def test_without_the_lock_a_step_is_still_taken_once(self, network: Network) -> None:
+        """The lock is a courtesy; what holds is the guarded update."""
+        from tenants.upgrades import applying
+
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        before = template.recorded_version()
+        network.upgrade(only=network.schemas[:1])
+        again = "UPDATE shop_shopsettings SET motto = 'twice'"
+        with in_main():
+            way = applying.Ways(tuple(SchemaUpgrade.objects.all())).between(before, template.schema_version())
+        way[0][0].sql = again
+
+        with pytest.raises(applying.Moved):
+            applying.upgrade(network.schemas[0], way, lock_timeout_ms=1000)
+
+        assert network.sql(f"SELECT motto FROM {network.schemas[0]}.shop_shopsettings") == [(None,)]
+
+
+class _Lazily:
+    """A pause that is made when it is asked for."""
+
+    def __init__(self, make: object) -> None:
+        self.make = make
+
+    def __iter__(self) -> object:
+        yield self.make()  # type: ignore[operator]
+
+
+def _wait_until_blocked(network: Network, process: subprocess.Popen[str]) -> int:
+    """The backend of `process` that waits for a lock. Fails when the process ends without having waited."""
+    while process.poll() is None:
+        found = network.sql(
+            "SELECT pid FROM pg_stat_activity WHERE datname = %s AND cardinality(pg_blocking_pids(pid)) > 0",
+            network.database,
+        )
+        if found:
+            return int(found[0][0])
+    raise AssertionError(process.communicate()[0])
+
+
+def _wait_until_gone(network: Network, pid: int) -> None:
+    while network.sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid):
+        pass
