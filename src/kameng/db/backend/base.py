@@ -48,21 +48,24 @@ class _NoSideDoors:
     """What a driver's cursor can send past `execute`, and so past the guard, is closed in a tenant."""
 
     db: Any
+    cursor: Any
 
-    def _only_outside_tenants(self, name: str) -> None:
+    def _outside_tenants(self, name: str) -> Any:
         if self.db.takes_role and self.db.in_tenant:
             raise StatementRefused(f"{name} is not for a substation's request.")
+        return getattr(self.cursor, name)
 
     def callproc(self, *args: Any, **kwargs: Any) -> Any:
-        self._only_outside_tenants("callproc")
-        inner: Any = super()
-        return inner.callproc(*args, **kwargs)
+        return self._outside_tenants("callproc")(*args, **kwargs)
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("copy_"):
-            self._only_outside_tenants(name)
-        inner: Any = super()
-        return inner.__getattr__(name)
+    def copy_expert(self, *args: Any, **kwargs: Any) -> Any:
+        return self._outside_tenants("copy_expert")(*args, **kwargs)
+
+    def copy_from(self, *args: Any, **kwargs: Any) -> Any:
+        return self._outside_tenants("copy_from")(*args, **kwargs)
+
+    def copy_to(self, *args: Any, **kwargs: Any) -> Any:
+        return self._outside_tenants("copy_to")(*args, **kwargs)
 
 
 class _Cursor(_NoSideDoors, CursorWrapper):
