@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner
@@ -16,6 +19,13 @@ from shared_apps.stock import services as stock
 from tenants import prepare
 from tenants.upgrades.running import Report
 from tests.tenant_apps.market import CLERK, NOW, make_goods
+
+
+@pytest.fixture(autouse=True)
+def _environment_stays() -> Iterator[None]:
+    """A command puts its data folder into the environment, where the tests that come after would find it."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture
