@@ -10,6 +10,7 @@ from django.core.cache import cache
 
 from kameng.db.context import MAIN, in_main, pointed_at
 from tenants.models import Domain, Substation
+from tenants.states import UNREACHABLE, Standing, sells
 
 CACHE_SECONDS = 300
 
@@ -31,6 +32,12 @@ class TenantInfo:
     url: str
     # What the code before kept in the cache lacks it: then the class's own value stands.
     schema_version: str = ""
+    standing: str = Standing.GOOD
+
+    @property
+    def sells(self) -> bool:
+        """Whether the main station lets it take orders; its owner may have closed it all the same."""
+        return sells(self.state, self.standing)
 
 
 def info_of(substation: Substation) -> TenantInfo:
@@ -48,6 +55,7 @@ def info_of(substation: Substation) -> TenantInfo:
         suspended_reason=substation.suspended_reason,
         url=substation.url,
         schema_version=substation.schema_version,
+        standing=substation.standing,
     )
 
 
@@ -74,7 +82,7 @@ def substation_for(host: str, *, anew: bool = False) -> TenantInfo | None:
 def _look_up(host: str) -> Substation | None:
     suffix = f".{settings.BASE_DOMAIN}"
     with in_main():
-        rows = Substation.objects.select_related("plan").exclude(state="PROVISIONING")
+        rows = Substation.objects.select_related("plan").exclude(state__in=UNREACHABLE)
         if host.endswith(suffix):
             found: Substation | None = rows.filter(slug=host.removesuffix(suffix)).first()
             return found

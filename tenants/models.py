@@ -10,7 +10,7 @@ from django.db.models import Q
 from django_tenants.models import DomainMixin, TenantMixin
 
 from kameng.lib.ids import public_id
-from tenants.states import SignupState, SpareState, SubstationState, SupplyLevel, UpgradeKind
+from tenants.states import SignupState, SpareState, Standing, SubstationEvent, SubstationState, SupplyLevel, UpgradeKind
 
 
 def _substation_id() -> str:
@@ -68,13 +68,19 @@ class Substation(TenantMixin):  # type: ignore[misc]
     created_at = models.DateTimeField(auto_now_add=True)
     live_at = models.DateTimeField(null=True)
     suspended_reason = models.CharField(max_length=200, blank=True, default="")
+    standing = models.CharField(
+        max_length=9, choices=Standing.choices, default=Standing.GOOD, db_default=Standing.GOOD.value
+    )
 
     class Meta:
         ordering = ("id",)
         constraints = (
             models.CheckConstraint(
-                name="live_substation_has_time", condition=Q(state="PROVISIONING") | Q(live_at__isnull=False)
+                name="live_substation_has_time",
+                condition=Q(state__in=("APPLIED", "PROVISIONING")) | Q(live_at__isnull=False),
             ),
+            models.CheckConstraint(name="substation_state_known", condition=Q(state__in=SubstationState.values)),
+            models.CheckConstraint(name="substation_standing_known", condition=Q(standing__in=Standing.values)),
         )
 
     def __str__(self) -> str:
@@ -96,6 +102,22 @@ class Substation(TenantMixin):  # type: ignore[misc]
     def url(self) -> str:
         """The shop's address, without a trailing slash."""
         return f"{settings.SCHEME}://{self.host}{settings.AUTHORITY}"
+
+
+class SubstationStep(models.Model):
+    """One move of a substation from one state to another. Written once, in the move's own transaction."""
+
+    substation = models.ForeignKey(Substation, on_delete=models.PROTECT, related_name="lifecycle_steps")
+    event = models.CharField(max_length=14, choices=SubstationEvent.choices)
+    from_state = models.CharField(max_length=14, choices=SubstationState.choices)
+    to_state = models.CharField(max_length=14, choices=SubstationState.choices)
+    reason = models.CharField(max_length=200, blank=True, default="")
+    by = models.CharField(max_length=120, help_text="Who moved it, as the audit trail names them.")
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-at", "-id")
+        indexes = (models.Index(fields=("substation", "-at"), name="substation_step_of"),)
 
 
 class Domain(DomainMixin):  # type: ignore[misc]

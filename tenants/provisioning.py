@@ -15,11 +15,12 @@ from datetime import datetime
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
 from kameng.lib import clock
-from tenants import hosts, spares
+from tenants import hosts, lifecycle, spares
 from tenants.models import Signup, SignupStep, SpareSchema, Substation
-from tenants.states import SpareState, StepState, SubstationState
+from tenants.states import SpareState, StepState, SubstationEvent, SubstationState
 from tenants.upgrades import versions
 
 Step = Callable[[Substation, "Signup | None", datetime], None]
@@ -78,8 +79,7 @@ def go_live(substation: Substation, signup: Signup | None, now: datetime) -> Non
     with in_main():
         row = Substation.objects.select_for_update().get(pk=substation.pk)
         if row.state == SubstationState.PROVISIONING:
-            row.state, row.live_at = SubstationState.ACTIVE, now
-            row.save(update_fields=["state", "live_at"])
+            row = lifecycle.move(substation_id=row.pk, event=SubstationEvent.OPEN, by=SYSTEM, now=now, live_at=now)
         substation.state, substation.live_at = row.state, row.live_at
     hosts.forget(substation)
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.errors import Missing
 from tenants.models import Plan, Substation, SyncState
-from tenants.states import SubstationState
+from tenants.states import UNREACHABLE, SubstationState
 
 
 class SubstationMissing(Missing):
@@ -79,7 +79,7 @@ def opened_between(since: datetime, until: datetime) -> int:
 
 def plans() -> QuerySet[Plan]:
     """All plans in their order, with the number of their living shops as `shop_count`."""
-    living = ~Q(substations__state__in=(SubstationState.CLOSED, SubstationState.PROVISIONING))
+    living = ~Q(substations__state__in=UNREACHABLE | {SubstationState.CLOSED})
     rows = Plan.objects.annotate(shop_count=Count("substations", filter=living & Q(substations__isnull=False)))
     return rows.order_by("sort", "id")  # A grouped query has no order of its model.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -13,28 +12,21 @@ from django.utils.translation import gettext_lazy as _
 from kameng.accounts import audit
 from kameng.accounts.types import Actor
 from kameng.jobs import services as jobs
-from kameng.lib.errors import Invalid, Refused
-from kameng.lib.words import worded
-from tenants import hosts
+from kameng.lib.errors import Invalid
+from tenants import hosts, lifecycle
+from tenants.lifecycle import REASON_CHARS, LifecycleRefused
 from tenants.models import Plan, Substation, SyncFeed, SyncState
 from tenants.selectors import PlanMissing, SubstationMissing
-from tenants.states import SubstationState
+from tenants.states import SYNCED, UNREACHABLE, SubstationEvent, SubstationState
 
 # What a substation fetches from the library and the stock; its statement has a feed of its own.
 GOODS_FEEDS = (SyncFeed.LIBRARY, SyncFeed.STOCK)
-REASON_CHARS = 200
 PLAN_FIELDS = frozenset(
     {
         "code", "name_zh", "name_en", "pitch_zh", "pitch_en", "supply_level", "opening_fee_minor", "monthly_fee_minor",
         "platform_fee_bps", "sort", "active",
     }
 )  # fmt: skip
-
-
-class LifecycleRefused(Refused):
-    """The substation is not in a state from which this can be done."""
-
-    code = "substation_state_refused"
 
 
 class ReasonMissing(Invalid):
@@ -50,42 +42,24 @@ class PlanInvalid(Invalid):
 
 
 def suspend(*, public_id: str, reason: str, by: Actor, now: datetime) -> Substation:
-    """ACTIVE → SUSPENDED: its storefront sells nothing until it is resumed; orders that are paid are still delivered.
+    """Close the storefront until it is resumed; orders that are paid are still delivered.
 
     Raises: SubstationMissing, ReasonMissing, LifecycleRefused (nothing is changed).
     """
-    why = " ".join(reason.split())
+    why = " ".join(reason.split())[:REASON_CHARS]
     if len(why) < 3:
         raise ReasonMissing(_("Say why in a few words; the shop's owner reads it."), field="reason")
-    return _move(
-        public_id, (SubstationState.ACTIVE,), SubstationState.SUSPENDED, why[:REASON_CHARS],
-        action="tenants.substation.suspended", by=by, now=now,
+    return lifecycle.move(
+        substation_id=_find(public_id).pk, event=SubstationEvent.SUSPEND, by=by, now=now, reason=why,
+        suspended_reason=why,
     )  # fmt: skip
 
 
 def resume(*, public_id: str, by: Actor, now: datetime) -> Substation:
-    """SUSPENDED → ACTIVE. Raises: SubstationMissing, LifecycleRefused."""
-    return _move(
-        public_id, (SubstationState.SUSPENDED,), SubstationState.ACTIVE, "",
-        action="tenants.substation.resumed", by=by, now=now,
-    )  # fmt: skip
-
-
-def _move(
-    public_id: str, sources: Iterable[str], target: str, reason: str, *, action: str, by: Actor, now: datetime
-) -> Substation:
-    with transaction.atomic():
-        # Race: two operators at once. The guarded update lets one of them through.
-        moved = Substation.objects.filter(public_id=public_id, state__in=sources).update(
-            state=target, suspended_reason=reason
-        )
-        substation = _find(public_id)
-        if not moved:
-            state = substation.get_state_display()
-            raise LifecycleRefused(worded(_("The shop is “%(state)s” now. Nothing was changed."), state=state))
-        audit.record(action=action, by=by, target=public_id, at=now, reason=reason)
-        transaction.on_commit(lambda: hosts.forget(substation))
-    return substation
+    """SUSPENDED → what it was before. Raises: SubstationMissing, LifecycleRefused."""
+    return lifecycle.move(
+        substation_id=_find(public_id).pk, event=SubstationEvent.RESUME, by=by, now=now, suspended_reason=""
+    )
 
 
 def change_plan(*, public_id: str, plan_code: str, by: Actor, now: datetime) -> Substation:
@@ -101,7 +75,7 @@ def change_plan(*, public_id: str, plan_code: str, by: Actor, now: datetime) -> 
         before = substation.plan
         if before.pk == plan.pk:
             raise LifecycleRefused(_("The shop has this plan already. Nothing was changed."))
-        if substation.state == SubstationState.CLOSED:
+        if substation.state in (SubstationState.CLOSED, SubstationState.ERASED):
             raise LifecycleRefused(_("The shop is closed. Nothing was changed."))
         substation.plan = plan
         substation.save(update_fields=["plan"])
@@ -129,7 +103,7 @@ def update_plan(*, code: str, by: Actor, now: datetime, **changes: Any) -> Plan:
             raise PlanMissing(_("There is no such plan."))
         level = plan.supply_level
         saved = _save_plan(plan, changes, "tenants.plan.changed", by, now)
-        shops = list(Substation.objects.filter(plan=saved).exclude(state=SubstationState.PROVISIONING))
+        shops = list(Substation.objects.filter(plan=saved).exclude(state__in=UNREACHABLE))
         if saved.supply_level != level:
             _forget_sync([shop.pk for shop in shops])
         transaction.on_commit(lambda: _forget_hosts(shops))
@@ -171,7 +145,7 @@ def repeat_sync(*, public_id: str = "", full: bool, by: Actor, now: datetime) ->
     `full`: every row is compared, whatever was fetched before. Raises: SubstationMissing.
     """
     with transaction.atomic():
-        rows = Substation.objects.filter(state__in=(SubstationState.ACTIVE, SubstationState.SUSPENDED))
+        rows = Substation.objects.filter(state__in=SYNCED)
         ids = [_find(public_id).pk] if public_id else list(rows.values_list("pk", flat=True))
         if full:
             _forget_sync(ids)

@@ -39,7 +39,7 @@ WHERE y.substation_id = %(substation)s AND y.feed = 'STATEMENT'"""
 # One query for all shops: whose accounts have an entry at or above their watermark. One index probe an account.
 _DUE = """SELECT s.id, s.schema_name FROM tenants_substation s
 LEFT JOIN tenants_syncstate y ON y.substation_id = s.id AND y.feed = 'STATEMENT'
-WHERE s.state IN ('ACTIVE', 'SUSPENDED') AND EXISTS (
+WHERE s.state IN ('TRIAL', 'ACTIVE', 'PAST_DUE', 'SUSPENDED', 'CLOSING') AND EXISTS (
     SELECT 1 FROM ledger_account a JOIN ledger_entry e ON e.account_id = a.id AND e.xid >= coalesce(y.watermark, 0)
     WHERE a.substation_id = s.id)
 ORDER BY s.id"""

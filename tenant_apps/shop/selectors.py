@@ -14,7 +14,6 @@ from kameng.lib.words import worded
 from tenant_apps.shop.models import ShopSettings
 from tenant_apps.shop.types import ShopInfo
 
-ACTIVE = "ACTIVE"  # tenants.states.SubstationState: the only state in which a shop sells.
 CACHE_KEY = "shop:settings"
 # Saving drops the entry; the limit bounds what a reader can bring back who read just before the save committed.
 CACHE_SECONDS = 60
@@ -46,13 +45,13 @@ class ShopAway(Unavailable):
     code = "shop_away"
 
 
-def open_shop(tenant_state: str) -> ShopInfo:
-    """The settings of a shop that may sell. `tenant_state` is the substation's. Raises: ShopAway.
+def open_shop(*, allowed: bool) -> ShopInfo:
+    """The settings of a shop that sells now; `allowed`: `TenantInfo.sells`. Raises: ShopAway.
 
     For pages and API alike; what buyers have bought is shown by pages that don't ask this.
     """
     shop = shop_settings()
-    if tenant_state != ACTIVE:
+    if not allowed:
         raise ShopAway(worded(_("%(shop)s is closed at the moment."), shop=shop.name))
     if not shop.open:
         raise ShopAway(worded(_("%(shop)s is taking a break and sells nothing right now."), shop=shop.name))

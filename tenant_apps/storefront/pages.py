@@ -58,7 +58,7 @@ def selling(view: Callable[Concatenate[HttpRequest, ShopInfo, P], HttpResponse])
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
-            shop = open_shop(request.tenant.state)  # type: ignore[attr-defined]
+            shop = open_shop(allowed=request.tenant.sells)  # type: ignore[attr-defined]
         except ShopAway as away:
             if wants_json(request):
                 raise

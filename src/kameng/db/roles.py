@@ -12,7 +12,7 @@ from kameng.db.scopes import APP_ROLE, GATE_SCHEMA, LEDGER_ROLE, MAIN_ROLE, OWNE
 GROUP_ROLES = (MAIN_ROLE, SYNC_ROLE, LEDGER_ROLE, TENANT_ROLE)
 
 # Shared tables that are written once: the main station's role may add rows, and never change or remove them.
-APPEND_ONLY = ("accounts_auditrecord", "stock_codereveal", "receipts_casenote")
+APPEND_ONLY = ("accounts_auditrecord", "stock_codereveal", "receipts_casenote", "tenants_substationstep")
 # Shared tables that the sync role reads; it writes the synced tables of tenant schemas.
 SYNC_READS = (
     "library_category",

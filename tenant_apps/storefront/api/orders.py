@@ -152,7 +152,7 @@ class Orders(ApiView):
     )  # fmt: skip
     @idempotent
     def post(self, request: Request) -> Response:
-        open_shop(request._request.tenant.state)  # type: ignore[attr-defined]
+        open_shop(allowed=request._request.tenant.sells)  # type: ignore[attr-defined]
         data = self.sent(request, OrderBody)
         with naming(lambda error: _at_line(error, data["lines"])):
             placed = orders.place_order(

@@ -116,7 +116,7 @@ class Listings(ApiView):
         errors=(404, 503),
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        open_shop(request._request.tenant.state)  # type: ignore[attr-defined]
+        open_shop(allowed=request._request.tenant.sells)  # type: ignore[attr-defined]
         asked = self.asked(request, ListingFilters)
         rows = _on_sale(asked.get("q", ""), asked.get("category"))
         if "in_stock" in asked:
@@ -130,7 +130,7 @@ class OneListing(ApiView):
 
     @described("One listing", tag=TAG, name="listings_read", answer=ListingShape, errors=(404, 503), extra=(CODE,))
     def get(self, request: Request, code: str) -> Response:
-        open_shop(request._request.tenant.state)  # type: ignore[attr-defined]
+        open_shop(allowed=request._request.tenant.sells)  # type: ignore[attr-defined]
         return Response(ListingShape(_one(code)).data)
 
 
@@ -142,7 +142,7 @@ class ListingPrice(ApiView):
         errors=(404, 503), extra=(CODE,),
     )  # fmt: skip
     def get(self, request: Request, code: str) -> Response:
-        open_shop(request._request.tenant.state)  # type: ignore[attr-defined]
+        open_shop(allowed=request._request.tenant.sells)  # type: ignore[attr-defined]
         quantity = self.asked(request, PriceFilters)["quantity"]
         row = _one(code)
         total = money.line_total_minor(row.price.unit, quantity, row.price.currency)

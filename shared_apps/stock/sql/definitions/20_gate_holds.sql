@@ -101,13 +101,14 @@ BEGIN
             OR jsonb_array_length(p_lines) = 0 OR jsonb_path_exists(p_lines, '$[*] ? (@.type() != "object")') THEN
         RAISE EXCEPTION 'An order has a number and lines.' USING ERRCODE = 'KG015';
     END IF;
-    SELECT s.id, s.state, pl.supply_level INTO caller
+    SELECT s.id, s.state, s.standing, pl.supply_level INTO caller
     FROM public.tenants_substation s JOIN public.tenants_plan pl ON pl.id = s.plan_id
     WHERE s.schema_name = current_setting('role');
     IF caller.id IS NULL THEN
         RAISE EXCEPTION 'Only a substation may call this.' USING ERRCODE = 'KG001';
     END IF;
-    IF caller.state <> 'ACTIVE' THEN
+    -- tenants.states.sells holds the same rule.
+    IF caller.state NOT IN ('TRIAL', 'ACTIVE', 'PAST_DUE') OR caller.standing = 'SHUT' THEN
         RAISE EXCEPTION 'The substation is not open.' USING ERRCODE = 'KG002';
     END IF;
     FOR line IN
