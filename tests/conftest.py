@@ -60,6 +60,18 @@ def pytest_configure(config: pytest.Config) -> None:
     setup_test_environment()  # Mail stays in memory, and responses keep their context.
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What the hostile neighbour tried (tests/isolation), when he was there; under xdist, everybody's visits together."""
+    reports = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
+    said = [(name, value) for report in reports for name, value in getattr(report, "user_properties", ())]
+    walks = [int(value) for name, value in said if name == "hostile_visits"]
+    if walks:
+        terminalreporter.write_line(f"hostile walk: {len(walks)} addresses, {sum(walks):,} visits")
+    for name, value in said:
+        if name == "behind_pgbouncer":
+            terminalreporter.write_line(f"behind PgBouncer, {value}")
+
+
 def _renamed(url: str, database: str) -> str:
     head, _, query = url.partition("?")
     return f"{head.rsplit('/', 1)[0]}/{database}" + (f"?{query}" if query else "")
