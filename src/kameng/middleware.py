@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
 from django.shortcuts import render
@@ -26,6 +26,7 @@ from tenants.upgrades import versions
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 RETRY_AFTER_S = 60
+QUERY_CANCELLED = "57014"  # Postgres: it ran into the log-in role's statement_timeout.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 log = structlog.get_logger("web")
 
@@ -195,4 +196,11 @@ class DomainErrors:
             return errors.refusal(request, exception)
         if not isinstance(exception, Http404):
             request.undo_writes = True  # type: ignore[attr-defined]
+        if getattr(exception.__cause__, "pgcode", "") == QUERY_CANCELLED and isinstance(exception, OperationalError):
+            log.warning("web.request.took_too_long")
+            refused = Unavailable(
+                _("This took too long and was stopped; nothing was changed. Try a narrower search or a shorter time."),
+                code="took_too_long",
+            )
+            return errors.refusal(request, refused)
         return None

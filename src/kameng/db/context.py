@@ -81,6 +81,18 @@ def read_only() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def long_statements(seconds: int) -> Iterator[None]:
+    """A transaction of the main station's whose statements may each take up to `seconds`; others are ended after a minute.
+
+    For work that reads or writes everything: what a shop's request sends has no business taking longer.
+    """
+    with in_main():
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{int(seconds)}s'")
+        yield
+
+
 def current_schema() -> str:
     """The schema that the next statement sees."""
     wrapper: Any = connection

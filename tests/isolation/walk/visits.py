@@ -140,9 +140,8 @@ def visits(route: Route, visitor: Visitor, scene: Scene) -> Iterator[Visit]:
 
 def rightful(route: Route, scene: Scene) -> list[Visit]:
     """Reads of the address by those whose it is, with the same ids: what a way leads to, if it leads anywhere."""
-    bob = scene.bob
-    reads = [values for values in ways.fill(route, scene, full=True)] if "get" in route.methods else []
-    return [Visit(_whose(route, scene, values), "get", route.path(values)) for values in reads] if bob else []
+    reads = ways.fill(route, scene, full=True) if "get" in route.methods else []
+    return [Visit(_whose(route, scene, values), "get", route.path(values)) for values in reads]
 
 
 def _whose(route: Route, scene: Scene, values: dict[str, Any]) -> Visitor:
