@@ -17,7 +17,9 @@ from django.urls import Resolver404, resolve
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from kameng.accounts import support
 from kameng.db.context import MAIN, pointed_at
+from kameng.lib import clock
 from kameng.lib.errors import DomainError, Missing, Unavailable
 from kameng.web import errors
 from kameng.web.transactions import owns_transactions
@@ -178,6 +180,21 @@ class RequestTransaction:
             if response.status_code >= 500 or getattr(request, "undo_writes", False):
                 transaction.set_rollback(True)
         return response
+
+
+class SupportVisit:
+    """Who is here as the main station's support is nobody of the shop's (`kameng.accounts.support`)."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.tenant is not None and settings.SESSION_COOKIE_NAME in request.COOKIES:  # type: ignore[attr-defined]
+            visit = support.visit_of(request, now=clock.utc_now())
+            if visit is not None:
+                request.user = support.SupportUser(visit)  # type: ignore[assignment]
+                structlog.contextvars.bind_contextvars(support=visit.access)
+        return self.get_response(request)
 
 
 class DomainErrors:

@@ -150,6 +150,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "kameng.middleware.RequestTransaction",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "kameng.middleware.SupportVisit",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "kameng.middleware.DomainErrors",

@@ -38,6 +38,11 @@ def entry_pass(cast: scene.Scene, host: str) -> Iterator[Visit]:
     yield Visit(at(cast, host), "post", "/enter/", {"pass": entry})
 
 
+def support_pass(cast: scene.Scene, host: str) -> Iterator[Visit]:
+    entry = fields.support_pass(cast.bob)
+    yield Visit(at(cast, host), "post", "/panel/support/enter/", {"support_pass": entry})
+
+
 def api_token(cast: scene.Scene, host: str) -> Iterator[Visit]:
     for path in ("panel/orders/", "panel/statement/", "substations/", "library/skus/"):
         yield Visit(at(cast, host, Authorization=f"Bearer {cast.bob.secret}"), "get", f"/api/v1/{path}")
@@ -66,7 +71,7 @@ def order_password(cast: scene.Scene, host: str) -> Iterator[Visit]:
 
 CARRIERS = {
     function.__name__: function
-    for function in (password_link, entry_pass, api_token, signup_token, order_link, order_password)
+    for function in (password_link, entry_pass, support_pass, api_token, signup_token, order_link, order_password)
 }
 
 
@@ -98,10 +103,15 @@ class TestEverySecret:
         """Or the refusals above would say nothing."""
         opened = {
             name: [visit.ask().status_code for visit in CARRIERS[name](cast, cast.bob.host)]
-            for name in ("password_link", "entry_pass", "order_password")
+            for name in ("password_link", "entry_pass", "support_pass", "order_password")
         }
 
-        assert opened == {"password_link": [200, 302], "entry_pass": [302], "order_password": [302]}
+        assert opened == {
+            "password_link": [200, 302],
+            "entry_pass": [302],
+            "support_pass": [302],
+            "order_password": [302],
+        }
 
 
 class TestSessions:

@@ -23,6 +23,7 @@ ELSEWHERE = ("src/kameng/local/", "src/kameng/bench/", "src/kameng/testpay/", "s
 CARRIED = {
     "kameng.accounts.recovery:make_pass": "password_link",
     "kameng.accounts.recovery:_fingerprint": "password_link",
+    "kameng.accounts.support:make_pass": "support_pass",
     "kameng.accounts.tokens:create": "api_token",
     "tenants.views:enter": "entry_pass",
     "tenants.signup:begin": "signup_token",
@@ -36,6 +37,7 @@ STAYS = {
     "kameng.middleware:RequestContext.__call__": "An id for the logs.",
     "kameng.middleware:ContentSecurity.__call__": "A nonce of one answer.",
     "kameng.ui.gallery_server:Nonce.__call__": "A nonce of one answer.",
+    "kameng.accounts.models:User.get_session_auth_hash": "A fingerprint within a session, which is carried in TestSessions.",
     "kameng.lib.ids:public_id": "An id: whoever has it has a name, and no right.",
     "kameng.lib.ids:random_token": "Lots for the others.",
     "kameng.lib.crypto:KeyRing.blind_index": "An index in the main station's tables.",

@@ -109,6 +109,7 @@ CONSOLE = {
     "substations/<str:public_id>/": SUBSTATION,
     "substations/<str:public_id>/suspend/": SUBSTATION,
     "substations/<str:public_id>/resume/": SUBSTATION,
+    "substations/<str:public_id>/support/": SUBSTATION,
     "substations/<str:public_id>/plan/": SUBSTATION,
     "plans/<slug:code>/": one(code=lambda scene: scene.bob.shop.plan.code),
     "products/by-address/<slug:slug>/": mains(slug="product"),
