@@ -57,6 +57,10 @@ def pytest_configure(config: pytest.Config) -> None:
     django.setup()
     from django.test.utils import setup_test_environment
 
+    from kameng.db.backend import base
+    from tests.isolation import sharding
+
+    base.observers.append(sharding.observe)
     setup_test_environment()  # Mail stays in memory, and responses keep their context.
 
 
@@ -105,6 +109,22 @@ class _one_at_a_time:  # noqa: N801  # Used like a function.
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+
+# Where somebody sends on purpose what must not go through.
+HOSTILE = ("tests.isolation.", "tests.kameng.db.")
+
+
+@pytest.fixture(autouse=True)
+def _stays_in_its_schema(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No statement of the app's reaches from one schema into another (docs/scaling.md)."""
+    from tests.isolation import sharding
+
+    yield
+    crossed = list(sharding.crossings)
+    sharding.crossings.clear()
+    if crossed and not request.module.__name__.startswith(HOSTILE):
+        pytest.fail("A statement left its schema: " + "; ".join(crossed[:3]))
 
 
 @pytest.fixture(autouse=True)

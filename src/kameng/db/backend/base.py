@@ -33,6 +33,11 @@ from kameng.db.scopes import MAIN_ROLE, PUBLIC_SCHEMA, OutsideTransaction, State
 _TRANSACTION_CONTROL = re.compile(r'(?:SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) "?[A-Za-z0-9_]+"?')
 
 
+# What looks on at every statement of the app's, before it is sent: `(scope, sql)`. Empty where shops are served; the tests
+# hold here that no statement reaches across schemas.
+observers: list[Callable[[Scope, str], None]] = []
+
+
 class Scope(NamedTuple):
     """Who a transaction is and what it sees."""
 
@@ -199,6 +204,8 @@ class DatabaseWrapper(tenants_base.DatabaseWrapper):  # type: ignore[misc]
         if self.in_tenant:
             text = sql if isinstance(sql, str) else sql.as_string(self.connection)
             verb = guard.check(text, params is not None)
+        for observe in observers:
+            observe(self.scope, sql if isinstance(sql, str) else sql.as_string(self.connection))
         prefix = self._prefix()
         if prefix and (not isinstance(sql, str) or many or context["cursor"].name is not None):
             with self.wrap_database_errors, self.connection.cursor() as cursor:
