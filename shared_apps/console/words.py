@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from kameng.accounts import deeds
 from kameng.lib import money
 from kameng.lib.words import Sentence, worded
 from shared_apps.receipts.models import CaseKind, Resolution
@@ -53,16 +54,10 @@ ACTOR_KINDS: dict[str, Sentence] = {
     "SUPPORT": _("Support"),
 }
 ACTIONS: dict[str, Sentence] = {
-    "accounts.log_in": _("Logged in"),
-    "accounts.log_out": _("Logged out"),
-    "accounts.password.changed": _("Changed a password"),
-    "accounts.password.set": _("Chose a first password"),
-    "accounts.sessions.ended": _("Logged out everywhere else"),
+    **deeds.ACTIONS,
     "support.asked": _("Asked to look into the shop as support"),
     "support.entered": _("Looked into the shop as support"),
     "support.left": _("Left the shop"),
-    "accounts.token.created": _("Made an API token"),
-    "accounts.token.revoked": _("Revoked an API token"),
     "console.job.retried": _("Set a job going again"),
     "console.keys.rotate": _("Had secrets encrypted under a new key"),
     "console.person.activated": _("Let somebody in again"),

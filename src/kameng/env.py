@@ -35,6 +35,10 @@ class Env(BaseSettings):
     stripe_api_url: str = Field(default="", alias="KAMENG_STRIPE_API_URL", description="Empty: Stripe's own.")
     spare_schemas: int = Field(default=5, alias="KAMENG_SPARE_SCHEMAS")
     pow_bits: int = Field(default=16, alias="KAMENG_POW_BITS")
+    second_factor_for_all: bool = Field(
+        default=False, alias="KAMENG_SECOND_FACTOR_FOR_ALL",
+        description="Nobody uses the billing console without a second factor; else it is asked for money and codes.",
+    )  # fmt: skip
     email_url: str = Field(default="", alias="EMAIL_URL", description="smtp://user:password@host:port; empty: mailbox.")
     log_level: str = Field(default="INFO", alias="KAMENG_LOG_LEVEL")
 

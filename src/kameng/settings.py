@@ -149,7 +149,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "kameng.middleware.RequestTransaction",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "kameng.middleware.SignedIn",
     "kameng.middleware.SupportVisit",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -318,6 +318,7 @@ TESTPAY_URL = ENV.testpay_url
 TESTPAY_SECRET = ENV.testpay_secret
 STRIPE_API_URL = ENV.stripe_api_url
 POW_BITS = ENV.pow_bits
+SECOND_FACTOR_FOR_ALL = ENV.second_factor_for_all
 ORDER_EXPIRY_MINUTES = 15
 # Stock stays held a while longer than the order may be paid: a callback in flight finds it.
 HOLD_GRACE_MINUTES = 5

@@ -10,26 +10,26 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
-from kameng.accounts.access import owner_required, staff_required
-from kameng.accounts.models import Role
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed, may
 from tenant_apps.shop import selectors as shops
 
 View = Callable[..., HttpResponseBase]
 
 
-def screen(view: View) -> View:
-    """Everybody with a log-in to this shop; a viewer may look and not change."""
-    return staff_required(_in_shop_zone(view))
+def screen(look: str, *, change: str = "") -> Callable[[View], View]:
+    """A screen for those whose role has the permission; the other one is needed to change (`accounts.access.allowed`)."""
+    door = allowed(look, change=change)
+
+    def decorated(view: View) -> View:
+        return door(_in_shop_zone(view))
+
+    return decorated
 
 
-def owner_screen(view: View) -> View:
-    """Money, staff and tokens: the owner's alone."""
-    return owner_required(_in_shop_zone(view))
-
-
-def is_owner(request: HttpRequest) -> bool:
+def sees_money(request: HttpRequest) -> bool:
     """Whether the reader may see what the shop earns."""
-    return getattr(request.user, "role", "") == Role.OWNER
+    return may(request, catalogue.MONEY_LOOK)
 
 
 def _in_shop_zone(view: View) -> View:

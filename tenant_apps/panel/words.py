@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from kameng.accounts import deeds
 from kameng.lib import money
 from kameng.lib.words import Sentence
 from tenant_apps.listings.models import MarkupRule
@@ -17,12 +18,7 @@ from tenant_apps.listings.states import Rounding, RuleKind
 from tenant_apps.orders.models import OrderStep
 
 ACTIONS: dict[str, Sentence] = {
-    "accounts.log_in": _("Logged in"),
-    "accounts.log_out": _("Logged out"),
-    "accounts.password.changed": _("Changed the password"),
-    "accounts.password.set": _("Set a password by mail"),
-    "accounts.token.created": _("Made an API token"),
-    "accounts.token.revoked": _("Revoked an API token"),
+    **deeds.ACTIONS,
     "listings.category.hide": _("Showed or hid a category"),
     "listings.price.set": _("Set a price rule"),
     "listings.price.set_many": _("Priced chosen SKUs"),
@@ -40,7 +36,6 @@ ACTIONS: dict[str, Sentence] = {
     "panel.staff.deactivated": _("Locked somebody out"),
     "panel.staff.invited": _("Invited somebody"),
     "panel.staff.role": _("Changed a role"),
-    "accounts.sessions.ended": _("Logged out everywhere else"),
     "support.entered": _("The main station's support looked in"),
     "support.left": _("The support's visit ended"),
     "shop.first_step.done": _("Did a first step"),

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db.models import Count, Q, QuerySet
 
-from kameng.accounts.models import ApiToken, AuditRecord, User
+from kameng.accounts.models import ApiToken, AuditRecord, Authenticator, Passkey, User, of_choice
 from kameng.jobs.models import Job, JobState
 
 
@@ -53,14 +53,18 @@ def tokens(*, query: str = "") -> QuerySet[ApiToken]:
 
 def people(*, query: str = "", role: str = "") -> QuerySet[User]:
     """Everybody with a log-in to the main station; `query`: parts of a name or a mail."""
-    rows = User.objects.all()
+    rows = User.objects.select_related("own_role")
     for word in query.split():
         rows = rows.filter(Q(name__icontains=word) | Q(email__icontains=word))
-    return rows.filter(role=role) if role else rows
+    return rows.filter(of_choice(role)) if role else rows
 
 
-def role_counts() -> dict[str, int]:
-    return dict(User.objects.order_by().values_list("role").annotate(count=Count("pk")))
+def with_factor() -> set[int]:
+    """Who has a second factor, by id."""
+    return {
+        *Authenticator.objects.values_list("user_id", flat=True),
+        *Passkey.objects.values_list("user_id", flat=True),
+    }
 
 
 def job_under_way(kind: str) -> Job | None:

@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
-from kameng.accounts.access import owner_required, staff_required
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed, demand
 from kameng.accounts.types import Actor
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
@@ -41,7 +42,7 @@ REPORT: list[lists.Column] = [
 ]
 
 
-@staff_required
+@allowed(catalogue.LIBRARY_LOOK, change=catalogue.LIBRARY_CHANGE)
 def imports(request: HttpRequest) -> HttpResponse:
     """The runs so far, and a file to check: nothing is imported before its report was seen."""
     form = LibraryFileForm(posted(request), request.FILES if request.method == "POST" else None)
@@ -78,11 +79,20 @@ def _tell(row: Any) -> None:
     row.result = row.options.get("result", {})
 
 
+def _demand(request: HttpRequest, row: ImportRun) -> None:
+    """A run of codes is the stock's, any other the library's; which it is stands in its row alone. Raises: NotInYourRole."""
+    if row.subject == CODES:
+        demand(request, catalogue.STOCK_LOOK, change=catalogue.STOCK_CHANGE)
+    else:
+        demand(request, catalogue.LIBRARY_LOOK, change=catalogue.LIBRARY_CHANGE)
+
+
 @require_GET
-@staff_required
+@allowed(catalogue.OWN)
 def import_run(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """How far a run is, and its report; htmx asks again while it is under way."""
     row: Any = library_services.find_run(public_id)
+    _demand(request, row)
     _tell(row)
     if lists.wants_export(request):
         return lists.export(request, f"report-{row.public_id}", REPORT, row.report)
@@ -99,26 +109,27 @@ def import_run(request: HttpRequest, public_id: str) -> HttpResponseBase:
 
 
 @require_POST
-@staff_required
+@allowed(catalogue.OWN)
 def import_checked(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """Import for real what the dry run found good."""
     row = library_services.find_run(public_id)
+    _demand(request, row)
     if row.subject == CODES:
         return _import_checked_codes(request, row)
     made = library_services.import_checked(run=public_id, accept_good=True, by=actor(request), now=clock.utc_now())
     return redirect("console:import_run", made.public_id)
 
 
-@owner_required
 def _import_checked_codes(request: HttpRequest, row: ImportRun) -> HttpResponse:
     made = stock.import_checked(run=row.public_id, by=actor(request), now=clock.utc_now())
     return redirect("console:import_run", made.public_id)
 
 
 @require_POST
-@staff_required
+@allowed(catalogue.OWN)
 def import_discard(request: HttpRequest, public_id: str) -> HttpResponse:
     row = library_services.find_run(public_id)
+    _demand(request, row)
     library_services.discard(run=public_id)
     messages.success(request, _("The file is thrown away. Nothing was imported."))
     return redirect("console:code_import" if row.subject == CODES else "console:imports")
@@ -126,7 +137,7 @@ def import_discard(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @in_own_transactions
 @require_GET
-@staff_required
+@allowed(catalogue.LIBRARY_LOOK)
 def library_export(request: HttpRequest) -> HttpResponseBase:
     """The whole library in the import's own format, as a stream."""
     day = clock.utc_now().strftime("%Y%m%d")
@@ -140,12 +151,12 @@ def library_export(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
+@allowed(catalogue.STOCK_LOOK, change=catalogue.STOCK_CHANGE)
 def code_import(request: HttpRequest) -> HttpResponseBase:
     """Codes for one SKU, from a file or pasted; looking is everybody's, importing is not."""
     return _code_import_post(request) if request.method == "POST" else _code_import_page(request)
 
 
-@owner_required
 def _code_import_post(request: HttpRequest) -> HttpResponseBase:
     form = CodeImportForm(request.POST, request.FILES)
     if form.is_valid():
@@ -171,7 +182,6 @@ def _start_codes(form: CodeImportForm, by: Actor, *, dry_run: bool) -> ImportRun
     )
 
 
-@staff_required
 def _code_import_page(request: HttpRequest, form: CodeImportForm | None = None) -> HttpResponse:
     shown = form or CodeImportForm(initial={"sku": request.GET.get("sku", "")})
     runs = list(library.import_runs(CODES)[:LATEST])
@@ -188,7 +198,7 @@ def _offered(query: str) -> list[Any]:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.STOCK_LOOK)
 def sku_options(request: HttpRequest) -> HttpResponse:
     """SKUs that take codes and match what is typed: the options of the import's field."""
     return render(request, "console/_sku_options.html", {"offered": _offered(request.GET.get("sku", ""))})

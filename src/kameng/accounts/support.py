@@ -18,7 +18,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit
+from kameng.accounts import audit, catalogue
 from kameng.accounts.models import AuditRecord, Role
 from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import current_schema, in_main, require_tenant
@@ -79,8 +79,10 @@ class SupportUser:
     pk = id = None
     role = Role.VIEWER
     is_authenticated = is_active = True
-    is_anonymous = may_change = False
+    is_anonymous = False
     is_support = True
+    # As a shop's own viewer has them; of the main station's catalogue none.
+    permissions = catalogue.of_role(catalogue.Place.SHOP, Role.VIEWER) | {catalogue.OWN}
 
     def __init__(self, visit: Visit) -> None:
         self.visit = visit
@@ -92,7 +94,11 @@ class SupportUser:
     def get_username(self) -> str:
         return self.email
 
-    def get_role_display(self) -> str:
+    def may(self, code: str) -> bool:
+        return code in self.permissions
+
+    @property
+    def role_label(self) -> str:
         return str(_("Support"))
 
 

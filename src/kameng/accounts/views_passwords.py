@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import login, update_session_auth_hash
+from django.contrib.auth import update_session_auth_hash
 from django.core.cache import cache
 from django.core.mail import EmailMessage
 from django.db import transaction
@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from kameng.accounts import recovery, sessions, support
+from kameng.accounts import entering, recovery, sessions, support
 from kameng.accounts.forms import ChangePasswordForm, ForgotForm, SetPasswordForm
 from kameng.accounts.models import User
 from kameng.accounts.types import Actor, ActorKind
@@ -32,7 +32,6 @@ from kameng.web.transactions import own_transactions
 WINDOW_S = 3600
 PER_MAILBOX = 3
 PER_ADDRESS = 20
-BACKEND = "kameng.accounts.backends.EmailBackend"
 
 
 @require_http_methods(["GET", "POST"])
@@ -67,8 +66,7 @@ def set_password(request: HttpRequest, entry: str) -> HttpResponse:
         except recovery.PasswordRefused as error:
             form.add_error("password", str(error))
         else:
-            login(request, user, backend=BACKEND)
-            return redirect(home_of(request))
+            return entering.come_in(request, user, home_of(request))
     context = {"form": form, "email": user.email, "fresh": not user.has_usable_password()}
     response = render(request, "accounts/set_password.html", context, status=422 if form.is_bound else 200)
     # The address holds the pass, which no other site may read. Not "no-referrer": under that browsers send this page's
