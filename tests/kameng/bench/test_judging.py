@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kameng.bench import ledger, page, provisioning, sale, sync
+from kameng.bench import ledger, page, provisioning, request, sale, sync
 from kameng.bench._common import Report
 from tests.kameng.bench.planted import got, holds, report
 
@@ -255,3 +255,28 @@ class TestPage:
             "product_to_hello_small", "product_to_hello_large", "product_large_to_small", "home_to_hello_small",
             "home_to_hello_large", "home_large_to_small", "home_anew_to_hello_large", "product_anew_to_hello_large",
         )  # fmt: skip
+
+
+class TestRequest:
+    def judged(self, report: Report, sent: int = 11, ours: float = 1.1) -> dict[str, Any]:
+        times = {"kameng": [ours] * 3, "django_tenants": [1.5] * 3, "no_tenancy": [1.0] * 3}
+        counts = {
+            "kameng": {"sent": sent, "statements": 14}, "django_tenants": {"sent": 22, "statements": 22},
+            "no_tenancy": {"sent": 10, "statements": 10},
+        }  # fmt: skip
+        return request.judge(report, times, counts)
+
+    def test_says_what_was_asked(self, report: Report) -> None:
+        result = self.judged(report)
+
+        assert [(line["what"], line["asked"], line["got"]) for line in result["asked"]] == [
+            ("statements sent by a page with 10 queries", "≤ 12", 11),
+            ("its time as a share of no tenancy", "≤ 1.15", 1.1),
+        ]
+        assert holds(result) == [True, True]
+        assert result["ratios"]["django_tenants_to_no_tenancy"] == 1.5
+        assert (result["figures"]["django_tenants_sent"], result["figures"]["kameng_statements"]) == (22, 14)
+
+    @pytest.mark.parametrize(("changes", "held"), [({"sent": 13}, [False, True]), ({"ours": 1.2}, [True, False])])
+    def test_says_what_does_not_hold(self, report: Report, changes: dict[str, Any], held: list[bool]) -> None:
+        assert holds(self.judged(report, **changes)) == held
