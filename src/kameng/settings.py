@@ -122,7 +122,7 @@ DATABASES = {
 # shop is nothing on another.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "kameng.web.rediscache.RedisCache",
         "LOCATION": ENV.redis_url,
         "KEY_FUNCTION": "kameng.web.cachekeys.tenant_key",
         "KEY_PREFIX": "kameng",

@@ -6,6 +6,6 @@ from kameng.settings import TENANT_APPS
 
 INSTALLED_APPS = ["django.contrib.contenttypes", *TENANT_APPS]
 DATABASES = {"default": {**stock_database("django.db.backends.postgresql"), "CONN_MAX_AGE": 600}}
-DATABASE_ROUTERS: list[str] = []
-MIDDLEWARE: list[str] = []
+DATABASE_ROUTERS = []
+MIDDLEWARE = []
 ROOT_URLCONF = "kameng.bench._request_urls"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kameng.bench import ledger, page, provisioning, request, sale, sync
+from kameng.bench import ledger, memory, page, provisioning, request, sale, sync
 from kameng.bench._common import Report
 from tests.kameng.bench.planted import got, holds, report
 
@@ -280,3 +280,22 @@ class TestRequest:
     @pytest.mark.parametrize(("changes", "held"), [({"sent": 13}, [False, True]), ({"ours": 1.2}, [True, False])])
     def test_says_what_does_not_hold(self, report: Report, changes: dict[str, Any], held: list[bool]) -> None:
         assert holds(self.judged(report, **changes)) == held
+
+
+class TestMemory:
+    @pytest.mark.parametrize(("kept", "held"), [(60.0, True), (101.0, False)])
+    def test_says_what_was_asked_and_whether_it_holds(self, report: Report, kept: float, held: bool) -> None:
+        walks = {
+            "without": {"backend_mb": 200.0, "program_mb": 50.0, "connections": 1},
+            "with": {"backend_mb": kept, "program_mb": 50.0, "connections": 5},
+        }
+
+        result = memory.judge(report, walks)
+
+        assert [(line["what"], line["asked"], line["holds"]) for line in result["asked"]] == [
+            ("a backend's memory with the rule as a share of it without", "≤ 0.5", held)
+        ]
+        assert result["figures"] == {
+            "without_backend_mb": 200.0, "without_program_mb": 50.0, "without_connections": 1,
+            "with_backend_mb": kept, "with_program_mb": 50.0, "with_connections": 5,
+        }  # fmt: skip
