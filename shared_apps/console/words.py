@@ -114,12 +114,14 @@ TOKEN_STATES: dict[str, Sentence] = {
 }
 JOBS: dict[str, Sentence] = {
     "console.mail_invitation": _("Mail an invitation"),
+    "console.mail_notice": _("Mail what happened to a log-in"),
     "console.rotate_keys": _("Encrypt secrets under a new key"),
     "library.import_run": _("Import products"),
     "listings.sync_all": _("Sync all shops"),
     "orders.mail_delivered": _("Mail the buyer that goods are ready"),
     "orders.notify_queue": _("Tell the shop what waits for its hands"),
     "panel.mail_invitation": _("Mail an invitation"),
+    "panel.mail_notice": _("Mail what happened to a log-in"),
     "payments.ask_soon": _("Ask the channel about open payments"),
     "payments.carry_out_case": _("Carry out a decided case"),
     "payments.handle_event": _("Handle a callback"),

@@ -141,6 +141,11 @@ class TestTheWayIn:
 
 
 class TestTheStay:
+    @pytest.fixture(autouse=True)
+    def _nobody_else(self, cast: scene.Scene) -> None:
+        """Other tests' visits are over."""
+        owner(cast).post("/panel/support/show-out/")
+
     def test_is_shown_to_the_owner_while_it_lasts_and_afterwards(self, cast: scene.Scene) -> None:
         browser = visitor(cast)
         during = said(owner(cast), "/panel/")

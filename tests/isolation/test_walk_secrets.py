@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from kameng.db.context import in_substation, pointed_at
+from kameng.db.context import in_main, in_substation, pointed_at
+from kameng.lib import clock
+from tenants import hosts
+from tenants.models import Domain
 from tests.isolation.walk import fields, scene, secrets, watch
 from tests.isolation.walk.visits import MAIN, Visit, Visitor
 
@@ -132,6 +135,30 @@ class TestSessions:
 
         assert opened == {(made, host): 200 if made == host else 302 for made in doors for host in doors}
 
+    @pytest.mark.parametrize("begun_at", ["the subdomain", "the own domain"])
+    def test_of_a_shops_one_host_are_nothing_on_its_other(self, cast: scene.Scene, begun_at: str) -> None:
+        """The same schema, the same people, and still two hosts: no browser carries a cookie from one to the other."""
+        own = f"{cast.alice.mark}.example"
+        with in_main():
+            Domain.objects.create(domain=own, tenant=cast.alice.shop, verified_at=clock.utc_now(), is_primary=False)
+        hosts.forget(cast.alice.shop)
+        here, there = (cast.alice.host, own) if begun_at == "the subdomain" else (own, cast.alice.host)
+        client = scene.browser(here)
+        values = {"email": cast.alice.secret_marks["owner"], "password": scene.PASSWORD}
+        assert client.post("/login/", values).status_code == 302
+        key = client.cookies["kameng_session"].value
+
+        opened = {}
+        for host in (here, there, f"{here.upper()}", f"{here}:8000"):
+            visitor = scene.browser(host)
+            visitor.cookies["kameng_session"] = key
+            opened[host] = visitor.get("/panel/").status_code
+        with in_main():
+            Domain.objects.filter(domain=own).delete()
+        hosts.forget(cast.alice.shop)
+
+        assert opened == {here: 200, there: 302, here.upper(): 200, f"{here}:8000": 200}
+
     def test_a_key_of_another_schema_is_not_taken_over_by_a_log_in(self, cast: scene.Scene) -> None:
         """Fixation: a browser that comes with a key of somebody's choosing leaves with another."""
         client = scene.browser(cast.alice.host)
@@ -145,7 +172,10 @@ class TestSessions:
         with pointed_at(cast.alice.shop):
             from django.core.cache import cache
 
-            assert cache.get(f"django.contrib.sessions.cache{'a' * 32}") is None
+            assert cache.get(f"django.contrib.sessions.cache:{cast.alice.host}:{'a' * 32}") is None
+            assert cache.get(
+                f"django.contrib.sessions.cache:{cast.alice.host}:{client.cookies['kameng_session'].value}"
+            )
 
     def test_a_changed_password_ends_the_others_and_keeps_the_one_that_changed_it(self, cast: scene.Scene) -> None:
         shop, user = cast.alice.shop, cast.alice.users["STAFF"]

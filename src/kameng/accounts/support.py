@@ -28,6 +28,7 @@ from kameng.lib.ids import public_id
 STAY = timedelta(minutes=30)
 PASS_LIFE_S = 60
 REASON_CHARS = 200
+AT_ONCE = 50  # Of the latest visits, how many are looked at for who is there: more within half an hour there are not.
 TARGET = "support"  # What every record of a visit in the shop's trail is about: found by the trail's index.
 ENTERED, LEFT = "support.entered", "support.left"
 _SALT = "kameng.accounts.support"
@@ -204,7 +205,7 @@ def visits(limit: int) -> list[Visit]:
 
 def present(now: datetime) -> list[Visit]:
     """Who is in this shop now, or may be: nothing tells us of a browser that was closed."""
-    return [visit for visit in visits(5) if visit.lasts(now)]
+    return [visit for visit in visits(AT_ONCE) if visit.lasts(now)]
 
 
 def _note(action: str, kept: dict[str, Any], visit: Visit, request: HttpRequest, now: datetime) -> None:

@@ -270,6 +270,8 @@ def browser(host: str, user: Any = None, shop: Any = None) -> Client:
     """A browser at `host`; with `user`, logged in at their own host (`shop`, or the main station), wherever it then goes."""
     client = Client(HTTP_HOST=host, HTTP_ACCEPT_LANGUAGE="en", raise_request_exception=False)
     if user is not None:
+        at_home = Client(HTTP_HOST=shop.host if shop is not None else "localhost")
         with in_substation(shop) if shop is not None else in_main():
-            client.force_login(User.objects.get(pk=user.pk), backend=BACKEND)  # As it is now: the password counts.
+            at_home.force_login(User.objects.get(pk=user.pk), backend=BACKEND)  # As it is now: the password counts.
+        client.cookies["kameng_session"] = at_home.cookies["kameng_session"].value
     return client

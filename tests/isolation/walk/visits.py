@@ -11,8 +11,11 @@ from urllib.parse import urlencode
 from django.test import Client
 
 from kameng.accounts.models import Role, User
-from kameng.db.context import in_substation, pointed_at
+from kameng.db.context import in_main, in_substation, pointed_at
 from tenant_apps.shop.models import ShopSettings
+from tenants import hosts
+from tenants.models import Substation
+from tenants.states import Standing, SubstationState
 from tests.isolation.walk import fields, ways
 from tests.isolation.walk.routes import Route
 from tests.isolation.walk.scene import Scene, Side, browser
@@ -176,6 +179,9 @@ def pointed_at_main() -> Any:
 
 def mend(side: Side) -> None:
     """Alice's shop as it was: an address before may have closed it, or locked its owner out."""
+    with in_main():
+        Substation.objects.filter(pk=side.shop.pk).update(state=SubstationState.ACTIVE, standing=Standing.GOOD)
+    hosts.forget(side.shop)
     with in_substation(side.shop):
         ShopSettings.objects.update(open=True, name=side.public_marks["name"])
         owner = side.users["OWNER"]

@@ -6,10 +6,11 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, OperationalError, ProgrammingError, connection, transaction
+from django.db import DatabaseError, OperationalError, ProgrammingError, close_old_connections, connection, transaction
 from django.test import Client
 
-from kameng.db.context import in_main, in_substation, long_statements, pointed_at, read_only
+from kameng.db.backend import base
+from kameng.db.context import in_main, in_substation, in_sync, long_statements, pointed_at, read_only
 from kameng.db.scopes import NoTenant, OutsideTransaction, StatementRefused
 
 
@@ -153,6 +154,57 @@ class TestTransaction:
                 for sql in ("ROLLBACK TO SAVEPOINT earlier", "rollback to earlier", "ROLLBACK  TO  earlier"):
                     cursor.execute(sql)
                     assert whoami()[0] == alice.schema_name
+
+
+class TestConnections:
+    def pid(self) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return int(cursor.fetchone()[0])
+
+    def test_that_have_seen_many_schemas_are_given_up_between_transactions(
+        self, alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(base, "MOST_SCHEMAS", 2)
+        connection.close()
+
+        with in_substation(alice):
+            first = self.pid()
+        with in_substation(alice):
+            assert self.pid() == first  # The same schema again is no other one.
+        with in_substation(bob):
+            assert self.pid() == first
+        with in_substation(alice):
+            second = self.pid()
+            with in_substation(bob):  # Full, and in the middle of somebody's transaction.
+                assert self.pid() == second
+            assert self.pid() == second
+        with in_sync(bob):
+            assert self.pid() not in (first, second)
+
+    def test_are_given_up_at_the_end_of_a_request_too(
+        self, alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(base, "MOST_SCHEMAS", 2)
+        connection.close()
+        for shop in (alice, bob):
+            with pointed_at(shop), transaction.atomic():
+                last = self.pid()
+
+        close_old_connections()
+
+        with in_main():
+            assert self.pid() != last
+
+    def test_are_kept_below_that(self, alice: Any, bob: Any) -> None:
+        connection.close()
+        pids = set()
+        for shop in (alice, bob) * 3:
+            with in_substation(shop):
+                pids.add(self.pid())
+            close_old_connections()
+
+        assert len(pids) == 1
 
 
 class TestLimits:
