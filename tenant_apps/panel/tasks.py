@@ -13,11 +13,12 @@ from django.utils.translation import gettext as _
 from kameng.accounts import notices, recovery
 from kameng.accounts.catalogue import Place
 from kameng.accounts.models import User
-from kameng.db.context import current_tenant
+from kameng.db.context import current_schema, in_main
 from kameng.jobs.registry import job
 from kameng.jobs.services import enqueue
 from tenant_apps.panel.services import INVITATION_JOB
 from tenant_apps.shop import selectors as shops
+from tenants.models import Substation
 
 
 @job(INVITATION_JOB)
@@ -49,11 +50,15 @@ def mail_notice(*, user_id: int, what: str, at: str, ip: str, who: str, agent: s
     if user is None:  # Removed meanwhile.
         return
     with translation.override(user.language or shop.language):
-        subject, body = notices.letter(
-            user, shop.name, current_tenant().url, what=what, at=at, ip=ip, who=who, agent=agent
-        )
+        subject, body = notices.letter(user, shop.name, _shop_url(), what=what, at=at, ip=ip, who=who, agent=agent)
     sender = formataddr((shop.name, parseaddr(settings.DEFAULT_FROM_EMAIL)[1]))
     EmailMessage(subject, body, sender, [user.email]).send()
+
+
+def _shop_url() -> str:
+    schema = current_schema()
+    with in_main():
+        return str(Substation.objects.get(schema_name=schema).url)
 
 
 notices.through(Place.SHOP, lambda payload: enqueue(kind=NOTICE_JOB, payload=payload))

@@ -45,7 +45,8 @@ def log_in(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         if form.is_valid():
             return entering.come_in(request, form.user, _next(request))
-        if form.cleaned_data.get("email") and form.data.get("password"):
+        locked_out = getattr(request, "axes_locked_out", False)  # `lockout` writes that down, once.
+        if form.cleaned_data.get("email") and form.data.get("password") and not locked_out:
             entering.note_failure(request, form.cleaned_data["email"])
     context = {"form": form, "next": request.GET.get("next", "")}
     return render(request, "accounts/login.html", context, status=422 if form.is_bound else 200)

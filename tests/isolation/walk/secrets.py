@@ -34,6 +34,8 @@ CARRIED = {
 }
 # Nothing that could be carried anywhere, and why.
 STAYS = {
+    "kameng.accounts.factors:_digest": "A recovery code is asked for beside a log-in of this host, which is carried in TestSessions.",
+    "kameng.accounts.sessions:note_log_in": "A browser's mark, by which mail tells of new ones: it lets nobody in.",
     "kameng.middleware:RequestContext.__call__": "An id for the logs.",
     "kameng.middleware:ContentSecurity.__call__": "A nonce of one answer.",
     "kameng.ui.gallery_server:Nonce.__call__": "A nonce of one answer.",

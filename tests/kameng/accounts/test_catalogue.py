@@ -78,7 +78,7 @@ class TestEveryDoor:
     def test_is_told_by_its_name_when_it_names_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from tenant_apps.panel import urls
 
-        planted = [pattern for pattern in urls.urlpatterns if pattern.name == "pricing"][0]
+        planted = next(pattern for pattern in urls.urlpatterns if pattern.name == "pricing")
         monkeypatch.delattr(planted.callback, "permissions")
 
         assert unnamed(Place.SHOP) == ["SHOP: panel/pricing/ names None"]

@@ -33,7 +33,7 @@ def role(name: str, *permissions: str) -> StaffRole:
 
 
 class TestMaking:
-    def test_keeps_name_and_permissions_and_writes_it_down(self, office: Office) -> None:  # noqa: F811
+    def test_keeps_name_and_permissions_and_writes_it_down(self, office: Office) -> None:
         office.owner.post(
             "/panel/roles/new/", {"name": " Price  clerk ", "permissions": ["goods.look", "prices.change"]}
         )
@@ -46,14 +46,14 @@ class TestMaking:
         ("name", "permissions"),
         [("", ["goods.look"]), ("Clerk", []), ("Clerk", ["stock.codes"]), ("manager", ["goods.look"])],
     )
-    def test_refuses_what_can_not_be_a_role(self, office: Office, name: str, permissions: list[str]) -> None:  # noqa: F811
+    def test_refuses_what_can_not_be_a_role(self, office: Office, name: str, permissions: list[str]) -> None:
         response = office.owner.post("/panel/roles/new/", {"name": name, "permissions": permissions})
 
         assert response.status_code == 422
         with in_substation(office.shop):
             assert StaffRole.objects.count() == 0
 
-    def test_one_name_once_however_it_is_written(self, office: Office) -> None:  # noqa: F811
+    def test_one_name_once_however_it_is_written(self, office: Office) -> None:
         with in_substation(office.shop):
             role("Clerk", "goods.look")
 
@@ -62,7 +62,7 @@ class TestMaking:
         assert response.status_code == 422
         assert "A role of this name is there already." in response.content.decode()
 
-    def test_of_one_shop_is_nothing_in_another(self, office: Office, make_office: Callable[..., Office]) -> None:  # noqa: F811
+    def test_of_one_shop_is_nothing_in_another(self, office: Office, make_office: Callable[..., Office]) -> None:
         other = make_office(codes=0)
         with in_substation(other.shop):
             theirs = role("Clerk", "goods.look").pk + 0
@@ -72,7 +72,7 @@ class TestMaking:
 
 
 class TestHolding:
-    def held(self, office: Office, *permissions: str) -> Client:  # noqa: F811
+    def held(self, office: Office, *permissions: str) -> Client:
         with in_substation(office.shop):
             row = role("Clerk", *permissions)
             user = User.objects.create_user("clerk@example.com", PASSWORD, role=Role.VIEWER, own_role=row)
@@ -80,13 +80,11 @@ class TestHolding:
             browser.force_login(user, backend=BACKEND)
         return browser
 
-    def test_opens_what_it_names_and_nothing_else(self, office: Office) -> None:  # noqa: F811
+    def test_opens_what_it_names_and_nothing_else(self, office: Office) -> None:
         browser = self.held(office, "goods.look", "prices.change")
 
-        opened = {
-            path: browser.get(f"/panel/{path}").status_code
-            for path in ("", "listings/", "orders/", "statement/", "staff/", "settings/")
-        }
+        paths = ("", "listings/", "orders/", "statement/", "staff/", "settings/")
+        opened = {path: browser.get(f"/panel/{path}").status_code for path in paths}
         priced = browser.post(
             "/panel/pricing/rule/", {"scope": "SKU", "target": office.goods.sku_id, "kind": "PERCENT", "value": "50"}
         )
@@ -95,21 +93,21 @@ class TestHolding:
         assert opened == {"": 200, "listings/": 200, "orders/": 403, "statement/": 403, "staff/": 403, "settings/": 403}
         assert (priced.status_code, shelved.status_code) == (302, 403)
 
-    def test_the_menu_shows_what_it_opens(self, office: Office) -> None:  # noqa: F811
+    def test_the_menu_shows_what_it_opens(self, office: Office) -> None:
         browser = self.held(office, "goods.look")
 
         shown = [item["url"] for group in browser.get("/panel/").context["nav"] for item in group["items"]]
 
         assert shown == ["/panel/", "/panel/listings/", "/panel/pricing/", "/panel/customise/"]
 
-    def test_a_refusal_says_which_permission_and_whom_to_ask(self, office: Office) -> None:  # noqa: F811
+    def test_a_refusal_says_which_permission_and_whom_to_ask(self, office: Office) -> None:
         browser = self.held(office, "goods.look")
 
         body = browser.get("/panel/orders/").content.decode()
 
         assert "Your role (Clerk) does not include this: “Look at orders and their buyers”." in body
 
-    def test_a_change_of_the_role_counts_at_once(self, office: Office) -> None:  # noqa: F811
+    def test_a_change_of_the_role_counts_at_once(self, office: Office) -> None:
         browser = self.held(office, "goods.look", "orders.look")
         assert browser.get("/panel/orders/").status_code == 200
         pk = office.read(StaffRole, name="Clerk").pk
@@ -118,14 +116,14 @@ class TestHolding:
 
         assert browser.get("/panel/orders/").status_code == 403
 
-    def test_a_permission_that_is_no_more_opens_nothing(self, office: Office) -> None:  # noqa: F811
+    def test_a_permission_that_is_no_more_opens_nothing(self, office: Office) -> None:
         browser = self.held(office, "goods.look")
         with in_substation(office.shop):
             StaffRole.objects.update(permissions=["goods.look", "was.there.once"])
 
         assert browser.get("/panel/listings/").status_code == 200
 
-    def test_is_not_removed_while_somebody_has_it(self, office: Office) -> None:  # noqa: F811
+    def test_is_not_removed_while_somebody_has_it(self, office: Office) -> None:
         self.held(office, "goods.look")
         pk = office.read(StaffRole, name="Clerk").pk
 
@@ -138,7 +136,7 @@ class TestHolding:
         with in_substation(office.shop):
             assert StaffRole.objects.count() == 0
 
-    def test_stands_on_a_row_that_may_only_look(self, office: Office) -> None:  # noqa: F811
+    def test_stands_on_a_row_that_may_only_look(self, office: Office) -> None:
         """Code that knows no own roles reads `role`: the database holds it at the least."""
         self.held(office, "goods.look")
 
@@ -148,13 +146,13 @@ class TestHolding:
 
 
 class TestNoMoreThanOnesOwn:
-    def test_nobody_makes_a_role_that_may_do_more_than_they(self, office: Office) -> None:  # noqa: F811
+    def test_nobody_makes_a_role_that_may_do_more_than_they(self, office: Office) -> None:
         with in_substation(office.shop), pytest.raises(roles.MoreThanYours):
             roles.save(name="Boss", permissions=["money.look"], by=manager_of_people("goods.look"), now=NOW)
         with in_substation(office.shop):
             assert StaffRole.objects.count() == 0
 
-    def test_nobody_gives_or_takes_a_role_above_their_own(self, office: Office) -> None:  # noqa: F811
+    def test_nobody_gives_or_takes_a_role_above_their_own(self, office: Office) -> None:
         by = manager_of_people("goods.look")
         for act in (
             lambda: services.set_role(user_id=office.users["VIEWER"], role="OWNER", by=by, now=NOW),
@@ -169,7 +167,7 @@ class TestNoMoreThanOnesOwn:
         owner = office.read(User, pk=office.users["OWNER"])
         assert (owner.role, owner.is_active) == ("OWNER", True)
 
-    def test_a_service_refuses_an_actor_without_the_permission(self, office: Office) -> None:  # noqa: F811
+    def test_a_service_refuses_an_actor_without_the_permission(self, office: Office) -> None:
         by = Actor(ActorKind.USER, "Max", 2, permissions=frozenset({catalogue.GOODS_LOOK}))
         with in_substation(office.shop), pytest.raises(NotAllowed):
             services.set_role(user_id=office.users["VIEWER"], role="MANAGER", by=by, now=NOW)
@@ -180,14 +178,14 @@ class TestNoMoreThanOnesOwn:
 
 
 class TestTheLastOwner:
-    def pair(self, office: Office) -> tuple[int, int]:  # noqa: F811
+    def pair(self, office: Office) -> tuple[int, int]:
         """The shop's two owners, both able to log in."""
         with in_substation(office.shop):
             second = User.objects.create_user("second@example.com", PASSWORD, role=Role.OWNER)
         return office.users["OWNER"], second.pk
 
     @pytest.mark.parametrize("deed", ["demote", "deactivate", "own role"])
-    def test_of_two_owners_who_remove_each_other_at_once_one_stays(self, office: Office, deed: str) -> None:  # noqa: F811
+    def test_of_two_owners_who_remove_each_other_at_once_one_stays(self, office: Office, deed: str) -> None:
         """Both at the same moment, each the other: the second waits for the first's rows and finds itself the last."""
         ann, ben = self.pair(office)
         with in_substation(office.shop):
@@ -211,7 +209,7 @@ class TestTheLastOwner:
         with in_substation(office.shop):
             assert list(User.objects.filter(role="OWNER", is_active=True).values_list("pk", flat=True)) == [ann]
 
-    def test_somebody_who_was_only_invited_is_no_owner_who_stays(self, office: Office) -> None:  # noqa: F811
+    def test_somebody_who_was_only_invited_is_no_owner_who_stays(self, office: Office) -> None:
         with in_substation(office.shop):
             User.objects.create_user("invited@example.com", None, role=Role.OWNER)
 
@@ -222,7 +220,7 @@ class TestTheLastOwner:
 
 
 class TestInvitations:
-    def test_one_is_taken_back_and_its_link_opens_nothing(self, office: Office) -> None:  # noqa: F811
+    def test_one_is_taken_back_and_its_link_opens_nothing(self, office: Office) -> None:
         from kameng.accounts import recovery
 
         office.owner.post("/panel/staff/", {"email": "nina@example.com", "role": "SUPPORT"})
@@ -238,13 +236,13 @@ class TestInvitations:
             assert not User.objects.filter(email="nina@example.com").exists()
         assert office.acts()[-1] == "panel.staff.withdrawn"
 
-    def test_of_somebody_who_came_in_is_not_taken_back(self, office: Office) -> None:  # noqa: F811
+    def test_of_somebody_who_came_in_is_not_taken_back(self, office: Office) -> None:
         response = office.owner.post(f"/panel/staff/{office.users['STAFF']}/withdraw/")
 
         assert response.status_code == 422
         assert office.read(User, pk=office.users["STAFF"]).is_active
 
-    def test_into_a_role_of_the_shops_own(self, office: Office) -> None:  # noqa: F811
+    def test_into_a_role_of_the_shops_own(self, office: Office) -> None:
         with in_substation(office.shop):
             pk = role("Clerk", "goods.look").pk
 

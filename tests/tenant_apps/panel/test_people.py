@@ -168,7 +168,9 @@ class TestStaff:
         assert "Give up being an owner?" in two
 
     def test_a_refused_invitation_comes_back_open_and_filled_in(self, office: Office) -> None:
-        body = office.owner.post("/panel/staff/", {"email": "nobody", "name": "Nina", "role": "MANAGER"}).content.decode()
+        body = office.owner.post(
+            "/panel/staff/", {"email": "nobody", "name": "Nina", "role": "MANAGER"}
+        ).content.decode()
 
         assert "data-open-now" in body
         assert 'value="Nina"' in body
