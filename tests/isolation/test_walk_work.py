@@ -23,6 +23,8 @@ from tests.tenant_apps.channel import MemoryChannel, callback
 
 # What a handler's parameter is called: what of Bob's an attacker would put there.
 PAYLOADS: dict[str, Callable[[scene.Scene], Any]] = {
+    "agent": lambda cast: f"Firefox/1 of {cast.bob.mark}",
+    "at": lambda cast: clock.utc_now().isoformat(),
     "base_url": lambda cast: f"http://{cast.bob.host}",
     "case_public_id": lambda cast: cast.bob.case,
     "event_id": lambda cast: cast.bob.event,
@@ -30,7 +32,10 @@ PAYLOADS: dict[str, Callable[[scene.Scene], Any]] = {
     "refund_public_id": lambda cast: "ref_00000000000000000000",
     "run": lambda cast: cast.main["run"],
     "signup_id": lambda cast: cast.bob.signup.signup.pk,
+    "ip": lambda cast: "192.0.2.1",
     "user_id": lambda cast: cast.bob.users["STAFF"].pk,
+    "what": lambda cast: "reset",
+    "who": lambda cast: "a neighbour",
 }
 
 

@@ -44,6 +44,12 @@ def with_app(office: Office, role: str = "OWNER") -> pyotp.TOTP:
     return totp
 
 
+def in_english(office: Office) -> None:
+    """Whoever has a language of their own is written to in it."""
+    with in_substation(office.shop):
+        User.objects.update(language="en")
+
+
 def codes_of(office: Office, role: str = "OWNER") -> list[str]:
     with in_substation(office.shop):
         user = User.objects.get(pk=office.users[role])
@@ -238,6 +244,7 @@ class TestACode:
         with_app(office)
         code, *_others = codes_of(office)
         jobs.run_all_due()
+        in_english(office)
         mail.outbox = []
 
         first = reveal(office.owner, order.number, step_up="code", step_up_code=code.lower())
@@ -325,6 +332,7 @@ class TestTakingItOff:
         lost, browser = office.staff, office.owner
         browser.post("/panel/staff/second-step/", {"for_all": "0", "step_up": "code", "step_up_code": totp.now()})
         jobs.run_all_due()
+        in_english(office)
         mail.outbox = []
 
         response = browser.post(f"/panel/staff/{office.users['STAFF']}/second-step/")
@@ -408,6 +416,7 @@ class TestSessions:
         assert theirs.get("/panel/").status_code == 200
 
     def test_a_new_device_is_told_by_mail_and_the_first_is_not(self, office: Office, no_jobs: None) -> None:
+        in_english(office)
         mail.outbox = []
         desk = office.browser()
 
