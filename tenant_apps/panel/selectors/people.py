@@ -77,7 +77,9 @@ def audit_records(
             rows = rows.exclude(action__startswith=prefix)
     word = _plain(query)
     if word:
-        rows = rows.filter(Q(actor_label__icontains=word) | Q(target__icontains=word) | Q(action__icontains=word))
+        rows = rows.filter(
+            Q(actor_label__icontains=word) | Q(target__icontains=word) | Q(action__icontains=word) | Q(ip=word)
+        )
     if since is not None:
         rows = rows.filter(at__gte=since)
     if before is not None:

@@ -173,7 +173,7 @@ def _dress(side: Side) -> None:
         side.secret_marks["token"] = f"ERP {mark}"
         side.role_id = StaffRole.objects.create(name=f"Role {mark}", permissions=["goods.look"]).pk
         side.secret_marks["role"] = f"Role {mark}"
-        staff, now = side.users["STAFF"], clock.utc_now()
+        staff, now = side.users["VIEWER"], clock.utc_now()
         side.passkey_id = Passkey.objects.create(
             user=staff, name=f"Key {mark}", host=side.host, credential_id=mark.encode(), credential=b"x"
         ).pk
