@@ -156,6 +156,12 @@ def action_icon(action: str) -> str:
     return ICONS.get(action.partition(".")[0], "activity")
 
 
+def actions_like(query: str) -> list[str]:
+    """Deeds whose words, in the reader's language, hold what was typed."""
+    text = query.strip().casefold()
+    return [action for action, said in ACTIONS.items() if text in str(said).casefold()] if text else []
+
+
 def action_words(action: str) -> Sentence:
     """What somebody did, in words; the stored name where it has none."""
     return ACTIONS.get(action, action)

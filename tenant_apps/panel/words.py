@@ -180,6 +180,12 @@ def _note_words(step: OrderStep) -> Sentence:
     return step.note if known is None else f"{known} · {rest}" if rest else known
 
 
+def actions_like(query: str) -> list[str]:
+    """Deeds whose words, in the reader's language, hold what was typed."""
+    text = query.strip().casefold()
+    return [action for action, said in ACTIONS.items() if text in str(said).casefold()] if text else []
+
+
 def action_words(action: str) -> Sentence:
     """What somebody did; the stored name where it has no words."""
     return ACTIONS.get(action, action)

@@ -12,14 +12,20 @@ from kameng.jobs.models import Job, JobState
 
 
 def audit(
-    *, query: str = "", action: str = "", since: datetime | None = None, until: datetime | None = None
+    *,
+    query: str = "",
+    meaning: Sequence[str] = (),
+    action: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> QuerySet[AuditRecord]:
-    """Acts on the main station, newest first; `query` is a part of a person, an object, a deed or an address."""
+    """Acts on the main station, newest first; `query` is a part of a person, an object, a deed or an address;
+    `meaning` are deeds whose words hold it."""
     rows = AuditRecord.objects.all()
+    matching = Q()
     for word in query.split():
-        rows = rows.filter(
-            Q(actor_label__icontains=word) | Q(target__icontains=word) | Q(action__icontains=word) | Q(ip=word)
-        )
+        matching &= Q(actor_label__icontains=word) | Q(target__icontains=word) | Q(action__icontains=word) | Q(ip=word)
+    rows = rows.filter(matching | Q(action__in=meaning)) if meaning else rows.filter(matching)
     if action:
         rows = rows.filter(action=action)
     if since is not None:

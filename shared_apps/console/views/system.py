@@ -119,7 +119,8 @@ def sync_repeat(request: HttpRequest) -> HttpResponse:
 def audit_trail(request: HttpRequest) -> HttpResponseBase:
     filters = AuditFilters(request.GET)
     rows = system.audit(
-        query=filters.query, action=filters.value("action"), since=day_start(filters.value("since")),
+        query=filters.query, meaning=words.actions_like(filters.query), action=filters.value("action"),
+        since=day_start(filters.value("since")),
         until=day_start(filters.value("until"), 1),
     )  # fmt: skip
     if lists.wants_export(request):

@@ -77,9 +77,23 @@ class TokenFilters(Filters):
     state = forms.ChoiceField(label=_("State"), required=False, choices=any_of(TOKEN_STATES))
 
 
+# Groups of deeds, by how their names begin.
+DEEDS: dict[str, tuple[Sentence, tuple[str, ...]]] = {
+    "goods": (_("Goods and prices"), ("listings.",)),
+    "orders": (_("Orders and codes"), ("orders.", "panel.order", "payments.")),
+    "people": (_("People and roles"), ("panel.staff.", "panel.owner.", "accounts.role.", "accounts.token.", "accounts.policy.")),
+    "log-ins": (_("Log-ins"), ("accounts.log", "accounts.factor.", "accounts.session", "accounts.password.", "support.")),
+    "shop": (_("Shop settings"), ("shop.",)),
+}  # fmt: skip
+
+
 class AuditFilters(DayRange):
-    q_hint = _("Person, order or deed")
+    q_hint = _("Person, order, deed or IP")
 
     q = forms.CharField(required=False, max_length=120)
+    group = forms.ChoiceField(
+        label=pgettext_lazy("deed", "What"), required=False,
+        choices=any_of([(key, label) for key, (label, _beginnings) in DEEDS.items()]),
+    )  # fmt: skip
 
-    field_order = ("q", "since", "until")
+    field_order = ("q", "group", "since", "until")

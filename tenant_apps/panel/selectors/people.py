@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from django.db.models import F, Q, QuerySet
 
@@ -10,6 +13,7 @@ from kameng.accounts.models import ApiToken, AuditRecord, Authenticator, Passkey
 
 # What is read by those who manage people alone.
 OF_PEOPLE = (
+    "accounts.log_in.",
     "accounts.token.",
     "accounts.role.",
     "accounts.factor.",
@@ -68,9 +72,19 @@ def _plain(query: str) -> str:
 
 
 def audit_records(
-    *, of_people: bool, query: str = "", since: datetime | None = None, before: datetime | None = None
+    *,
+    of_people: bool,
+    query: str = "",
+    meaning: Sequence[str] = (),
+    group: Sequence[str] = (),
+    since: datetime | None = None,
+    before: datetime | None = None,
 ) -> QuerySet[AuditRecord]:
-    """Acts, newest first; `since` ≤ at < `before`. `of_people`: also what concerns staff, roles and tokens."""
+    """Acts, newest first; `since` ≤ at < `before`. `of_people`: also what concerns staff, roles and tokens.
+
+    `query` is a part of a person, an object or a deed, or an address; `meaning` are deeds whose words hold it.
+    `group`: beginnings of the deeds that are wanted.
+    """
     rows = AuditRecord.objects.order_by("-pk")
     if not of_people:
         for prefix in OF_PEOPLE:
@@ -78,8 +92,14 @@ def audit_records(
     word = _plain(query)
     if word:
         rows = rows.filter(
-            Q(actor_label__icontains=word) | Q(target__icontains=word) | Q(action__icontains=word) | Q(ip=word)
+            Q(actor_label__icontains=word)
+            | Q(target__icontains=word)
+            | Q(action__icontains=word)
+            | Q(ip=word)
+            | Q(action__in=meaning)
         )
+    if group:
+        rows = rows.filter(reduce(or_, [Q(action__startswith=beginning) for beginning in group]))
     if since is not None:
         rows = rows.filter(at__gte=since)
     if before is not None:

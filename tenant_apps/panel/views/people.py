@@ -24,6 +24,7 @@ from tenant_apps.panel import services, words
 from tenant_apps.panel.access import screen
 from tenant_apps.panel.details import details_words
 from tenant_apps.panel.forms.people import (
+    DEEDS,
     IN,
     INVITED,
     LOCKED,
@@ -233,7 +234,9 @@ def audit(request: HttpRequest) -> HttpResponseBase:
     filters = AuditFilters(request.GET)
     since, until = filters.value("since"), filters.value("until")
     found = people.audit_records(
-        of_people=may(request, catalogue.PEOPLE_MANAGE), query=filters.query, since=day_start(since) if since else None,
+        of_people=may(request, catalogue.PEOPLE_MANAGE), query=filters.query,
+        meaning=words.actions_like(filters.query), group=DEEDS[filters.value("group")][1] if filters.value("group") else (),
+        since=day_start(since) if since else None,
         before=day_end(until) if until else None,
     )  # fmt: skip
     found = ordered(request, found, {"at": "pk"}, "-at")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.core import mail, signing
 
-from kameng.accounts.models import ApiToken, User
+from kameng.accounts.models import ApiToken, StaffRole, User
 from kameng.db.context import in_substation, pointed_at
 from kameng.jobs import services as jobs
 from kameng.lib import clock
@@ -313,6 +313,30 @@ class TestActivity:
             ("Set a price rule", name, "+30% · Up to a whole · 1 price changed"),
         ]
         assert records[4]["about"].url == f"/panel/pricing/rule/?scope=CATEGORY&target={category}"
+
+    def test_is_searched_by_person_deed_words_address_and_group(self, office: Office) -> None:
+        browser = office.owner
+        browser.post(f"/panel/listings/{office.goods.sku_id}/shelf/", {})
+        browser.post("/panel/roles/new/", {"name": "Clerk", "permissions": ["goods.look"]})
+
+        def found(query: str) -> list[str]:
+            return [str(row["deed"]) for row in browser.get(f"/panel/activity/?{query}").context["records"]]
+
+        assert found("q=made a role") == ["Made a role"]
+        assert found("q=clerk") == ["Made a role"]
+        assert found("q=127.0.0.1&group=goods") == ["Changed the shelf"]
+        assert found("group=people") == ["Made a role"]
+        assert found("q=nothing of the kind") == []
+
+    def test_says_what_a_role_was_given_and_lost(self, office: Office) -> None:
+        browser = office.owner
+        browser.post("/panel/roles/new/", {"name": "Clerk", "permissions": ["goods.look"]})
+        pk = office.read(StaffRole, name="Clerk").pk
+        browser.post(f"/panel/roles/{pk}/", {"name": "Clerk", "permissions": ["prices.change"]})
+
+        newest = browser.get("/panel/activity/").context["records"][0]
+
+        assert newest["details"] == "+ Change prices · − Look at goods and prices"
 
     def test_is_sorted_by_time_either_way(self, office: Office) -> None:
         browser = office.owner
