@@ -9,17 +9,18 @@ A view names the permission to look and the one to change; one is enough where i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import catalogue, step_up
-from kameng.accounts.models import place
+from kameng.accounts.models import Role, User, place
 from kameng.lib.errors import Forbidden
 from kameng.lib.words import worded
 
@@ -28,19 +29,34 @@ READING = ("GET", "HEAD")
 
 
 class NotInYourRole(Forbidden):
-    """The page or the deed is not of the reader's role; `details.grants` says who may give it."""
+    """The page or the deed is not of the reader's role; the words say who can give it."""
 
     code = "not_allowed"
 
-    def __init__(self, permission: str, *, role: Any, to_look: bool) -> None:
+    def __init__(self, permission: str, *, role: Any, to_look: bool, askable: Sequence[str]) -> None:
         told = _("Your role (%(role)s) does not include this: “%(what)s”. Nothing was changed.")
         if not to_look and permission in catalogue.CATALOGUES[place()] and not _changes(permission):
             told = _(
                 "Your role (%(role)s) can look here and not change: “%(what)s” is all it includes. Nothing was changed."
             )
-        super().__init__(
-            worded(told, role=role, what=catalogue.label(place(), permission)), details={"permission": permission},
-        )  # fmt: skip
+        said = worded(told, role=role, what=catalogue.label(place(), permission))
+        if askable:
+            ask = worded(_("You can be given it by: %(who)s."), who=", ".join(askable))
+            said = worded(_two_sentences, first=said, second=ask)
+        super().__init__(said, details={"permission": permission})
+
+
+_two_sentences = "%(first)s %(second)s"
+ASKABLE = 3
+
+
+def _who_grants(user: Any) -> list[str]:
+    """Names of owners who can log in, for somebody who works here. Support's visitor is told nobody's name."""
+    if getattr(user, "is_support", False):
+        return []
+    with transaction.atomic():  # A view that calls the outside has none around it.
+        owners = User.objects.filter(role__in=(Role.OWNER, Role.OPERATOR), is_active=True).order_by("pk")
+        return [str(one) for one in owners if one.has_usable_password()][:ASKABLE]
 
 
 def allowed(look: str, *, change: str = "") -> Callable[[View], View]:
@@ -81,7 +97,7 @@ def demand(request: HttpRequest, look: str, *, change: str = "") -> str:
     reading, deed = request.method in READING, change or look
     wanted = look if reading else deed
     if not user.may(wanted) or not (reading or _changes(wanted)):
-        raise NotInYourRole(wanted, role=user.role_label, to_look=reading)
+        raise NotInYourRole(wanted, role=user.role_label, to_look=reading, askable=_who_grants(user))
     may_do(request, deed)
     return wanted
 

@@ -105,7 +105,9 @@ class TestHolding:
 
         body = browser.get("/panel/orders/").content.decode()
 
+        owner = office.read(User, pk=office.users["OWNER"])
         assert "Your role (Clerk) does not include this: “Look at orders and their buyers”." in body
+        assert f"You can be given it by: {owner}." in body
 
     def test_a_change_of_the_role_counts_at_once(self, office: Office) -> None:
         browser = self.held(office, "goods.look", "orders.look")

@@ -325,7 +325,7 @@ class TestActivity:
         assert found("q=made a role") == ["Made a role"]
         assert found("q=clerk") == ["Made a role"]
         assert found("q=127.0.0.1&group=goods") == ["Changed the shelf"]
-        assert found("group=people") == ["Made a role"]
+        assert found("group=people") == ["Made a role", "The owner's log-in was made"]
         assert found("q=nothing of the kind") == []
 
     def test_says_what_a_role_was_given_and_lost(self, office: Office) -> None:
