@@ -13,7 +13,7 @@ LOCK := uv pip compile --quiet --python-version 3.11 --generate-hashes --no-anno
 # Checks need the settings and no server.
 DJANGO := DJANGO_SETTINGS_MODULE=kameng.settings_test $(BIN)/python -W ignore::RuntimeWarning -m django
 
-.PHONY: help setup product run test check format bench browser assets messages lock
+.PHONY: help setup product run test check format bench browser pooler assets messages lock
 .DEFAULT_GOAL := help
 
 help: ## Say what there is.
@@ -28,11 +28,14 @@ product:
 run: product ## Start everything: PORT=8000, DATA=.data (two copies side by side: other values).
 	@exec $(BIN)/kameng --data "$(DATA)" run --port "$(PORT)" --with-parent
 
-test: browser setup ## Run the tests; ARGS="tests/kameng -k words" for some of them.
+test: browser setup pooler ## Run the tests; ARGS="tests/kameng -k words" for some of them.
 	@exec $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 browser:
 	@$(SETUP) browser
+
+pooler: setup
+	@$(SETUP) pooler
 
 check: setup ## Lint, format, types, import contracts, templates, migrations, translations.
 	$(BIN)/ruff check $(CODE)
@@ -51,7 +54,7 @@ format: setup ## Put the code into its format.
 messages: setup ## Merge and compile the translations.
 	$(BIN)/kameng messages
 
-bench: setup ## Measure: all, or NAME=provisioning|sync|ledger|sale|page|migrate.
+bench: setup ## Measure: all, or NAME=provisioning|sync|ledger|sale|page|migrate|request|memory.
 	@exec $(BIN)/kameng bench --with-parent $(NAME) $(ARGS)
 
 assets: ## Build the style sheet again (developers; needs node).

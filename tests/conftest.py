@@ -57,7 +57,44 @@ def pytest_configure(config: pytest.Config) -> None:
     django.setup()
     from django.test.utils import setup_test_environment
 
+    from kameng.db.backend import base
+    from tests.isolation import sharding
+
+    base.observers.append(sharding.observe)
+    _let_clients_log_in_at_their_host()
     setup_test_environment()  # Mail stays in memory, and responses keep their context.
+
+
+def _let_clients_log_in_at_their_host() -> None:
+    """Django's test client makes sessions beside a request, and ours are bound to a host: to the client's own."""
+    from django.test import Client
+
+    from kameng.web import sessions
+
+    def bound(function: Any) -> Any:
+        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+            token = sessions.made_at.set(self.defaults.get("HTTP_HOST", "testserver"))
+            try:
+                return function(self, *args, **kwargs)
+            finally:
+                sessions.made_at.reset(token)
+
+        return wrapper
+
+    Client._login = bound(Client._login)  # type: ignore[attr-defined]
+    Client.session = property(bound(Client.session.fget))  # type: ignore[method-assign, attr-defined, misc]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What the hostile neighbour tried (tests/isolation), when he was there; under xdist, everybody's visits together."""
+    reports = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
+    said = [(name, value) for report in reports for name, value in getattr(report, "user_properties", ())]
+    walks = [int(value) for name, value in said if name == "hostile_visits"]
+    if walks:
+        terminalreporter.write_line(f"hostile walk: {len(walks)} addresses, {sum(walks):,} visits")
+    for name, value in said:
+        if name == "behind_pgbouncer":
+            terminalreporter.write_line(f"behind PgBouncer, {value}")
 
 
 def _renamed(url: str, database: str) -> str:
@@ -93,6 +130,22 @@ class _one_at_a_time:  # noqa: N801  # Used like a function.
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+
+# Where somebody sends on purpose what must not go through.
+HOSTILE = ("tests.isolation.", "tests.kameng.db.")
+
+
+@pytest.fixture(autouse=True)
+def _stays_in_its_schema(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No statement of the app's reaches from one schema into another (docs/scaling.md)."""
+    from tests.isolation import sharding
+
+    yield
+    crossed = list(sharding.crossings)
+    sharding.crossings.clear()
+    if crossed and not request.module.__name__.startswith(HOSTILE):
+        pytest.fail("A statement left its schema: " + "; ".join(crossed[:3]))
 
 
 @pytest.fixture(autouse=True)

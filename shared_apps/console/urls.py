@@ -27,6 +27,7 @@ urlpatterns = [
     path("substations/<str:public_id>/", tenants.substation, name="substation"),
     path("substations/<str:public_id>/suspend/", tenants.suspend, name="suspend"),
     path("substations/<str:public_id>/resume/", tenants.resume, name="resume"),
+    path("substations/<str:public_id>/support/", tenants.support, name="support"),
     path("substations/<str:public_id>/plan/", tenants.change_plan, name="change_plan"),
     path("plans/", tenants.plans, name="plans"),
     path("plans/new/", tenants.plan_new, name="plan_new"),

@@ -50,12 +50,17 @@ ACTOR_KINDS: dict[str, Sentence] = {
     "SYSTEM": _("System"),
     "BUYER": _("Buyer"),
     "CHANNEL": _("Payment channel"),
+    "SUPPORT": _("Support"),
 }
 ACTIONS: dict[str, Sentence] = {
     "accounts.log_in": _("Logged in"),
     "accounts.log_out": _("Logged out"),
     "accounts.password.changed": _("Changed a password"),
     "accounts.password.set": _("Chose a first password"),
+    "accounts.sessions.ended": _("Logged out everywhere else"),
+    "support.asked": _("Asked to look into the shop as support"),
+    "support.entered": _("Looked into the shop as support"),
+    "support.left": _("Left the shop"),
     "accounts.token.created": _("Made an API token"),
     "accounts.token.revoked": _("Revoked an API token"),
     "console.job.retried": _("Set a job going again"),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from django.db import connection, transaction
+from django.db import connection
 
+from kameng.db.context import long_statements
 from shared_apps.ledger.types import Broken, Verdict
 
 NAMED = 50  # How many broken transfers of one block are named.
@@ -23,7 +24,7 @@ def verify(progress: Progress | None = None, heads: Mapping[int, str] | None = N
     `heads`: hashes in hexadecimal by height, as they were exported: a chain that was rewritten whole, and fits itself,
     does not fit them.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with long_statements(4 * 3600), connection.cursor() as cursor:
         broken: list[Broken] = []
         head = _check_chain(cursor, broken, progress)
         _check_heads(cursor, broken, heads)

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
 from django.shortcuts import render
@@ -17,7 +17,9 @@ from django.urls import Resolver404, resolve
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from kameng.accounts import support
 from kameng.db.context import MAIN, pointed_at
+from kameng.lib import clock
 from kameng.lib.errors import DomainError, Missing, Unavailable
 from kameng.web import errors
 from kameng.web.transactions import owns_transactions
@@ -26,6 +28,7 @@ from tenants.upgrades import versions
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 RETRY_AFTER_S = 60
+QUERY_CANCELLED = "57014"  # Postgres: it ran into the log-in role's statement_timeout.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 log = structlog.get_logger("web")
 
@@ -179,6 +182,21 @@ class RequestTransaction:
         return response
 
 
+class SupportVisit:
+    """Who is here as the main station's support is nobody of the shop's (`kameng.accounts.support`)."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.tenant is not None and settings.SESSION_COOKIE_NAME in request.COOKIES:  # type: ignore[attr-defined]
+            visit = support.visit_of(request, now=clock.utc_now())
+            if visit is not None:
+                request.user = support.SupportUser(visit)  # type: ignore[assignment]
+                structlog.contextvars.bind_contextvars(support=visit.access)
+        return self.get_response(request)
+
+
 class DomainErrors:
     """Turn a refusal that a view let through into a page, a fragment or JSON."""
 
@@ -195,4 +213,11 @@ class DomainErrors:
             return errors.refusal(request, exception)
         if not isinstance(exception, Http404):
             request.undo_writes = True  # type: ignore[attr-defined]
+        if getattr(exception.__cause__, "pgcode", "") == QUERY_CANCELLED and isinstance(exception, OperationalError):
+            log.warning("web.request.took_too_long")
+            refused = Unavailable(
+                _("This took too long and was stopped; nothing was changed. Try a narrower search or a shorter time."),
+                code="took_too_long",
+            )
+            return errors.refusal(request, refused)
         return None

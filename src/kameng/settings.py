@@ -122,13 +122,13 @@ DATABASES = {
 # shop is nothing on another.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "kameng.web.rediscache.RedisCache",
         "LOCATION": ENV.redis_url,
         "KEY_FUNCTION": "kameng.web.cachekeys.tenant_key",
         "KEY_PREFIX": "kameng",
     }
 }
-SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+SESSION_ENGINE = "kameng.web.sessions"
 SESSION_COOKIE_NAME = "kameng_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -144,12 +144,13 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "kameng.middleware.TenantFromHost",
     "kameng.middleware.ContentSecurity",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "kameng.web.sessions.HostSessions",
     "kameng.middleware.ReaderLocale",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "kameng.middleware.RequestTransaction",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "kameng.middleware.SupportVisit",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "kameng.middleware.DomainErrors",

@@ -15,6 +15,7 @@ urlpatterns = [
     path("logout/", accounts.log_out, name="logout"),
     path("api/v1/", include("kameng.api_tenant")),
     path("password/", passwords.change, name="password_change"),
+    path("password/elsewhere/", passwords.elsewhere, name="log_out_elsewhere"),
     path("password/forgot/", passwords.forgot, name="password_forgot"),
     path("password/set/<str:entry>/", passwords.set_password, name="password_set"),
     path("enter/", enter, name="enter"),

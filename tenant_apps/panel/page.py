@@ -14,6 +14,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from kameng.accounts import support
+from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.words import Sentence
 from tenant_apps.panel.access import is_owner
@@ -49,6 +51,8 @@ def page(
         "heading": heading,
         "frame": frame,
         "is_owner": owner,
+        "support_visit": getattr(request.user, "visit", None),
+        "support_present": support.present(clock.utc_now()) if owner and frame == FRAME else [],
         "may_change": getattr(request.user, "may_change", False),
         **context,
     }
@@ -123,6 +127,7 @@ def _nav(here: str, *, owner: bool, waiting: int) -> list[dict[str, Any]]:
     shop = [item("settings", _("Shop settings"), "shop")]
     if owner:
         shop += [item("staff", pgettext("menu", "Staff"), "users"), item("tokens", _("API tokens"), "key")]
+        shop += [item("support", pgettext("menu", "Support visits"), "eye")]
     groups.append({"label": pgettext("menu", "Shop"), "items": shop})
     groups.append({"label": "", "items": [item("audit", _("Activity"), "history")]})
     return groups

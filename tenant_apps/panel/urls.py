@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from tenant_apps.panel.views import listings, money, orders, overview, people, pricing, shop
+from tenant_apps.panel.views import listings, money, orders, overview, people, pricing, shop, support
 
 app_name = "panel"
 
@@ -39,5 +39,9 @@ urlpatterns = [
     path("staff/<int:pk>/resend/", people.resend, name="resend"),
     path("tokens/", people.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", people.revoke, name="revoke"),
+    path("support/", support.visits, name="support"),
+    path("support/enter/", support.enter, name="support_enter"),
+    path("support/leave/", support.leave, name="support_leave"),
+    path("support/show-out/", support.show_out, name="support_show_out"),
     path("activity/", people.audit, name="audit"),
 ]

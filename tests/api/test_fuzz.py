@@ -52,7 +52,7 @@ def stage(make_shop: Callable[..., Any], account: Any) -> Stage:
 
 
 @pytest.fixture(scope="module")
-def schemas() -> dict[str, Any]:
+def schemas(prepared: None) -> dict[str, Any]:
     """The two documents, as schemathesis reads them; calls go straight to the application."""
     from kameng.wsgi import application
     from tests.api.conformance import contracts

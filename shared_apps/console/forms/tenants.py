@@ -35,6 +35,13 @@ class SuspendForm(forms.Form):
     )  # fmt: skip
 
 
+class SupportForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Reason"), max_length=200, help_text=_("The shop's owner reads it: the case, the question, the order."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )  # fmt: skip
+
+
 class ChangePlanForm(forms.Form):
     plan = forms.ChoiceField(label=_("Plan"))
 

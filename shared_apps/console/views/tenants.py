@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db import transaction
@@ -14,13 +15,14 @@ from django.utils.translation import get_language, gettext_lazy, pgettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from kameng.accounts import support as visits
 from kameng.accounts.access import owner_required, staff_required
 from kameng.lib import clock
-from kameng.lib.errors import DomainError
+from kameng.lib.errors import DomainError, Refused
 from kameng.lib.money import minor_to_decimal
 from kameng.web.actors import actor
 from shared_apps.console import lists, words
-from shared_apps.console.forms.tenants import ChangePlanForm, PlanForm, SubstationFilters, SuspendForm
+from shared_apps.console.forms.tenants import ChangePlanForm, PlanForm, SubstationFilters, SupportForm, SuspendForm
 from shared_apps.console.page import page, posted, refuse
 from shared_apps.console.selectors import books, overview, system, trade
 from shared_apps.console.views.system import tell_record
@@ -29,6 +31,7 @@ from shared_apps.receipts.models import CaseState
 from tenants import selectors as tenants
 from tenants import services
 from tenants.models import Plan, Substation
+from tenants.states import UNREACHABLE
 
 SORTS = {"name": "name", "created": "created_at", "plan": "plan__sort", "state": "state", "live": "live_at"}
 LATEST = 10
@@ -108,6 +111,8 @@ def _substation_page(request: HttpRequest, row: Substation, status: int = 200, *
         feeds=[(feed, words.FEEDS[feed.feed], words.FEED_STATES[feed.state]) for feed in feeds],
         balances=balances, orders=orders, figures=_figures(row, balances, now), changes=changes,
         suspend_form=forms.get("suspend_form") or SuspendForm(),
+        support_form=forms.get("support_form") or SupportForm(), support_open=forms.get("open_dialog") == "support",
+        reachable=row.state not in UNREACHABLE,
         plan_form=forms.get("plan_form") or ChangePlanForm(current=row.plan.code, language=get_language() or ""),
         suspend_open=forms.get("open_dialog") == "suspend", plan_open=forms.get("open_dialog") == "plan",
     )  # fmt: skip
@@ -139,6 +144,27 @@ def suspend(request: HttpRequest, public_id: str) -> HttpResponse:
             messages.success(request, _("The shop is suspended. It sells nothing until you resume it."))
             return redirect("console:substation", public_id)
     return _substation_page(request, tenants.substation(public_id), 422, suspend_form=form, open_dialog="suspend")
+
+
+@require_POST
+@owner_required
+def support(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Look into the shop's panel, with a reason: over to its own host, by a pass that is good once and for a minute."""
+    row = tenants.substation(public_id)
+    if row.state in UNREACHABLE:
+        raise Refused(_("This shop has no panel: it is being made, or erased."))
+    form = SupportForm(request.POST)
+    if form.is_valid():
+        try:
+            entry = visits.make_pass(
+                schema=row.schema_name, substation=row.public_id, reason=form.cleaned_data["reason"], by=actor(request),
+                now=clock.utc_now(),
+            )  # fmt: skip
+        except DomainError as error:
+            refuse(form, error)
+        else:
+            return redirect(f"{row.url}/panel/support/enter/?{urlencode({'support_pass': entry})}")
+    return _substation_page(request, row, 422, support_form=form, open_dialog="support")
 
 
 @require_POST

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.core.cache import cache
 from django.db import models
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 
@@ -52,6 +54,21 @@ class User(AbstractBaseUser):
     @property
     def may_change(self) -> bool:
         return self.role != Role.VIEWER
+
+    def get_session_auth_hash(self) -> str:
+        """What a session must carry to be this person's: of the password, and of how often others were ended."""
+        count = cache.get(sessions_key(self.pk), 0)
+        own = super().get_session_auth_hash()
+        return (
+            own
+            if not count
+            else salted_hmac("kameng.accounts.sessions", f"{own}:{count}", algorithm="sha256").hexdigest()
+        )
+
+
+def sessions_key(user_id: int) -> str:
+    """The cache's key of how often somebody's other sessions were ended."""
+    return f"accounts:sessions:{user_id}"
 
 
 class ApiToken(models.Model):

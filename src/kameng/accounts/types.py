@@ -11,6 +11,7 @@ class ActorKind(StrEnum):
     BUYER = "BUYER"  # A visitor of a shop, known by an order's secret at most.
     TOKEN = "TOKEN"  # A program with an API token.
     SYSTEM = "SYSTEM"  # A worker, a schedule, the command line.
+    SUPPORT = "SUPPORT"  # A person of the main station's, looking into a shop (kameng.accounts.support).
     CHANNEL = "CHANNEL"  # A payment channel, by a verified callback.
 
 

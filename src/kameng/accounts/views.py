@@ -8,8 +8,9 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from kameng.accounts import audit
+from kameng.accounts import audit, support
 from kameng.accounts.forms import LoginForm
+from kameng.lib import clock
 from kameng.web.actors import actor
 
 
@@ -41,7 +42,9 @@ def log_in(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def log_out(request: HttpRequest) -> HttpResponse:
-    if request.user.is_authenticated:
+    if getattr(request.user, "is_support", False):
+        support.leave(request, now=clock.utc_now())
+    elif request.user.is_authenticated:
         audit.record(action="accounts.log_out", by=actor(request), target=str(getattr(request.user, "email", "")))
     logout(request)
     return redirect("/login/")

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from kameng.accounts import recovery
+from kameng.accounts import recovery, sessions, support
 from kameng.accounts.forms import ChangePasswordForm, ForgotForm, SetPasswordForm
 from kameng.accounts.models import User
 from kameng.accounts.types import Actor, ActorKind
@@ -84,6 +84,8 @@ def change(request: HttpRequest) -> HttpResponseBase:
     user: Any = request.user
     if not user.is_authenticated:
         return redirect(f"/login/?next={request.path}")
+    if getattr(user, "is_support", False):
+        raise support.NotForSupport()
     form = ChangePasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -96,6 +98,19 @@ def change(request: HttpRequest) -> HttpResponseBase:
             return redirect(home_of(request))
     context = {"form": form, "home": home_of(request)}
     return render(request, "accounts/change_password.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["POST"])
+def elsewhere(request: HttpRequest) -> HttpResponseBase:
+    """Log oneself out of every other browser, and keep the password."""
+    user: Any = request.user
+    if not user.is_authenticated:
+        return redirect("/login/?next=/password/")
+    if getattr(user, "is_support", False):
+        raise support.NotForSupport()
+    sessions.end_elsewhere(request=request, user=user, by=actor(request), now=clock.utc_now())
+    messages.success(request, _("Every other browser was logged out."))
+    return redirect("password_change")
 
 
 def _themself(request: HttpRequest, user: Any) -> Actor:

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("kameng.cli.run:run", "Start everything on this machine."),
     "db": ("kameng.cli.db:db", "Prepare the database, and say what it is at."),
     "migrate": ("kameng.cli.migrate:migrate", "Upgrade every schema to the code; judge migrations."),
+    "selftest": ("kameng.cli.selftest:selftest", "Try the walls between shops, as web and worker do at their start."),
     "demo": ("kameng.cli.demo:demo", "The demonstration network."),
     "operator": ("kameng.cli.operator:operator", "Give somebody the billing console: the first log-in."),
     "library": ("kameng.cli.library:library", "Import and export the master library."),

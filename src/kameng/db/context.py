@@ -55,6 +55,7 @@ def in_substation(tenant: HasSchema) -> Iterator[None]:
         raise NoTenant("A substation was wanted, and the main station was given.")
     with pointed_at(tenant), transaction.atomic():
         yield
+    _give_up_if_full()
 
 
 @contextmanager
@@ -69,6 +70,13 @@ def in_sync(tenant: HasSchema) -> Iterator[None]:
     """A transaction in one substation's schema under the role that may fill its synced tables."""
     with pointed_at(SchemaScope(tenant.schema_name, SYNC_ROLE)), transaction.atomic():
         yield
+    _give_up_if_full()
+
+
+def _give_up_if_full() -> None:
+    """Work that goes from shop to shop has no end of a request at which Django would ask."""
+    wrapper: Any = connections[DEFAULT_DB_ALIAS]
+    wrapper.close_if_full()
 
 
 @contextmanager
@@ -78,6 +86,18 @@ def read_only() -> Iterator[None]:
     if not wrapper.in_atomic_block:
         wrapper.begin_read_only()
     with transaction.atomic():
+        yield
+
+
+@contextmanager
+def long_statements(seconds: int) -> Iterator[None]:
+    """A transaction of the main station's whose statements may each take up to `seconds`; others are ended after a minute.
+
+    For work that reads or writes everything: what a shop's request sends has no business taking longer.
+    """
+    with in_main():
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{int(seconds)}s'")
         yield
 
 

@@ -14,6 +14,11 @@ OWNER = "kameng_owner"
 APP = "kameng_app"
 DATABASE = "kameng"
 MAINTENANCE = ("postgres", "template1")  # Nobody but the superuser has business there.
+# What the app's log-in brings into every session, and with it into every shop's: a statement that runs too long is ended
+# instead of holding its locks, and a transaction that nobody goes on with instead of holding the ledger's roll-ups back.
+# On the log-in, because SET ROLE takes over no setting of the role, and each transaction would pay for a SET of its own.
+# Whatever needs longer says so (kameng.db.context.long_statements); owner and superuser have no limit.
+APP_LIMITS = {"statement_timeout": "60s", "idle_in_transaction_session_timeout": "5min"}
 # Functions that every role may call by default and no shop's page needs. What they would be good for: rows of others
 # counted (pg_stat_*, sizes), whose transaction waits for whom (pg_locks), a lock that outlives the transaction and holds
 # up the stock's roll-up (advisory locks), files on the server's disk that belong to no schema (large objects), a
@@ -64,6 +69,9 @@ def ensure_login(cursor: Cursor, role: str, password: str, options: str) -> None
     cursor.execute(sql.SQL("ALTER ROLE {} LOGIN {} PASSWORD %s").format(name, sql.SQL(options)), (password,))
     # The guard of the tenants' statements (kameng.db.guard) reads texts by this rule, which a server may have switched off.
     cursor.execute(sql.SQL("ALTER ROLE {} SET standard_conforming_strings = on").format(name))
+    for setting, value in APP_LIMITS.items() if role == APP else ():
+        limit = sql.SQL("ALTER ROLE {} SET {} = {}").format(name, sql.Identifier(setting), sql.Literal(value))
+        cursor.execute(limit)
 
 
 def create_database(conn: Connection, name: str) -> bool:

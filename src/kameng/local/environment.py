@@ -1,8 +1,9 @@
 """Makes `.venv` from nothing but Python 3.11, and finds the browser for the tests. Run by `make`, with any Python.
 
-    python3 src/kameng/local/environment.py [product | tools | browser]
+    python3 src/kameng/local/environment.py [product | tools | browser | pooler]
 
-`product` is what `make run` needs; `tools` adds what tests and checks need. It runs before anything is installed, so
+`product` is what `make run` needs; `tools` adds what tests and checks need; `browser` and `pooler` are programs of the
+system's that the tests drive. It runs before anything is installed, so
 it imports the standard library alone and nothing of Kameng.
 """
 
@@ -30,6 +31,8 @@ PYTHON = (3, 11)
 UNFINISHED = "unfinished"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER_PACKAGES = ("chromium", "fonts-noto-cjk", "libatomic1")
+POOLER = "pgbouncer"
+DEBIAN = VENV / "debian"
 FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
 FONT_NAMES = re.compile(r"cjk|wqy|source-?han|droidsansfallback|uming|ukai", re.IGNORECASE)
 
@@ -40,6 +43,7 @@ def main(arguments: list[str]) -> int:
         PRODUCT: lambda: make_venv((PRODUCT,)),
         TOOLS: lambda: make_venv((PRODUCT, TOOLS)),
         "browser": ensure_browser,
+        "pooler": ensure_pooler,
     }
     name = arguments[0] if arguments else PRODUCT
     for stream in (sys.stdout, sys.stderr):
@@ -231,6 +235,74 @@ def ensure_browser() -> None:
 def find_browser() -> str | None:
     """The path of an installed Chromium or Chrome."""
     return next((path for path in map(shutil.which, BROWSERS) if path), None)
+
+
+def ensure_pooler() -> None:
+    """PgBouncer for the tests: an installed one, else Debian's package unpacked into `.venv`, which needs no root.
+
+    Raises SetupFailed where apt-get brings none: then it is to be installed.
+    """
+    if find_pooler() is not None:
+        return
+    say(f"Tests: fetching {POOLER} …", end="\n", always=True)
+    try:
+        _unpack(POOLER)
+        for name in re.findall(r"\blib[a-z0-9.+-]+", _depends(POOLER)):
+            if not _is_installed(name):
+                _unpack(name)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", "") or str(error)
+        raise SetupFailed(
+            f"The tests need {POOLER}, and it can't be fetched:\n{said[-2000:]}\nOn Debian: sudo apt-get install {POOLER}"
+        ) from error
+    if find_pooler() is None:
+        raise SetupFailed(f"apt-get brought no {POOLER}. Install one so that it is found on the PATH or in /usr/sbin.")
+
+
+def find_pooler() -> str | None:
+    """The path of an installed PgBouncer, or of the unpacked one."""
+    folders = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", str(DEBIAN / "usr" / "sbin")])
+    return shutil.which(POOLER, path=folders)
+
+
+def _unpack(package: str) -> None:
+    """A package of the system's own sources into `.venv/debian`, without installing it."""
+    DEBIAN.mkdir(parents=True, exist_ok=True)
+    for old in DEBIAN.glob(f"{package}_*.deb"):
+        old.unlink()
+    try:
+        _quietly("apt-get", "-qq", "download", package)
+    except subprocess.CalledProcessError:  # A machine without lists, as most images are: with lists of our own.
+        _quietly("apt-get", "-qq", *_own_lists(), "download", package)
+    (archive,) = DEBIAN.glob(f"{package}_*.deb")
+    _quietly("dpkg-deb", "-x", str(archive), str(DEBIAN))
+
+
+def _own_lists() -> list[str]:
+    """Options that make apt-get keep its lists in `.venv/debian`; they are fetched when there are none yet."""
+    lists, cache = DEBIAN / "lists", DEBIAN / "cache"
+    options = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={cache}"]
+    if not any(lists.glob("*_Packages*")):
+        for folder in (lists / "partial", cache / "archives" / "partial"):
+            folder.mkdir(parents=True, exist_ok=True)
+        _quietly("apt-get", "-qq", *options, "update")
+    return options
+
+
+def _depends(package: str) -> str:
+    (archive,) = DEBIAN.glob(f"{package}_*.deb")
+    return _quietly("dpkg-deb", "-f", str(archive), "Depends")
+
+
+def _is_installed(package: str) -> bool:
+    asked = ["dpkg-query", "-W", "-f", "${Status}", package]
+    return "ok installed" in subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+
+
+def _quietly(*command: str) -> str:
+    """Its output. Raises CalledProcessError with what it said."""
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=DEBIAN, check=True).stdout
 
 
 def has_library(name: str) -> bool:

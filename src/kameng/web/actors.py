@@ -21,6 +21,8 @@ def actor(request: HttpRequest) -> Actor:
     token = getattr(request, "auth", None)
     if token is not None and hasattr(token, "prefix"):
         return Actor(ActorKind.TOKEN, str(token.name), token.pk, client_ip(request), request_id)
+    if getattr(user, "is_support", False):
+        return Actor(ActorKind.SUPPORT, str(user), None, client_ip(request), request_id)
     if user is not None and user.is_authenticated:
         return Actor(ActorKind.USER, str(user), user.pk, client_ip(request), request_id)
     return Actor(ActorKind.BUYER, "buyer", None, client_ip(request), request_id)

@@ -54,6 +54,8 @@ class _Names:
         if action == "listings.product.edit" and target in self.edited:
             product = self.edited[target]
             return About(goods.product_name(product), reverse("panel:product", args=[product.pk]))
+        if action.startswith("support."):
+            return About("")  # Who came and why stands beside it.
         if action.startswith("shop."):
             return About("" if target == "shop" else target, reverse("panel:settings"))
         if action.startswith(("orders.", "panel.order")) and target:

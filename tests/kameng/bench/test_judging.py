@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kameng.bench import ledger, page, provisioning, sale, sync, tenants
+from kameng.bench import ledger, memory, page, provisioning, request, sale, sync, tenants
 from kameng.bench._common import Report
 from tests.kameng.bench.planted import got, holds, report
 
@@ -274,3 +274,47 @@ class TestTenants:
             "signup_s_median": 0.3, "signup_s_p95": 0.4, "signup_s_longest": 0.4,
         }  # fmt: skip
         assert result["ratios"] == {"last_tenth_to_first": 1.2}
+
+
+class TestRequest:
+    def judged(self, report: Report, sent: int = 11, ours: float = 1.1) -> dict[str, Any]:
+        times = {"kameng": [ours] * 3, "django_tenants": [1.5] * 3, "no_tenancy": [1.0] * 3}
+        counts = {
+            "kameng": {"sent": sent, "statements": 14}, "django_tenants": {"sent": 22, "statements": 22},
+            "no_tenancy": {"sent": 10, "statements": 10},
+        }  # fmt: skip
+        return request.judge(report, times, counts)
+
+    def test_says_what_was_asked(self, report: Report) -> None:
+        result = self.judged(report)
+
+        assert [(line["what"], line["asked"], line["got"]) for line in result["asked"]] == [
+            ("statements sent by a page with 10 queries", "≤ 12", 11),
+            ("its time as a share of no tenancy", "≤ 1.15", 1.1),
+        ]
+        assert holds(result) == [True, True]
+        assert result["ratios"]["django_tenants_to_no_tenancy"] == 1.5
+        assert (result["figures"]["django_tenants_sent"], result["figures"]["kameng_statements"]) == (22, 14)
+
+    @pytest.mark.parametrize(("changes", "held"), [({"sent": 13}, [False, True]), ({"ours": 1.2}, [True, False])])
+    def test_says_what_does_not_hold(self, report: Report, changes: dict[str, Any], held: list[bool]) -> None:
+        assert holds(self.judged(report, **changes)) == held
+
+
+class TestMemory:
+    @pytest.mark.parametrize(("kept", "held"), [(60.0, True), (101.0, False)])
+    def test_says_what_was_asked_and_whether_it_holds(self, report: Report, kept: float, held: bool) -> None:
+        walks = {
+            "without": {"backend_mb": 200.0, "program_mb": 50.0, "connections": 1},
+            "with": {"backend_mb": kept, "program_mb": 50.0, "connections": 5},
+        }
+
+        result = memory.judge(report, walks)
+
+        assert [(line["what"], line["asked"], line["holds"]) for line in result["asked"]] == [
+            ("a backend's memory with the rule as a share of it without", "≤ 0.5", held)
+        ]
+        assert result["figures"] == {
+            "without_backend_mb": 200.0, "without_program_mb": 50.0, "without_connections": 1,
+            "with_backend_mb": kept, "with_program_mb": 50.0, "with_connections": 5,
+        }  # fmt: skip

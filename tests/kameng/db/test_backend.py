@@ -6,10 +6,12 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, ProgrammingError, connection
+from django.db import DatabaseError, OperationalError, ProgrammingError, close_old_connections, connection, transaction
+from django.test import Client
 
-from kameng.db.context import in_main, in_substation, pointed_at, read_only
-from kameng.db.scopes import NoTenant, OutsideTransaction
+from kameng.db.backend import base
+from kameng.db.context import in_main, in_substation, in_sync, long_statements, pointed_at, read_only
+from kameng.db.scopes import NoTenant, OutsideTransaction, StatementRefused
 
 
 def whoami() -> tuple[str, str]:
@@ -152,3 +154,118 @@ class TestTransaction:
                 for sql in ("ROLLBACK TO SAVEPOINT earlier", "rollback to earlier", "ROLLBACK  TO  earlier"):
                     cursor.execute(sql)
                     assert whoami()[0] == alice.schema_name
+
+
+class TestConnections:
+    def pid(self) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return int(cursor.fetchone()[0])
+
+    def test_that_have_seen_many_schemas_are_given_up_between_transactions(
+        self, alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(base, "MOST_SCHEMAS", 2)
+        connection.close()
+
+        with in_substation(alice):
+            first = self.pid()
+        with in_substation(alice):
+            assert self.pid() == first  # The same schema again is no other one.
+        with in_substation(bob):
+            assert self.pid() == first
+        with in_substation(alice):
+            second = self.pid()
+            with in_substation(bob):  # Full, and in the middle of somebody's transaction.
+                assert self.pid() == second
+            assert self.pid() == second
+        with in_sync(bob):
+            assert self.pid() not in (first, second)
+
+    def test_are_given_up_at_the_end_of_a_request_too(
+        self, alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(base, "MOST_SCHEMAS", 2)
+        connection.close()
+        for shop in (alice, bob):
+            with pointed_at(shop), transaction.atomic():
+                last = self.pid()
+
+        close_old_connections()
+
+        with in_main():
+            assert self.pid() != last
+
+    def test_are_kept_below_that(self, alice: Any, bob: Any) -> None:
+        connection.close()
+        pids = set()
+        for shop in (alice, bob) * 3:
+            with in_substation(shop):
+                pids.add(self.pid())
+            close_old_connections()
+
+        assert len(pids) == 1
+
+
+class TestLimits:
+    def test_a_statement_and_an_idle_transaction_end_by_themselves(self, alice: Any) -> None:
+        """They come with the log-in, so that no transaction pays for a SET of its own."""
+        for scope in (in_main(), in_substation(alice)):
+            with scope, connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')"
+                )
+                assert cursor.fetchone() == ("1min", "5min")
+
+    def test_what_runs_too_long_is_ended_and_the_shop_can_not_lift_that(self, alice: Any) -> None:
+        with in_main(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '20ms'")
+            with pytest.raises(OperationalError, match="statement timeout"), in_substation(alice):
+                cursor.execute("SELECT count(*) FROM generate_series(1, 1000000000)")
+            with in_substation(alice):
+                for lifted in (
+                    "SET statement_timeout = 0",
+                    "RESET statement_timeout",
+                    "SET LOCAL statement_timeout = 0",
+                ):
+                    with pytest.raises(StatementRefused):
+                        cursor.execute(lifted)
+                for lifted in (
+                    "SELECT set_config('statement_timeout', '0', false)",
+                    "UPDATE pg_settings SET setting = '0' WHERE name = 'statement_timeout'",
+                ):
+                    with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
+                        cursor.execute(lifted)
+
+    def test_work_of_the_main_station_may_ask_for_longer_and_takes_that_into_no_other_transaction(
+        self, prepared: None
+    ) -> None:
+        with long_statements(600), connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("10min",)
+        with in_main(), connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("1min",)
+
+    @pytest.mark.parametrize(
+        ("path", "kind"), [("/sitemap.xml", "text/html"), ("/api/v1/listings/", "application/json")]
+    )
+    def test_a_page_that_ran_into_it_says_so(
+        self, fresh_shop: Any, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
+    ) -> None:
+        from tenant_apps.storefront.api import shelf
+        from tenant_apps.storefront.views import info
+
+        def too_slow(*_: Any, **__: Any) -> Any:
+            with connection.cursor() as cursor:
+                with in_main():  # A minute is long for a test.
+                    cursor.execute("SET LOCAL statement_timeout = '20ms'")
+                cursor.execute("SELECT count(*) FROM generate_series(1, 1000000000)")
+
+        monkeypatch.setattr(info.listings, "categories_for_home", too_slow)
+        monkeypatch.setattr(shelf.Listings, "get", too_slow)
+
+        answer = Client(HTTP_HOST=fresh_shop.host, HTTP_ACCEPT_LANGUAGE="en").get(path)
+
+        assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (503, kind)
+        assert "took too long and was stopped" in answer.content.decode()

@@ -59,6 +59,7 @@ def posts(scene: Scene) -> dict[str, tuple[str, dict[str, str]]]:
     return {
         "suspend": (url("suspend", shop), reason),
         "resume": (url("resume", shop), {}),
+        "support": (url("support", shop), reason),
         "change_plan": (url("change_plan", shop), {"plan": "pro"}),
         "plan_new": (url("plan_new"), {"code": "gold"}),
         "plan": (url("plan", "basic"), {"name_en": "Taken"}),

@@ -1,0 +1,277 @@
+"""Two shops that have something of everything. What is Bob's bears marks that stand nowhere else in the database."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import connection, connections
+from django.test import Client
+
+from kameng.accounts import recovery, tokens
+from kameng.accounts.models import Role, User
+from kameng.accounts.tokens import MAIN_SCOPES, SHOP_SCOPES
+from kameng.accounts.types import SYSTEM
+from kameng.db.context import in_main, in_substation, pointed_at
+from kameng.jobs.models import Job
+from kameng.lib import clock
+from shared_apps.receipts import services as receipts
+from tenant_apps.finance import sync
+from tenant_apps.listings.models import MarkupRule
+from tenant_apps.orders import identity
+from tenant_apps.orders import services as orders
+from tenant_apps.orders.models import Order, OrderLine
+from tenant_apps.payments import services as payments
+from tenant_apps.payments.models import Payment
+from tenant_apps.shop.models import ShopSettings
+from tenants import signup
+from tenants.models import Signup
+from tenants.states import SignupState
+from tests.tenant_apps import market
+
+BACKEND = "kameng.accounts.backends.EmailBackend"
+PASSWORD = "correct horse battery staple"
+# Bob's rows are counted from here: an id of his is none of Alice's, whose row of the same number would answer for it.
+FIRST_ID = 7_000_000
+
+PRICES = {"alice": Decimal("12345.67"), "bob": Decimal("87654.31")}
+
+
+@dataclass
+class Side:
+    """One shop and the names of everything in it."""
+
+    shop: Any
+    account: Any
+    mark: str
+    users: dict[str, Any] = field(default_factory=dict)
+    token_id: int = 0
+    secret: str = ""
+    orders: dict[str, Any] = field(default_factory=dict)  # "paid", "waiting", "queued", "delivered".
+    payments: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    sold: dict[str, market.Goods] = field(default_factory=dict)
+    picture: str = ""
+    signup: Any = None
+    case: str = ""
+    event: int = 0
+    transfer: str = ""
+    job: int = 0
+    code_id: int = 0
+    secret_marks: dict[str, str] = field(default_factory=dict)  # Nobody but the shop's own people may read these.
+    public_marks: dict[str, str] = field(default_factory=dict)  # Its storefront says them to everybody.
+
+    @property
+    def host(self) -> str:
+        return str(self.shop.host)
+
+    def order(self, kind: str) -> Any:
+        return self.orders[kind]
+
+    def entry(self) -> str:
+        """A fresh pass to set the owner's password."""
+        with in_substation(self.shop):
+            return recovery.make_pass(User.objects.get(pk=self.users["OWNER"].pk))
+
+    def mailed(self, number: str) -> str:
+        """What this shop would mail to open an order of this number."""
+        with pointed_at(self.shop):
+            return identity.mailed_token(number)
+
+
+@dataclass
+class Scene:
+    """`alice` attacks, `bob` is attacked; `main` are ids of the main station's own things."""
+
+    alice: Side
+    bob: Side
+    operator: Any
+    operator_secret: str
+    main: dict[str, Any]
+
+
+def set_up(make_shop: Callable[..., Any]) -> Scene:
+    """Everything committed. Marks are made anew each time, so that they stand in no other test's rows."""
+    with in_main():
+        network = market.ensure_account()
+        codes = {name: market.make_goods(codes=8) for name in ("alice", "bob")}
+        manual = market.make_goods(delivery="MANUAL")
+    alice, bob = (
+        _furnish(make_shop(f"walk-{name}-{_word()}", plan=plan), network, {"codes": codes[name], "manual": manual})
+        for name, plan in (("alice", "basic"), ("bob", "pro"))
+    )
+    with in_main():
+        operator = User.objects.create_user(f"{_word()}@station.example", PASSWORD, role=Role.OPERATOR)
+        _row, secret = tokens.create(
+            user=operator, name="walk", scopes=list(MAIN_SCOPES), by=SYSTEM, now=clock.utc_now()
+        )
+    return Scene(alice, bob, operator, secret, _main_things(bob, operator))
+
+
+def _word() -> str:
+    """Ten letters that stand nowhere else."""
+    return market.public_id("w")[2:12].lower()
+
+
+def _furnish(shop: Any, network: Any, goods: dict[str, market.Goods]) -> Side:
+    mark = _word()
+    if shop.slug.startswith("walk-bob"):
+        _count_from(shop.schema_name, FIRST_ID)
+    with in_main():
+        market.open_books(shop)
+        own = market.ensure_account(substation_id=shop.pk, ref=f"acct-{mark}")
+    side = Side(shop, own, mark, sold=goods)
+    market.stock_shelves(shop)
+    _dress(side)
+    _sell(side, network)
+    _remember(side)
+    sync.ensure_state(shop.pk)
+    sync.sync_statement(shop)
+    return side
+
+
+def _count_from(schema: str, first: int) -> None:
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(
+            "SELECT setval(c.oid::regclass, %s) FROM pg_class c WHERE c.relkind = 'S' AND c.relnamespace = %s::regnamespace",
+            [first, schema],
+        )
+
+
+def _dress(side: Side) -> None:
+    """The shop's face, its people, a price of its own, a picture, a key for its programs."""
+    mark = side.mark
+    price = PRICES[side.shop.slug.split("-")[1]]
+    side.public_marks |= {
+        "name": f"Shop {mark}", "notice": f"notice-{mark}", "contact": f"qq-{mark}", "price": f"{price:,}",
+    }  # fmt: skip
+    side.secret_marks |= {"staff": f"staff-{mark}@example.net", "owner": f"owner-{mark}@example.net"}
+    with in_substation(side.shop):
+        ShopSettings.objects.update(
+            name=side.public_marks["name"], notice=side.public_marks["notice"], about=f"about-{mark}",
+            contact_qq=side.public_marks["contact"], contact_email=f"help-{mark}@example.net",
+        )  # fmt: skip
+        # The third one's address is what an attacker knows and types: what is typed may come back.
+        for role in (Role.OWNER, Role.STAFF, Role.VIEWER):
+            address = side.secret_marks.get(role.lower(), f"known-{mark}@example.net")
+            side.users[role.value] = User.objects.create_user(
+                address, PASSWORD, name=f"{role.title()} {mark}", role=role
+            )
+        row, side.secret = tokens.create(
+            user=side.users["OWNER"], name=f"ERP {mark}", scopes=list(SHOP_SCOPES), by=SYSTEM, now=clock.utc_now()
+        )
+        side.token_id = row.pk
+        side.secret_marks["token"] = f"ERP {mark}"
+        MarkupRule.objects.create(scope="SKU", target_id=side.sold["manual"].sku_id, kind="PRICE", value=price)
+    with pointed_at(side.shop):
+        saved = default_storage.save(f"shop/{mark}.png", ContentFile(b"\x89PNG\r\n\x1a\n" + mark.encode()))
+    side.picture = saved.rpartition("/")[2]
+
+
+def _sell(side: Side, network: Any) -> None:
+    """An order in each state that a page shows differently, and one that was paid twice."""
+    buyer, note = f"buyer-{side.mark}@example.net", f"note-{side.mark}"
+    now = clock.utc_now()
+    goods = {"paid": "codes", "waiting": "codes", "queued": "manual", "delivered": "manual"}
+    for kind, what in goods.items():
+        with in_substation(side.shop):
+            placed = market.place(side.sold[what], contact=buyer, now=now)
+            side.orders[kind] = placed
+            side.payments[kind] = market.announce(placed, network, now=now)
+            side.lines[kind] = OrderLine.objects.get(order__number=placed.number).pk
+        if kind != "waiting":
+            assert _pays(side, network, kind) == "SALE"
+    assert _pays(side, network, "paid") == "CASE"
+    with in_substation(side.shop):
+        orders.deliver_by_hand(line_id=side.lines["delivered"], note=note, by=market.CLERK, now=now)
+        codes = orders.reveal_codes(
+            number=side.orders["paid"].number, by=market.BUYER, reason="shown to the buyer", ip="127.0.0.1", now=now
+        )
+        side.payments = dict(Payment.objects.values_list("order__number", "public_id"))
+    side.secret_marks |= {"buyer": buyer, "note": note, "code": codes[0].text}
+
+
+def _pays(side: Side, network: Any, kind: str) -> str:
+    now = clock.utc_now()
+    with in_substation(side.shop):
+        order = Order.objects.get(number=side.orders[kind].number)
+        payment = Payment.objects.get(order=order).public_id
+    return payments.take_fact(fact=market.pay_fact(network, payment, order.total_minor, occurred_at=now), now=now)
+
+
+def _remember(side: Side) -> None:
+    """What the main station keeps about the shop."""
+    number = side.orders["paid"].number
+    [(side.case,)] = market.rows("SELECT public_id FROM receipts_paymentcase WHERE order_number = %s", number)
+    [(side.transfer,)] = market.rows(
+        "SELECT public_id FROM ledger_transfer WHERE reference = %s AND kind = 'sale'", number
+    )
+    [(side.code_id,)] = market.rows(
+        "SELECT c.id FROM stock_code c JOIN stock_hold h ON h.id = c.hold_id WHERE h.order_number = %s", number
+    )
+    applied = signup.begin(
+        name=f"Shop {side.mark}", slug=f"walk-{side.mark}", plan_code="basic", email=side.secret_marks["owner"],
+        password=PASSWORD, owner_name=f"Owner {side.mark}",
+    )  # fmt: skip
+    side.signup = applied
+    with in_main():
+        Signup.objects.filter(pk=applied.signup.pk).update(state=SignupState.LIVE, substation=side.shop)
+        side.event = receipts.store_event(
+            account_id=side.account.id, channel="testpay", event_id=f"evt-{side.mark}", kind="payment.paid",
+            payment_id=side.payments[number], channel_ref=f"ref-{side.mark}",
+            body=json.dumps({"note": f"event-{side.mark}"}).encode(), headers={}, now=clock.utc_now(),
+        ).id  # fmt: skip
+        side.job = Job.objects.create(
+            kind="orders.mail_delivered", schema_name=side.shop.schema_name, payload={"order_number": number},
+            state="FAILED", attempts=12, run_at=clock.utc_now(), last_error=f"trouble-{side.mark}",
+        ).pk  # fmt: skip
+    side.secret_marks |= {"trouble": f"trouble-{side.mark}", "event": f"event-{side.mark}"}
+
+
+def _main_things(bob: Side, operator: Any) -> dict[str, Any]:
+    """The main station's own things, for the addresses that want one."""
+    from shared_apps.ledger.tasks import seal_all
+    from shared_apps.library import services as library
+    from shared_apps.library.models import Brand, Sku
+    from shared_apps.splits.services import ensure_first_rule
+    from shared_apps.stock import services as stock
+
+    ensure_first_rule()
+    seal_all()
+    now = clock.utc_now()
+    with in_main():
+        counted = market.make_goods(policy="COUNTED", count=4)
+        brand = Brand.objects.create(slug=f"brand-{_word()}", name_zh="牌", name_en="Brand")
+        row, _secret = tokens.create(user=operator, name="ERP", scopes=["stock:read"], by=SYSTEM, now=now)
+        sku = Sku.objects.select_related("product").get(pk=bob.sold["codes"].sku_id)
+        run = library.start_import(stream=io.BytesIO(b"sku,nonsense\n1,2\n"), filename="w.csv", by=SYSTEM, now=now,
+                                   dry_run=True)  # fmt: skip
+    batch = stock.import_codes(sku=sku, stream=f"W-{_word()}\n", filename="w.txt", by=SYSTEM, now=now).batch
+    with in_main(), connection.cursor() as cursor:
+        cursor.execute("SELECT max(height) FROM ledger_block")
+        height = cursor.fetchone()[0]
+    return {
+        "brand": brand.slug, "token": row.pk, "batch": batch, "run": run.public_id, "height": height,
+        "counted": counted.code, "sku": sku.code, "product": sku.product.slug,
+        "user": operator.pk,
+    }  # fmt: skip
+
+
+# -- Who asks.
+
+
+def browser(host: str, user: Any = None, shop: Any = None) -> Client:
+    """A browser at `host`; with `user`, logged in at their own host (`shop`, or the main station), wherever it then goes."""
+    client = Client(HTTP_HOST=host, HTTP_ACCEPT_LANGUAGE="en", raise_request_exception=False)
+    if user is not None:
+        at_home = Client(HTTP_HOST=shop.host if shop is not None else "localhost")
+        with in_substation(shop) if shop is not None else in_main():
+            at_home.force_login(User.objects.get(pk=user.pk), backend=BACKEND)  # As it is now: the password counts.
+        client.cookies["kameng_session"] = at_home.cookies["kameng_session"].value
+    return client

@@ -1,0 +1,77 @@
+"""Every place in the code that signs something or makes a secret, found in the sources; each with what the walk does.
+
+A new place that stands in neither table fails the walk by its name, so that no signed link is added and never tried.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+# What signs, and what draws lots, by the last part of its name.
+MAKERS = frozenset(
+    {"dumps", "Signer", "TimestampSigner", "salted_hmac", "token_urlsafe", "token_hex", "token_bytes", "randbelow",
+     "get_random_string", "random_token", "digest", "new"}
+)  # fmt: skip
+MODULES = {"dumps": "signing", "digest": "hmac", "new": "hmac"}  # Names that other modules have, too: here these count.
+# Programs beside the shops (servers of one machine, the test channel, benches), which answer nobody's browser.
+ELSEWHERE = ("src/kameng/local/", "src/kameng/bench/", "src/kameng/testpay/", "src/kameng/cli/", "src/kameng/demo/")
+
+# Carried to other hosts by `tests/isolation/test_walk_secrets.py`, under the same name.
+CARRIED = {
+    "kameng.accounts.recovery:make_pass": "password_link",
+    "kameng.accounts.recovery:_fingerprint": "password_link",
+    "kameng.accounts.support:make_pass": "support_pass",
+    "kameng.accounts.tokens:create": "api_token",
+    "tenants.views:enter": "entry_pass",
+    "tenants.signup:begin": "signup_token",
+    "tenant_apps.orders.identity:new_token": "order_link",
+    "tenant_apps.orders.identity:mailed_token": "order_link",
+    "tenant_apps.orders.identity:new_lookup_secret": "order_password",
+    "tenant_apps.orders.identity:lookup_digest": "order_password",
+}
+# Nothing that could be carried anywhere, and why.
+STAYS = {
+    "kameng.middleware:RequestContext.__call__": "An id for the logs.",
+    "kameng.middleware:ContentSecurity.__call__": "A nonce of one answer.",
+    "kameng.ui.gallery_server:Nonce.__call__": "A nonce of one answer.",
+    "kameng.accounts.models:User.get_session_auth_hash": "A fingerprint within a session, which is carried in TestSessions.",
+    "kameng.lib.ids:public_id": "An id: whoever has it has a name, and no right.",
+    "kameng.lib.ids:random_token": "Lots for the others.",
+    "kameng.lib.crypto:KeyRing.blind_index": "An index in the main station's tables.",
+    "kameng.lib.pow:issue": "A puzzle of the main station's signup; its solution opens nothing.",
+    "kameng.lib.pow:_signature": "A puzzle of the main station's signup; its solution opens nothing.",
+    "tenant_apps.orders.identity:new_number": "An order's number: a name, and no secret.",
+    "tenant_apps.storefront.memory:<module>": "Places in a remembered page, of one process.",
+    "tenants.signup:_code_digest": "Six digits beside a signup whose token is asked for as well.",
+    "tenants.signup:resend": "Six digits beside a signup whose token is asked for as well.",
+    "tenant_apps.payments.providers.testpay.adapter:TestpayAdapter._call": "A nonce of one request to the channel.",
+}
+
+
+def places() -> set[str]:
+    """`module:function` of every call of a maker."""
+    found: set[str] = set()
+    for folder in ("src", "tenants", "shared_apps", "tenant_apps"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            name = str(path.relative_to(ROOT))
+            if not name.startswith(ELSEWHERE):
+                module = name.removeprefix("src/").removesuffix(".py").replace("/", ".")
+                found |= {f"{module}:{place}" for place in _calls(ast.parse(path.read_text(encoding="utf-8")), ())}
+    return found
+
+
+def _calls(node: ast.AST, within: tuple[str, ...]) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        inner = (*within, child.name) if isinstance(child, (ast.FunctionDef, ast.ClassDef)) else within
+        if isinstance(child, ast.Call) and _makes(child.func):
+            yield ".".join(within) or "<module>"
+        yield from _calls(child, inner)
+
+
+def _makes(function: ast.expr) -> bool:
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    owner = getattr(getattr(function, "value", None), "id", "")
+    return name in MAKERS and owner == MODULES.get(name, owner)
