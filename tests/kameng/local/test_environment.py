@@ -198,7 +198,7 @@ class TestVenv:
             [sys.executable, "-I", "-S", str(SCRIPT), "nonsense"], capture_output=True, text=True, check=False
         )
 
-        assert (result.returncode, result.stderr) == (2, "usage: environment.py [product | tools | browser]\n")
+        assert (result.returncode, result.stderr) == (2, "usage: environment.py [product | tools | browser | pooler]\n")
 
 
 class TestBrowser:
