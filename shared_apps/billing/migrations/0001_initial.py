@@ -6,255 +6,538 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('tenants', '0005_remove_plan_plan_fees_not_negative_and_more'),
+        ("tenants", "0004_plan_terms"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='InvoiceCounter',
+            name="InvoiceCounter",
             fields=[
-                ('year', models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
-                ('last', models.PositiveIntegerField(default=0)),
+                ("year", models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
+                ("last", models.PositiveIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Invoice',
+            name="Invoice",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.CharField(max_length=20)),
-                ('kind', models.CharField(choices=[('OPENING', 'Opening'), ('PERIOD', 'Subscription'), ('PRORATA', 'Change of plan'), ('DEPOSIT', 'Deposit'), ('CREDIT', 'Credit note')], max_length=8)),
-                ('state', models.CharField(choices=[('OPEN', 'Due'), ('PAID', 'Paid'), ('VOID', 'Void'), ('UNCOLLECTIBLE', 'Written off')], default='OPEN', max_length=13)),
-                ('currency', models.CharField(max_length=3)),
-                ('total_minor', models.BigIntegerField()),
-                ('issued_at', models.DateTimeField()),
-                ('due_at', models.DateTimeField()),
-                ('period_start', models.DateTimeField(null=True)),
-                ('period_end', models.DateTimeField(null=True)),
-                ('seller_name', models.CharField(max_length=120)),
-                ('seller_details', models.TextField(blank=True, default='')),
-                ('buyer_name', models.CharField(max_length=120)),
-                ('buyer_details', models.TextField(blank=True, default='')),
-                ('language', models.CharField(max_length=10)),
-                ('paid_at', models.DateTimeField(null=True)),
-                ('paid_by', models.CharField(blank=True, choices=[('PREPAID', 'Prepaid balance'), ('STRIPE', 'Card, by Stripe')], default='', max_length=7)),
-                ('transfer_id', models.CharField(blank=True, default='', help_text='trf_…, once the ledger has it.', max_length=30)),
-                ('provider_ref', models.CharField(blank=True, default='', help_text="The channel's own invoice.", max_length=80)),
-                ('reverses', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='credits', to='billing.invoice')),
-                ('substation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='tenants.substation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.CharField(max_length=20)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("OPENING", "Opening"),
+                            ("PERIOD", "Subscription"),
+                            ("PRORATA", "Change of plan"),
+                            ("DEPOSIT", "Deposit"),
+                            ("CREDIT", "Credit note"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("OPEN", "Due"), ("PAID", "Paid"), ("VOID", "Void"), ("UNCOLLECTIBLE", "Written off")],
+                        default="OPEN",
+                        max_length=13,
+                    ),
+                ),
+                ("currency", models.CharField(max_length=3)),
+                ("total_minor", models.BigIntegerField()),
+                ("issued_at", models.DateTimeField()),
+                ("due_at", models.DateTimeField()),
+                ("period_start", models.DateTimeField(null=True)),
+                ("period_end", models.DateTimeField(null=True)),
+                ("seller_name", models.CharField(max_length=120)),
+                ("seller_details", models.TextField(blank=True, default="")),
+                ("buyer_name", models.CharField(max_length=120)),
+                ("buyer_details", models.TextField(blank=True, default="")),
+                ("language", models.CharField(max_length=10)),
+                ("paid_at", models.DateTimeField(null=True)),
+                (
+                    "paid_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[("PREPAID", "Prepaid balance"), ("STRIPE", "Card, by Stripe")],
+                        default="",
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "transfer_id",
+                    models.CharField(blank=True, default="", help_text="trf_…, once the ledger has it.", max_length=30),
+                ),
+                (
+                    "provider_ref",
+                    models.CharField(blank=True, default="", help_text="The channel's own invoice.", max_length=80),
+                ),
+                (
+                    "reverses",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credits",
+                        to="billing.invoice",
+                    ),
+                ),
+                (
+                    "substation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="invoices", to="tenants.substation"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-id',),
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='ChangeQuote',
+            name="ChangeQuote",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(default=shared_apps.billing.models._quote_id, max_length=30, unique=True)),
-                ('from_interval', models.CharField(choices=[('MONTH', 'Monthly'), ('YEAR', 'Yearly')], max_length=5)),
-                ('to_interval', models.CharField(choices=[('MONTH', 'Monthly'), ('YEAR', 'Yearly')], max_length=5)),
-                ('period_end', models.DateTimeField(null=True)),
-                ('at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('currency', models.CharField(max_length=3)),
-                ('total_minor', models.BigIntegerField()),
-                ('lines', models.JSONField(default=list)),
-                ('used_at', models.DateTimeField(null=True)),
-                ('from_plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.plan')),
-                ('substation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='quotes', to='tenants.substation')),
-                ('to_plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.plan')),
-                ('invoice', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='quote', to='billing.invoice')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "public_id",
+                    models.CharField(default=shared_apps.billing.models._quote_id, max_length=30, unique=True),
+                ),
+                ("from_interval", models.CharField(choices=[("MONTH", "Monthly"), ("YEAR", "Yearly")], max_length=5)),
+                ("to_interval", models.CharField(choices=[("MONTH", "Monthly"), ("YEAR", "Yearly")], max_length=5)),
+                ("period_end", models.DateTimeField(null=True)),
+                ("at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("currency", models.CharField(max_length=3)),
+                ("total_minor", models.BigIntegerField()),
+                ("lines", models.JSONField(default=list)),
+                ("used_at", models.DateTimeField(null=True)),
+                (
+                    "from_plan",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.plan"),
+                ),
+                (
+                    "substation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="quotes", to="tenants.substation"
+                    ),
+                ),
+                (
+                    "to_plan",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.plan"),
+                ),
+                (
+                    "invoice",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="quote",
+                        to="billing.invoice",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-id',),
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='InvoiceLine',
+            name="InvoiceLine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveSmallIntegerField()),
-                ('text_zh', models.CharField(max_length=200)),
-                ('text_en', models.CharField(max_length=200)),
-                ('amount_minor', models.BigIntegerField()),
-                ('period_start', models.DateTimeField(null=True)),
-                ('period_end', models.DateTimeField(null=True)),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='billing.invoice')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveSmallIntegerField()),
+                ("text_zh", models.CharField(max_length=200)),
+                ("text_en", models.CharField(max_length=200)),
+                ("amount_minor", models.BigIntegerField()),
+                ("period_start", models.DateTimeField(null=True)),
+                ("period_end", models.DateTimeField(null=True)),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="lines", to="billing.invoice"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('position',),
+                "ordering": ("position",),
             },
         ),
         migrations.CreateModel(
-            name='PaymentPage',
+            name="PaymentPage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('public_id', models.CharField(default=shared_apps.billing.models._page_id, max_length=30, unique=True)),
-                ('purpose', models.CharField(choices=[('SIGNUP', 'Opening a shop'), ('TOPUP', 'Topping up the prepaid balance'), ('SUBSCRIBE', 'Subscribing by card')], max_length=9)),
-                ('account_id', models.BigIntegerField(help_text="The main station's merchant account that collects.")),
-                ('state', models.CharField(choices=[('ASKED', 'Being opened'), ('OPEN', 'Open'), ('PAID', 'Paid'), ('ENDED', 'Not paid')], default='ASKED', max_length=5)),
-                ('amount_minor', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('interval', models.CharField(blank=True, choices=[('MONTH', 'Monthly'), ('YEAR', 'Yearly')], default='', max_length=5)),
-                ('session_ref', models.CharField(blank=True, default='', max_length=120)),
-                ('url', models.CharField(blank=True, default='', max_length=1000)),
-                ('created_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('ask_at', models.DateTimeField(null=True)),
-                ('ask_count', models.PositiveSmallIntegerField(default=0)),
-                ('plan', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.plan')),
-                ('substation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payment_pages', to='tenants.substation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "public_id",
+                    models.CharField(default=shared_apps.billing.models._page_id, max_length=30, unique=True),
+                ),
+                (
+                    "purpose",
+                    models.CharField(
+                        choices=[
+                            ("SIGNUP", "Opening a shop"),
+                            ("TOPUP", "Topping up the prepaid balance"),
+                            ("SUBSCRIBE", "Subscribing by card"),
+                        ],
+                        max_length=9,
+                    ),
+                ),
+                ("account_id", models.BigIntegerField(help_text="The main station's merchant account that collects.")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("ASKED", "Being opened"), ("OPEN", "Open"), ("PAID", "Paid"), ("ENDED", "Not paid")],
+                        default="ASKED",
+                        max_length=5,
+                    ),
+                ),
+                ("amount_minor", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                (
+                    "interval",
+                    models.CharField(
+                        blank=True, choices=[("MONTH", "Monthly"), ("YEAR", "Yearly")], default="", max_length=5
+                    ),
+                ),
+                ("session_ref", models.CharField(blank=True, default="", max_length=120)),
+                ("url", models.CharField(blank=True, default="", max_length=1000)),
+                ("created_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("ask_at", models.DateTimeField(null=True)),
+                ("ask_count", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "plan",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.plan"
+                    ),
+                ),
+                (
+                    "substation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payment_pages",
+                        to="tenants.substation",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-id',),
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='Subscription',
+            name="Subscription",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('interval', models.CharField(choices=[('MONTH', 'Monthly'), ('YEAR', 'Yearly')], default='MONTH', max_length=5)),
-                ('method', models.CharField(choices=[('PREPAID', 'Prepaid balance'), ('STRIPE', 'Card, by Stripe')], default='PREPAID', max_length=7)),
-                ('state', models.CharField(choices=[('TRIAL', 'On trial'), ('ACTIVE', 'Active'), ('PAST_DUE', 'Payment due'), ('ENDED', 'Ended')], default='ACTIVE', max_length=8)),
-                ('trial_ends_at', models.DateTimeField(null=True)),
-                ('anchor_at', models.DateTimeField(null=True)),
-                ('period_start', models.DateTimeField(null=True)),
-                ('period_end', models.DateTimeField(null=True)),
-                ('period_fee_minor', models.BigIntegerField(default=0)),
-                ('cancel_at_period_end', models.BooleanField(default=False)),
-                ('next_interval', models.CharField(blank=True, choices=[('MONTH', 'Monthly'), ('YEAR', 'Yearly')], default='', max_length=5)),
-                ('due_since', models.DateTimeField(null=True)),
-                ('stripe_customer', models.CharField(blank=True, default='', max_length=80)),
-                ('stripe_subscription', models.CharField(blank=True, default='', max_length=80)),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
-                ('next_plan', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.plan')),
-                ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='subscriptions', to='tenants.plan')),
-                ('substation', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='subscription', to='tenants.substation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "interval",
+                    models.CharField(choices=[("MONTH", "Monthly"), ("YEAR", "Yearly")], default="MONTH", max_length=5),
+                ),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[("PREPAID", "Prepaid balance"), ("STRIPE", "Card, by Stripe")],
+                        default="PREPAID",
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("TRIAL", "On trial"),
+                            ("ACTIVE", "Active"),
+                            ("PAST_DUE", "Payment due"),
+                            ("ENDED", "Ended"),
+                        ],
+                        default="ACTIVE",
+                        max_length=8,
+                    ),
+                ),
+                ("trial_ends_at", models.DateTimeField(null=True)),
+                ("anchor_at", models.DateTimeField(null=True)),
+                ("period_start", models.DateTimeField(null=True)),
+                ("period_end", models.DateTimeField(null=True)),
+                ("period_fee_minor", models.BigIntegerField(default=0)),
+                ("cancel_at_period_end", models.BooleanField(default=False)),
+                (
+                    "next_interval",
+                    models.CharField(
+                        blank=True, choices=[("MONTH", "Monthly"), ("YEAR", "Yearly")], default="", max_length=5
+                    ),
+                ),
+                ("due_since", models.DateTimeField(null=True)),
+                ("stripe_customer", models.CharField(blank=True, default="", max_length=80)),
+                ("stripe_subscription", models.CharField(blank=True, default="", max_length=80)),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                (
+                    "next_plan",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.plan",
+                    ),
+                ),
+                (
+                    "plan",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="subscriptions", to="tenants.plan"
+                    ),
+                ),
+                (
+                    "substation",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="subscription",
+                        to="tenants.substation",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-id',),
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='DunningStep',
+            name="DunningStep",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('NOTICE', 'Told ahead'), ('DUE', 'Payment became due'), ('REMINDER', 'Reminded'), ('READ_ONLY', 'Panel made read-only'), ('SHUT', 'Storefront closed'), ('PAID', 'Paid; everything back'), ('ENDED', 'Subscription ended')], max_length=9)),
-                ('round', models.DateTimeField(help_text='What it belongs to: the moment the payment became due, or will.')),
-                ('day', models.PositiveSmallIntegerField(default=0, help_text='Days after that.')),
-                ('detail', models.CharField(blank=True, default='', max_length=200)),
-                ('at', models.DateTimeField()),
-                ('substation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='dunning', to='tenants.substation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("NOTICE", "Told ahead"),
+                            ("DUE", "Payment became due"),
+                            ("REMINDER", "Reminded"),
+                            ("READ_ONLY", "Panel made read-only"),
+                            ("SHUT", "Storefront closed"),
+                            ("PAID", "Paid; everything back"),
+                            ("ENDED", "Subscription ended"),
+                        ],
+                        max_length=9,
+                    ),
+                ),
+                (
+                    "round",
+                    models.DateTimeField(help_text="What it belongs to: the moment the payment became due, or will."),
+                ),
+                ("day", models.PositiveSmallIntegerField(default=0, help_text="Days after that.")),
+                ("detail", models.CharField(blank=True, default="", max_length=200)),
+                ("at", models.DateTimeField()),
+                (
+                    "substation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="dunning", to="tenants.substation"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-at', '-id'),
-                'constraints': [models.UniqueConstraint(fields=('substation', 'round', 'kind', 'day'), name='dunning_step_once')],
+                "ordering": ("-at", "-id"),
+                "constraints": [
+                    models.UniqueConstraint(fields=("substation", "round", "kind", "day"), name="dunning_step_once")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='invoice',
-            index=models.Index(fields=['substation', '-id'], name='invoice_of_substation'),
+            model_name="invoice",
+            index=models.Index(fields=["substation", "-id"], name="invoice_of_substation"),
         ),
         migrations.AddIndex(
-            model_name='invoice',
-            index=models.Index(condition=models.Q(('state', 'OPEN')), fields=['due_at'], name='invoice_open'),
+            model_name="invoice",
+            index=models.Index(condition=models.Q(("state", "OPEN")), fields=["due_at"], name="invoice_open"),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.UniqueConstraint(fields=('number',), name='invoice_number_once'),
+            model_name="invoice",
+            constraint=models.UniqueConstraint(fields=("number",), name="invoice_number_once"),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.UniqueConstraint(condition=models.Q(('provider_ref', ''), _negated=True), fields=('provider_ref', 'kind'), name='invoice_of_provider_once'),
+            model_name="invoice",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("provider_ref", ""), _negated=True),
+                fields=("provider_ref", "kind"),
+                name="invoice_of_provider_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['OPEN', 'PAID', 'VOID', 'UNCOLLECTIBLE'])), name='invoice_state_known'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["OPEN", "PAID", "VOID", "UNCOLLECTIBLE"])), name="invoice_state_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('paid_at__isnull', False), ('state', 'PAID'), models.Q(('paid_by', ''), _negated=True), models.Q(('transfer_id', ''), _negated=True)), models.Q(models.Q(('state', 'PAID'), _negated=True), ('paid_at__isnull', True), ('paid_by', ''), ('transfer_id', '')), _connector='OR'), name='paid_invoice_has_transfer'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("paid_at__isnull", False),
+                        ("state", "PAID"),
+                        models.Q(("paid_by", ""), _negated=True),
+                        models.Q(("transfer_id", ""), _negated=True),
+                    ),
+                    models.Q(
+                        models.Q(("state", "PAID"), _negated=True),
+                        ("paid_at__isnull", True),
+                        ("paid_by", ""),
+                        ("transfer_id", ""),
+                    ),
+                    _connector="OR",
+                ),
+                name="paid_invoice_has_transfer",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'CREDIT'), ('reverses__isnull', False), ('total_minor__lt', 0)), models.Q(models.Q(('kind', 'CREDIT'), _negated=True), ('reverses__isnull', True), ('total_minor__gt', 0)), _connector='OR'), name='credit_note_reverses'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("kind", "CREDIT"), ("reverses__isnull", False), ("total_minor__lt", 0)),
+                    models.Q(
+                        models.Q(("kind", "CREDIT"), _negated=True), ("reverses__isnull", True), ("total_minor__gt", 0)
+                    ),
+                    _connector="OR",
+                ),
+                name="credit_note_reverses",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind__in', ('OPENING', 'PERIOD')), ('period_start__isnull', False), ('state__in', ('OPEN', 'PAID'))), fields=('substation', 'period_start'), name='invoice_period_once'),
+            model_name="invoice",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("kind__in", ("OPENING", "PERIOD")),
+                    ("period_start__isnull", False),
+                    ("state__in", ("OPEN", "PAID")),
+                ),
+                fields=("substation", "period_start"),
+                name="invoice_period_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='changequote',
-            constraint=models.CheckConstraint(condition=models.Q(('total_minor__gte', 0)), name='quote_not_negative'),
+            model_name="changequote",
+            constraint=models.CheckConstraint(condition=models.Q(("total_minor__gte", 0)), name="quote_not_negative"),
         ),
         migrations.AddConstraint(
-            model_name='invoiceline',
-            constraint=models.UniqueConstraint(fields=('invoice', 'position'), name='invoice_line_once'),
+            model_name="invoiceline",
+            constraint=models.UniqueConstraint(fields=("invoice", "position"), name="invoice_line_once"),
         ),
         migrations.AddIndex(
-            model_name='paymentpage',
-            index=models.Index(fields=['substation', '-id'], name='payment_page_of'),
+            model_name="paymentpage",
+            index=models.Index(fields=["substation", "-id"], name="payment_page_of"),
         ),
         migrations.AddIndex(
-            model_name='paymentpage',
-            index=models.Index(condition=models.Q(('ask_at__isnull', False)), fields=['ask_at'], name='payment_page_to_ask'),
+            model_name="paymentpage",
+            index=models.Index(
+                condition=models.Q(("ask_at__isnull", False)), fields=["ask_at"], name="payment_page_to_ask"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='paymentpage',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gte', 0)), name='payment_page_positive'),
+            model_name="paymentpage",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount_minor__gte", 0)), name="payment_page_positive"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='paymentpage',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', False), ('state__in', ('PAID', 'ENDED'))), models.Q(('ended_at__isnull', True), ('state__in', ('ASKED', 'OPEN'))), _connector='OR'), name='payment_page_ends'),
+            model_name="paymentpage",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("ended_at__isnull", False), ("state__in", ("PAID", "ENDED"))),
+                    models.Q(("ended_at__isnull", True), ("state__in", ("ASKED", "OPEN"))),
+                    _connector="OR",
+                ),
+                name="payment_page_ends",
+            ),
         ),
         migrations.AddIndex(
-            model_name='subscription',
-            index=models.Index(condition=models.Q(('state', 'ACTIVE')), fields=['period_end'], name='subscription_to_renew'),
+            model_name="subscription",
+            index=models.Index(
+                condition=models.Q(("state", "ACTIVE")), fields=["period_end"], name="subscription_to_renew"
+            ),
         ),
         migrations.AddIndex(
-            model_name='subscription',
-            index=models.Index(condition=models.Q(('state', 'TRIAL')), fields=['trial_ends_at'], name='subscription_on_trial'),
+            model_name="subscription",
+            index=models.Index(
+                condition=models.Q(("state", "TRIAL")), fields=["trial_ends_at"], name="subscription_on_trial"
+            ),
         ),
         migrations.AddIndex(
-            model_name='subscription',
-            index=models.Index(condition=models.Q(('state', 'PAST_DUE')), fields=['due_since'], name='subscription_past_due'),
+            model_name="subscription",
+            index=models.Index(
+                condition=models.Q(("state", "PAST_DUE")), fields=["due_since"], name="subscription_past_due"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['TRIAL', 'ACTIVE', 'PAST_DUE', 'ENDED'])), name='subscription_state_known'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["TRIAL", "ACTIVE", "PAST_DUE", "ENDED"])),
+                name="subscription_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('due_since__isnull', False), ('state', 'PAST_DUE')), models.Q(models.Q(('state', 'PAST_DUE'), _negated=True), ('due_since__isnull', True)), _connector='OR'), name='subscription_past_due_since'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("due_since__isnull", False), ("state", "PAST_DUE")),
+                    models.Q(models.Q(("state", "PAST_DUE"), _negated=True), ("due_since__isnull", True)),
+                    _connector="OR",
+                ),
+                name="subscription_past_due_since",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('period_end__isnull', True), ('period_start__isnull', True)), models.Q(('anchor_at__isnull', False), ('period_start__lt', models.F('period_end'))), _connector='OR'), name='subscription_period_whole'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("period_end__isnull", True), ("period_start__isnull", True)),
+                    models.Q(("anchor_at__isnull", False), ("period_start__lt", models.F("period_end"))),
+                    _connector="OR",
+                ),
+                name="subscription_period_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'TRIAL'), _negated=True), ('trial_ends_at__isnull', False), _connector='OR'), name='subscription_trial_has_end'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "TRIAL"), _negated=True), ("trial_ends_at__isnull", False), _connector="OR"
+                ),
+                name="subscription_trial_has_end",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('next_interval', ''), ('next_plan__isnull', True)), models.Q(('next_plan__isnull', False), models.Q(('next_interval', ''), _negated=True)), _connector='OR'), name='subscription_next_whole'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("next_interval", ""), ("next_plan__isnull", True)),
+                    models.Q(("next_plan__isnull", False), models.Q(("next_interval", ""), _negated=True)),
+                    _connector="OR",
+                ),
+                name="subscription_next_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('method', 'STRIPE'), _negated=True), models.Q(('stripe_subscription', ''), _negated=True), _connector='OR'), name='subscription_stripe_has_id'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("method", "STRIPE"), _negated=True),
+                    models.Q(("stripe_subscription", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="subscription_stripe_has_id",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.UniqueConstraint(condition=models.Q(('stripe_customer', ''), _negated=True), fields=('stripe_customer',), name='subscription_stripe_customer_once'),
+            model_name="subscription",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("stripe_customer", ""), _negated=True),
+                fields=("stripe_customer",),
+                name="subscription_stripe_customer_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.UniqueConstraint(condition=models.Q(('stripe_subscription', ''), _negated=True), fields=('stripe_subscription',), name='subscription_stripe_once'),
+            model_name="subscription",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("stripe_subscription", ""), _negated=True),
+                fields=("stripe_subscription",),
+                name="subscription_stripe_once",
+            ),
         ),
     ]
