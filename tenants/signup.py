@@ -36,7 +36,7 @@ CODE_TRIES = 5
 CODE_SENDS = 4
 SIGNUP_LIFE = timedelta(days=1)
 MAX_ATTEMPTS = 6
-HOLDING = (SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
+HOLDING = (SignupState.PAYING, SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
 
 
 class AddressTaken(Refused):

@@ -54,6 +54,7 @@ SHARED_APPS = [
     "shared_apps.library",
     "shared_apps.stock",
     "shared_apps.receipts",
+    "shared_apps.billing",
     "shared_apps.console",
     "kameng.demo",
 ]

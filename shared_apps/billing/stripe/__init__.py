@@ -1,0 +1,1 @@
+"""Stripe Billing behind our own contract (shared_apps.billing.channel)."""
