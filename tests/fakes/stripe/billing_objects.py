@@ -422,6 +422,86 @@ def invoice_payment(*, id: str, now: int, invoice: Json, intent: str) -> Json:
     }
 
 
+def phase(*, price: Json, start: int, end: int, metadata: Json) -> Json:
+    """A stretch of a schedule at one price."""
+    return {
+        "add_invoice_items": [],
+        "application_fee_percent": None,
+        "billing_cycle_anchor": None,
+        "billing_thresholds": None,
+        "collection_method": None,
+        "currency": price["currency"],
+        "default_payment_method": None,
+        "default_tax_rates": [],
+        "description": None,
+        "discounts": [],
+        "end_date": end,
+        "invoice_settings": None,
+        "items": [
+            {
+                "billing_thresholds": None,
+                "discounts": [],
+                "metadata": {},
+                "plan": price["id"],
+                "price": price["id"],
+                "quantity": 1,
+                "tax_rates": [],
+            }
+        ],
+        "metadata": metadata,
+        "on_behalf_of": None,
+        "proration_behavior": "none",
+        "start_date": start,
+        "transfer_data": None,
+        "trial_end": None,
+    }
+
+
+def schedule(*, id: str, now: int, subscription: Json, phases: list[Json]) -> Json:
+    """A schedule that was made from a subscription."""
+    return {
+        "id": id,
+        "object": "subscription_schedule",
+        "application": None,
+        "billing_mode": dict(subscription["billing_mode"]),
+        "canceled_at": None,
+        "completed_at": None,
+        "created": now,
+        "current_phase": {"end_date": phases[0]["end_date"], "start_date": phases[0]["start_date"]},
+        "customer": subscription["customer"],
+        "customer_account": None,
+        "default_settings": {
+            "application_fee_percent": None,
+            "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+            "billing_cycle_anchor": "automatic",
+            "billing_thresholds": None,
+            "collection_method": "charge_automatically",
+            "default_payment_method": METHOD,
+            "description": None,
+            "invoice_settings": {
+                "account_tax_ids": None,
+                "custom_fields": None,
+                "days_until_due": None,
+                "description": None,
+                "footer": None,
+                "issuer": {"type": "self"},
+            },
+            "on_behalf_of": None,
+            "transfer_data": None,
+        },
+        "end_behavior": "release",
+        "livemode": False,
+        "metadata": {},
+        "pause_schedules": [],
+        "phases": phases,
+        "released_at": None,
+        "released_subscription": None,
+        "status": "active",
+        "subscription": subscription["id"],
+        "test_clock": None,
+    }
+
+
 def portal_session(*, id: str, now: int, customer: str, return_url: str | None, base_url: str) -> Json:
     """A visit to the customer portal."""
     return {

@@ -32,8 +32,9 @@ def _expand(merchant: Merchant, item: Any, steps: list[str], path: str) -> None:
         for member in item["data"]:
             _expand(merchant, member, rest, path)
         return
-    if "object" not in item.get(step, {"object": ""}) and rest:  # A plain part of an object, as `payment.charge`.
-        _expand(merchant, item[step], rest, path)
+    part = item.get(step)
+    if isinstance(part, dict) and "object" not in part and rest:  # A plain part of an object, as `payment.charge`.
+        _expand(merchant, part, rest, path)
         return
     found = _linked(merchant, item, step, path)
     if found is not None:

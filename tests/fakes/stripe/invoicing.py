@@ -19,7 +19,7 @@ class Invoicing:
     """Invoices and invoice items of one merchant. What follows for a subscription is told by `_paid` and `_missed`."""
 
     def __init__(self, merchant: Merchant) -> None:
-        self._merchant = merchant
+        self.merchant = merchant
         self.customers: dict[str, Json] = {}
         self.invoices: dict[str, Json] = {}
         self.items: dict[str, Json] = {}
@@ -30,7 +30,7 @@ class Invoicing:
     def pay_invoice(self, id: str, params: Json) -> Json:
         """POST /v1/invoices/{id}/pay, and the button of the hosted invoice. Raises StripeError 400, 402."""
         refuse_unknown(params, set())
-        invoice = self._merchant.find(self.invoices, id, "invoice")
+        invoice = self.merchant.find(self.invoices, id, "invoice")
         if invoice["status"] == "paid":
             raise invalid("Invoice is already paid", code="invoice_already_paid")
         if invoice["status"] != "open":
@@ -53,7 +53,7 @@ class Invoicing:
         proration_date: int | None = None,
     ) -> Json:  # fmt: skip
         """A draft of these lines, with the waiting `items` before them."""
-        merchant = self._merchant
+        merchant = self.merchant
         lines = [billing_objects.line_of_item(id=merchant.new_id("il_"), item=item) for item in items] + lines
         invoice = billing_objects.invoice(
             id=merchant.new_id("in_"), now=merchant.now(), customer=self.customers[subscription["customer"]],
@@ -68,7 +68,7 @@ class Invoicing:
 
     def finalize(self, invoice: Json) -> None:
         """The draft becomes an invoice, is lessened by the customer's credit, and is collected at once."""
-        merchant, customer = self._merchant, self.customers[invoice["customer"]]
+        merchant, customer = self.merchant, self.customers[invoice["customer"]]
         reach = invoice["total"] + customer["balance"]  # A negative balance is the customer's credit.
         due = max(reach, 0)
         invoice.update(
@@ -91,7 +91,7 @@ class Invoicing:
 
     def attempt(self, invoice: Json) -> None:
         """Stripe's own try at the customer's card; another one is due later when it fails and tries are left."""
-        merchant = self._merchant
+        merchant = self.merchant
         invoice.update(attempted=True, attempt_count=invoice["attempt_count"] + 1, next_payment_attempt=None)
         if invoice["customer"] not in self.declining:
             self._collect(invoice)
@@ -105,15 +105,15 @@ class Invoicing:
         self._missed(invoice)
 
     def _collect(self, invoice: Json) -> None:
-        self._merchant.collect(self._intent(invoice), "card")
+        self.merchant.collect(self._intent(invoice), "card")
         payment = self._payment_of(invoice)
         assert payment is not None
         payment.update(status="paid", amount_paid=invoice["amount_due"])
-        payment["status_transitions"]["paid_at"] = self._merchant.now()
+        payment["status_transitions"]["paid_at"] = self.merchant.now()
         self._close(invoice, invoice["amount_due"])
 
     def _close(self, invoice: Json, paid: int) -> None:
-        merchant = self._merchant
+        merchant = self.merchant
         invoice.update(
             status="paid", attempted=True, amount_paid=paid, amount_remaining=0, next_payment_attempt=None,
             auto_advance=False,
@@ -126,7 +126,7 @@ class Invoicing:
 
     def _intent(self, invoice: Json) -> Json:
         """The intent that collects this invoice, one for all tries."""
-        merchant, known = self._merchant, self._payment_of(invoice)
+        merchant, known = self.merchant, self._payment_of(invoice)
         if known is not None:
             return merchant.intents[known["payment"]["payment_intent"]]
         words = {"subscription_create": "Subscription creation", "subscription_update": "Subscription update"}

@@ -12,9 +12,9 @@ from .state import Merchant
 
 _NAMES = (
     "checkout/sessions|billing_portal/sessions|payment_intents|charges|refunds|balance_transactions|disputes|events|"
-    "customers|products|prices|subscriptions|invoices|invoiceitems|invoice_payments"
+    "customers|products|prices|subscriptions|subscription_schedules|invoices|invoiceitems|invoice_payments"
 )
-_PATH = re.compile(rf"/v1/({_NAMES})(?:/([A-Za-z0-9_]+))?(?:/(expire|line_items|pay|lines))?")
+_PATH = re.compile(rf"/v1/({_NAMES})(?:/([A-Za-z0-9_]+))?(?:/(expire|line_items|pay|lines|release))?")
 _FILTERS = (
     "charge", "payment_intent", "type", "status", "customer", "subscription", "email", "invoice", "active", "product",
 )  # fmt: skip
@@ -35,6 +35,7 @@ def route(merchant: Merchant, method: str, path: str, params: Json) -> Json:
         "products": (billing.products, "product"),
         "prices": (billing.prices, "price"),
         "subscriptions": (billing.subscriptions, "subscription"),
+        "subscription_schedules": (billing.schedules, "subscription_schedule"),
         "invoices": (billing.invoices, "invoice"),
         "invoiceitems": (billing.items, "invoiceitem"),
         "invoice_payments": (billing.payments, "invoice_payment"),
@@ -72,6 +73,12 @@ def route(merchant: Merchant, method: str, path: str, params: Json) -> Json:
             return billing.update_subscription(id, params)
         case "DELETE", "subscriptions", str(), None:
             return billing.cancel_subscription(id, params)
+        case "POST", "subscription_schedules", None, None:
+            return billing.create_schedule(params)
+        case "POST", "subscription_schedules", str(), None:
+            return billing.update_schedule(id, params)
+        case "POST", "subscription_schedules", str(), "release":
+            return billing.release_schedule(id, params)
         case "POST", "billing_portal/sessions", None, None:
             return billing.create_portal(params)
         case "GET", "billing_portal/sessions", _, _:  # A visit can't be asked for again.
@@ -89,7 +96,7 @@ def _unknown(method: str, path: str) -> StripeError:
 
 def _page_of(table: dict[str, Json], name: str, path: str, params: Json) -> Json:
     """A list, newest first, with the filters and the paging that Stripe's lists share."""
-    if unknown := set(params) - {"limit", "starting_after", "created", *_FILTERS}:
+    if unknown := set(params) - {"limit", "starting_after", "created", "ids", *_FILTERS}:
         raise invalid(f"Received unknown parameter: {', '.join(sorted(unknown))}", code="parameter_unknown")
     rows = list(reversed(table.values()))
     if name == "subscriptions" and "status" not in params:  # Ended ones are listed only when they are asked for.
@@ -103,6 +110,8 @@ def _page_of(table: dict[str, Json], name: str, path: str, params: Json) -> Json
     for filter in _FILTERS:
         if filter in params:
             rows = [row for row in rows if _value(row, filter) == params[filter]]
+    if "ids" in params:
+        rows = [row for row in rows if row["id"] in params["ids"]]
     if "starting_after" in params:
         ids = [row["id"] for row in rows]
         rows = rows[ids.index(params["starting_after"]) + 1 :]

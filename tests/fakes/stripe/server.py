@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +18,7 @@ from .objects import Json
 from .routes import route
 from .state import Fault, Merchant
 from .webhooks import Webhooks
+
 
 class FakeStripe:
     """`with FakeStripe(clock=…) as fake:` then `fake.base_url`, `fake.merchant("sk_test_…")`.
