@@ -94,10 +94,10 @@ class Migration(migrations.Migration):
             model_name="plan",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    ("opening_fee_minor__gte", 0),
-                    ("monthly_fee_minor__gte", 0),
-                    ("yearly_fee_minor__gte", 0),
                     ("deposit_minor__gte", 0),
+                    ("monthly_fee_minor__gte", 0),
+                    ("opening_fee_minor__gte", 0),
+                    ("yearly_fee_minor__gte", 0),
                 ),
                 name="plan_fees_not_negative",
             ),
