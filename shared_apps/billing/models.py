@@ -61,7 +61,8 @@ class Subscription(models.Model):
             models.CheckConstraint(name="subscription_state_known", condition=Q(state__in=SubscriptionState.values)),
             models.CheckConstraint(
                 name="subscription_past_due_since",
-                condition=Q(state="PAST_DUE", due_since__isnull=False) | ~Q(state="PAST_DUE") & Q(due_since__isnull=True),
+                condition=Q(state="PAST_DUE", due_since__isnull=False)
+                | ~Q(state="PAST_DUE") & Q(due_since__isnull=True),
             ),
             models.CheckConstraint(
                 name="subscription_period_whole",
@@ -73,7 +74,8 @@ class Subscription(models.Model):
             ),
             models.CheckConstraint(
                 name="subscription_next_whole",
-                condition=Q(next_plan__isnull=True, next_interval="") | Q(next_plan__isnull=False) & ~Q(next_interval=""),
+                condition=Q(next_plan__isnull=True, next_interval="")
+                | Q(next_plan__isnull=False) & ~Q(next_interval=""),
             ),
             models.CheckConstraint(
                 name="subscription_stripe_has_id", condition=~Q(method="STRIPE") | ~Q(stripe_subscription="")
@@ -136,9 +138,7 @@ class Invoice(models.Model):
             models.CheckConstraint(name="invoice_state_known", condition=Q(state__in=InvoiceState.values)),
             models.CheckConstraint(
                 name="paid_invoice_has_transfer",
-                condition=Q(state="PAID", paid_at__isnull=False)
-                & ~Q(paid_by="")
-                & ~Q(transfer_id="")
+                condition=Q(state="PAID", paid_at__isnull=False) & ~Q(paid_by="") & ~Q(transfer_id="")
                 | ~Q(state="PAID") & Q(paid_at__isnull=True, paid_by="", transfer_id=""),
             ),
             models.CheckConstraint(

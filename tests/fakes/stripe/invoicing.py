@@ -24,6 +24,7 @@ class Invoicing:
         self.invoices: dict[str, Json] = {}
         self.items: dict[str, Json] = {}
         self.payments: dict[str, Json] = {}
+        self.full_lines: dict[str, list[Json]] = {}  # Of invoices whose own list a test cut short, as ten lines are.
         self.declining: set[str] = set()  # Customers whose card is declined.
         self.retry_days: tuple[int, ...] = (3, 5, 7)  # After each failed try, so many days to the next.
 

@@ -67,8 +67,8 @@ def route(merchant: Merchant, method: str, path: str, params: Json) -> Json:
         case "POST", "invoices", str(), "pay":
             return billing.pay_invoice(id, params)
         case "GET", "invoices", str(), "lines":
-            lines: Json = merchant.find(table, id, word)["lines"]
-            return lines
+            lines = merchant.find(table, id, word)["lines"]["data"]
+            return envelopes.listing(path, billing.full_lines.get(id, lines), False)
         case "POST", "subscriptions", str(), None:
             return billing.update_subscription(id, params)
         case "DELETE", "subscriptions", str(), None:
