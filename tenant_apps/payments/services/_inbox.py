@@ -84,6 +84,15 @@ def handle_waiting(*, now: datetime, limit: int = 200) -> int:
 def ask_and_take(*, account: AccountInfo, payment_id: str, channel_ref: str, now: datetime) -> int:
     """Fetch a payment's state from its channel, take its facts, and bring our attempt up to date; answers the number
     of facts. Outside any transaction. Raises: ProviderError."""
+    return len(_ask(account, payment_id, channel_ref, now=now).facts)
+
+
+def ask_for_facts(*, account: AccountInfo, payment_id: str, channel_ref: str, now: datetime) -> str:
+    """The same; answers the channel's word for where the payment stands (`providers.base.ChannelStatus`)."""
+    return str(_ask(account, payment_id, channel_ref, now=now).status)
+
+
+def _ask(account: AccountInfo, payment_id: str, channel_ref: str, *, now: datetime) -> ChannelState:
     state = providers.get(account.channel).query(
         account=to_merchant(account), payment_id=payment_id, channel_ref=channel_ref
     )
@@ -92,7 +101,7 @@ def ask_and_take(*, account: AccountInfo, payment_id: str, channel_ref: str, now
         take_fact(fact=_as_fact(account, told), now=now)
     if not state.facts:
         _note_state(account, ours, state, now=now)
-    return len(state.facts)
+    return state
 
 
 def _note_state(account: AccountInfo, payment_id: str, state: ChannelState, *, now: datetime) -> None:

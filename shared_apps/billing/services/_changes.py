@@ -1,0 +1,254 @@
+"""Changing the plan: what it would cost is reckoned once and kept, and what is charged is that row, or nothing.
+
+Upward it counts at once, with the rest of the period paid pro rata; downward it waits for the period's end, which has
+been paid. Main scope.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from kameng.accounts import audit
+from kameng.accounts.types import Actor
+from kameng.lib.words import Sentence, worded
+from shared_apps.billing import prorata, texts
+from shared_apps.billing.models import ChangeQuote, Invoice, Subscription
+from shared_apps.billing.services._errors import BalanceTooLow, BillingRefused, ChangeRefused, QuoteOutdated
+from shared_apps.billing.services._fitting import exceeded_by
+from shared_apps.billing.services._invoices import deposit, issue, pay_from_prepaid, prepaid
+from shared_apps.billing.services._subscriptions import align, lock, move, put_on_plan
+from shared_apps.billing.states import InvoiceKind, SubscriptionEvent, SubscriptionState
+from shared_apps.billing.types import Line
+from shared_apps.ledger import selectors as ledger
+from tenants.models import Plan
+
+QUOTE_LIFE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a change of plan would do. `quote` is set when it counts at once; `effective_at` when it waits.
+
+    `problems`: what is in use beyond the new plan; with any of them the change is refused.
+    """
+
+    plan: Plan
+    interval: str
+    at_once: bool
+    effective_at: datetime | None
+    quote: ChangeQuote | None
+    lines: tuple[Line, ...]
+    total_minor: int
+    missing_minor: int
+    problems: tuple[Sentence, ...]
+
+
+def quote_change(*, substation_id: int, plan_code: str, interval: str, now: datetime) -> Change:
+    """Reckon a change at `now` and keep it for QUOTE_LIFE; nothing is changed and nothing is charged.
+
+    Raises: ChangeRefused (the present plan, one that is not offered, not for that interval), BillingRefused (something
+    is due first).
+    """
+    with transaction.atomic():
+        row = lock(substation_id)
+        plan = _offered(row, plan_code, interval)
+        problems = tuple(exceeded_by(row.substation, plan))
+        if not _counts_at_once(row, plan, interval):
+            return Change(plan, interval, False, _ends(row), None, (), 0, 0, problems)
+        lines = _lines(row, plan, interval, at=now)
+        total = sum(line.amount_minor for line in lines)
+        kept = ChangeQuote.objects.create(
+            substation=row.substation, from_plan=row.plan, from_interval=row.interval, to_plan=plan,
+            to_interval=interval, period_end=_ends(row), at=now, expires_at=now + QUOTE_LIFE,
+            currency=row.substation.currency, total_minor=total, lines=[line.as_json() for line in lines],
+        )  # fmt: skip
+        missing = max(0, total - ledger.balance_minor(prepaid(substation_id)))
+    return Change(plan, interval, True, None, kept, tuple(lines), total, missing, problems)
+
+
+def _offered(row: Subscription, plan_code: str, interval: str) -> Plan:
+    plan = Plan.objects.filter(code=plan_code, active=True).first()
+    if plan is None:
+        raise ChangeRefused(_("This plan is not on offer. Nothing was changed."), field="plan")
+    if interval not in plan.intervals:
+        raise ChangeRefused(_("This plan is not sold for that period. Nothing was changed."), field="interval")
+    if row.state == SubscriptionState.PAST_DUE:
+        raise BillingRefused(_("Pay what is due first; then the plan can be changed."))
+    same = plan.pk == row.plan_id and (interval == row.interval or not plan.costs)
+    if same and row.state != SubscriptionState.ENDED:
+        raise ChangeRefused(_("The shop has this plan already. Nothing was changed."), field="plan")
+    return plan
+
+
+def _ends(row: Subscription) -> datetime | None:
+    return row.trial_ends_at if row.state == SubscriptionState.TRIAL else row.period_end
+
+
+def _has_paid_period(row: Subscription) -> bool:
+    return row.state == SubscriptionState.ACTIVE and row.period_end is not None
+
+
+def _counts_at_once(row: Subscription, plan: Plan, interval: str) -> bool:
+    """Without a paid period there is nothing to wait for: a trial goes on with the other plan, and a shop without a
+    running subscription begins one. A plan that costs less a month is a step down, whatever its year costs."""
+    if not _has_paid_period(row):
+        return True
+    old = prorata.Terms(row.period_fee_minor, row.interval)
+    new = prorata.Terms(plan.period_fee_minor(interval), interval)
+    return prorata.is_at_once(old=old, new=new) and plan.monthly_fee_minor >= row.plan.monthly_fee_minor
+
+
+def _lines(row: Subscription, plan: Plan, interval: str, *, at: datetime) -> list[Line]:
+    """What a change that counts at once is charged, in the order of the invoice; the lines of nothing are left out."""
+    lines: list[Line] = []
+    if plan.opening_fee_minor > row.plan.opening_fee_minor:
+        difference = plan.opening_fee_minor - row.plan.opening_fee_minor
+        lines.append(texts.opening_difference_line(plan, difference))
+    fee = plan.period_fee_minor(interval)
+    if _has_paid_period(row):
+        assert row.period_start is not None
+        assert row.period_end is not None
+        split = prorata.change_now(
+            old=prorata.Terms(row.period_fee_minor, row.interval), new=prorata.Terms(fee, interval),
+            start=row.period_start, end=row.period_end, at=at, zone=texts.zone(),
+        )  # fmt: skip
+        lines.append(texts.unused_line(row.plan, split.credit_minor, at, row.period_end))
+        lines.append(texts.rest_line(plan, split.charge_minor, at, split.period_end))
+    elif row.state != SubscriptionState.TRIAL and fee:
+        end = prorata.add_months(at, prorata.MONTHS[interval], texts.zone())
+        lines.append(texts.period_line(plan, interval, fee, at, end))
+    held = ledger.balance_minor(deposit(row.substation_id))
+    if plan.deposit_minor > held:
+        lines.append(texts.deposit_line(plan, plan.deposit_minor - held))
+    return [line for line in lines if line.amount_minor]
+
+
+def confirm_change(*, substation_id: int, quote_public_id: str, by: Actor, now: datetime) -> list[Invoice]:
+    """Charge a quote from the prepaid balance and put the shop on the new plan, at once; answers the invoices.
+
+    The sum is the quote's, reckoned again at the quote's own moment: when it is not the same any more (a price, the
+    period or the plan changed, time ran out), nothing is charged and it has to be shown anew. Repeating a confirmed
+    quote answers what was charged. Raises: QuoteOutdated, ChangeRefused, BalanceTooLow, BillingRefused.
+    """
+    with transaction.atomic():
+        # Race: two clicks, or a renewal meanwhile. All lock the subscription's row; the quote is read under the lock.
+        row = lock(substation_id)
+        quote = (
+            ChangeQuote.objects.select_for_update(of=("self",))
+            .select_related("to_plan", "invoice")
+            .filter(public_id=quote_public_id, substation_id=substation_id)
+            .first()
+        )
+        if quote is None:
+            raise QuoteOutdated(_("This offer is not there any more. Look at the new one."))
+        if quote.used_at is not None:
+            return [quote.invoice] if quote.invoice else []
+        lines = _still_holds(row, quote, now)
+        _refuse_misfit(row, quote.to_plan)
+        invoices = _charge(row, quote, lines, by=by, now=now)
+        _begin_changed(row, quote, by=by, now=now)
+        quote.used_at, quote.invoice = now, invoices[0] if invoices else None
+        quote.save(update_fields=["used_at", "invoice"])
+        audit.record(
+            action="billing.plan.changed", by=by, target=row.substation.public_id, at=now, plan=quote.to_plan.code,
+            interval=quote.to_interval, total_minor=quote.total_minor, quote=quote.public_id,
+        )  # fmt: skip
+    return invoices
+
+
+def _still_holds(row: Subscription, quote: ChangeQuote, now: datetime) -> list[Line]:
+    """The quote's lines, when they are what would be reckoned today for its moment. Raises: QuoteOutdated."""
+    outdated = QuoteOutdated(
+        _("What this change costs is not the same any more. Look at the new sum; nothing was charged.")
+    )
+    before = (row.plan_id, row.interval, _ends(row))
+    if now >= quote.expires_at or before != (quote.from_plan_id, quote.from_interval, quote.period_end):
+        raise outdated
+    plan = _offered(row, quote.to_plan.code, quote.to_interval)
+    if not _counts_at_once(row, plan, quote.to_interval):
+        raise outdated
+    lines = _lines(row, plan, quote.to_interval, at=quote.at)
+    if [line.as_json() for line in lines] != quote.lines:
+        raise outdated
+    return lines
+
+
+def _refuse_misfit(row: Subscription, plan: Plan) -> None:
+    problems = exceeded_by(row.substation, plan)
+    if problems:
+        raise ChangeRefused(
+            worded(_("More is in use than %(plan)s holds. %(problems)s Nothing was changed."),
+                   plan=texts.plan_name(plan), problems=" ".join(str(problem) for problem in problems)),
+            field="plan", details={"problems": [str(problem) for problem in problems]},
+        )  # fmt: skip
+
+
+def _charge(row: Subscription, quote: ChangeQuote, lines: list[Line], *, by: Actor, now: datetime) -> list[Invoice]:
+    """One invoice for what is income and one for the deposit, both paid from the balance or neither."""
+    income = [line for line in lines if line.kind != "deposit"]
+    held = [line for line in lines if line.kind == "deposit"]
+    period = (quote.at, _new_end(row, quote)) if any(line.kind == "period" for line in income) else None
+    kind = InvoiceKind.PERIOD if period else InvoiceKind.PRORATA
+    invoices = []
+    try:
+        if income:
+            made = issue(substation=row.substation, kind=kind, lines=income, at=now, period=period)
+            invoices.append(pay_from_prepaid(invoice_id=made.pk, now=now, by=by))
+        if held:
+            made = issue(substation=row.substation, kind=InvoiceKind.DEPOSIT, lines=held, at=now)
+            invoices.append(pay_from_prepaid(invoice_id=made.pk, now=now, by=by))
+    except BalanceTooLow as refusal:
+        missing = quote.total_minor - ledger.balance_minor(prepaid(row.substation_id))
+        raise BalanceTooLow(
+            _("The prepaid balance does not cover this change. Top it up; nothing was charged."),
+            details={"missing_minor": missing, "total_minor": quote.total_minor},
+        ) from refusal
+    assert sum(invoice.total_minor for invoice in invoices) == quote.total_minor
+    return invoices
+
+
+def _new_end(row: Subscription, quote: ChangeQuote) -> datetime:
+    return prorata.add_months(quote.at, prorata.MONTHS[quote.to_interval], texts.zone())
+
+
+def _begin_changed(row: Subscription, quote: ChangeQuote, *, by: Actor, now: datetime) -> None:
+    """The periods that follow from a confirmed quote, and the shop's plan."""
+    plan, interval = quote.to_plan, quote.to_interval
+    fee = plan.period_fee_minor(interval)
+    fields: dict[str, object] = {"cancel_at_period_end": False, "next_plan": None, "next_interval": ""}
+    if row.state == SubscriptionState.TRIAL and plan.costs:
+        for name, value in fields.items():
+            setattr(row, name, value)
+        row.updated_at = now
+        put_on_plan(row, plan, interval, by=by, now=now)
+        row.save()
+        return
+    if not fee:
+        fields |= {"anchor_at": None, "period_start": None, "period_end": None, "trial_ends_at": None}
+    elif not _has_paid_period(row) or interval != row.interval:
+        fields |= {"anchor_at": quote.at, "period_start": quote.at, "period_end": _new_end(row, quote)}
+    put_on_plan(row, plan, interval, by=by, now=now)
+    move(row, SubscriptionEvent.PAY, now=now, period_fee_minor=fee, **fields)
+    align(row, now=now, by=by)
+
+
+def schedule_change(*, substation_id: int, plan_code: str, interval: str, by: Actor, now: datetime) -> Subscription:
+    """Change the plan when the paid period ends. Raises: ChangeRefused (more is in use than the plan holds; or it would
+    count at once, and wants a quote), BillingRefused."""
+    with transaction.atomic():
+        row = lock(substation_id)
+        plan = _offered(row, plan_code, interval)
+        if _counts_at_once(row, plan, interval):
+            raise ChangeRefused(_("This change counts at once. Look at what it costs first."), field="plan")
+        _refuse_misfit(row, plan)
+        row.next_plan, row.next_interval, row.cancel_at_period_end, row.updated_at = plan, interval, False, now
+        row.save()
+        audit.record(
+            action="billing.plan.scheduled", by=by, target=row.substation.public_id, at=now, plan=plan.code,
+            interval=interval, effective_at=row.period_end.isoformat() if row.period_end else "",
+        )  # fmt: skip
+    return row
