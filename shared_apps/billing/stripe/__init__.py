@@ -1,1 +1,16 @@
-"""Stripe Billing behind our own contract (shared_apps.billing.channel)."""
+"""Stripe Billing behind our own contract: `channel(account)` speaks for one merchant account."""
+
+from __future__ import annotations
+
+from shared_apps.billing.channel import BillingChannel
+from shared_apps.receipts.types import AccountInfo
+
+
+def channel(account: AccountInfo) -> BillingChannel:
+    """What collects subscriptions on this account. `account.credentials` must be there: `api_key`.
+
+    The SDK takes longer to import than a page takes to be made, so it is loaded when it is first needed.
+    """
+    from shared_apps.billing.stripe.adapter import StripeBilling
+
+    return StripeBilling(account)
