@@ -36,7 +36,7 @@ from shared_apps.billing.services._invoices import (
     pay_from_prepaid,
     void_invoice,
 )
-from shared_apps.billing.services._opening import open_if_covered, opening_lines
+from shared_apps.billing.services._opening import charge_opening, open_if_covered, opening_lines
 from shared_apps.billing.services._pages import ask_about, ask_due, is_ours, open_signup_page, open_top_up, take_receipt
 from shared_apps.billing.services._subscriptions import (
     begin,
@@ -64,6 +64,7 @@ __all__ = [
     "cancel",
     "cancel_stray",
     "channel_for",
+    "charge_opening",
     "collect",
     "confirm_change",
     "credit_note",
