@@ -53,6 +53,12 @@ def balance(substation_id: int, account: str) -> int:
     return ledger.balance_minor(f"substation:{substation_id}:{account}")
 
 
+def balance_or_nothing(substation_id: int | None, account: str) -> int:
+    """The same; 0 for a substation whose accounts are not open yet: an application that nobody paid for."""
+    code = f"substation:{substation_id}:{account}"
+    return ledger.balance_minor(code) if ledger.has_account(code) else 0
+
+
 def invoices(*, substation_id: int | None = None) -> QuerySet[Invoice]:
     """Invoices, the newest first; of one substation or of all, with their substation."""
     rows = Invoice.objects.select_related("substation")

@@ -36,7 +36,8 @@ MAIN_ACCOUNTS = (
     ("main:revenue", "INCOME"),
     ("main:platform_fee", "INCOME"),
     ("main:subsidy", "EXPENSE"),
-    ("main:channel_fee", "EXPENSE"),  # What channels keep of what substations pay us; of a sale it is a leg of the split.
+    # What channels keep of what substations pay us; of a sale it is a leg of the split.
+    ("main:channel_fee", "EXPENSE"),
 )
 
 

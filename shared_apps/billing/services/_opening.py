@@ -40,7 +40,8 @@ def open_if_covered(*, substation_id: int, now: datetime) -> bool:
             return False
         lines = opening_lines(signup.plan, signup.interval, now)
         total = sum(line.amount_minor for line in lines)
-        if ledger.balance_minor(prepaid(substation_id)) < total:
+        account = prepaid(substation_id)
+        if not ledger.has_account(account) or ledger.balance_minor(account) < total:
             return False
         substation = Substation.objects.select_related("plan").get(pk=substation_id)
         charge_opening(substation, signup, lines, now=now)

@@ -95,6 +95,25 @@ def open_top_up(
     return OpenedPage(page.public_id, opened.url)
 
 
+def open_signup_page(
+    *, signup: Signup, account_id: int, by_card: bool, missing_minor: int, return_url: str, cancel_url: str,
+    notify_base: str, locale: str, payer_ip: str, by: Actor, now: datetime,
+) -> OpenedPage:  # fmt: skip
+    """The page on which an application is paid. Outside any transaction. `by_card`: a subscription that renews itself;
+    else what is missing is topped up. Raises: what `open_top_up` and `open_subscription_page` raise."""
+    assert signup.substation_id is not None, "An application has its substation."
+    if by_card:
+        return open_subscription_page(
+            substation_id=signup.substation_id, account_id=account_id, plan_code=signup.plan.code,
+            interval=signup.interval, return_url=return_url, cancel_url=cancel_url, locale=locale, by=by, now=now,
+        )  # fmt: skip
+    return open_top_up(
+        substation_id=signup.substation_id, account_id=account_id, amount_minor=missing_minor, return_url=return_url,
+        cancel_url=cancel_url, notify_base=notify_base, locale=locale, now=now, by=by, purpose=PagePurpose.SIGNUP,
+        payer_ip=payer_ip,
+    )  # fmt: skip
+
+
 def _page(
     substation_id: int, account_id: int, amount_minor: int, purpose: PagePurpose, *, now: datetime, by: Actor
 ) -> PaymentPage:
