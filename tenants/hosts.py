@@ -33,6 +33,7 @@ class TenantInfo:
     # What the code before kept in the cache lacks it: then the class's own value stands.
     schema_version: str = ""
     standing: str = Standing.GOOD
+    api_allowed: bool = True
 
     @property
     def sells(self) -> bool:
@@ -56,6 +57,7 @@ def info_of(substation: Substation) -> TenantInfo:
         url=substation.url,
         schema_version=substation.schema_version,
         standing=substation.standing,
+        api_allowed=substation.plan.api_allowed,
     )
 
 

@@ -84,6 +84,9 @@ class HasScope(permissions.BasePermission):
         if not user.is_authenticated or not wanted:
             return False
         token: Any = request.auth
+        if token is not None and not getattr(getattr(request, "tenant", None), "api_allowed", True):
+            self.message = _("The shop's plan has no API. Its owner can choose one that has it.")
+            return False
         if token is not None and wanted not in token.scopes:
             self.message = _("This token lacks the scope %(scope)s. Make one that has it.") % {"scope": wanted}
             return False
