@@ -27,7 +27,9 @@ class TermsForm(forms.Form):
         field: Any = self.fields["terms"]
         field.label = _("Plan")
         field.choices = [
-            (f"{plan.code}{CHOICE_SEPARATOR}{interval}", card(plan, interval)) for plan in plans for interval in plan.intervals
+            (f"{plan.code}{CHOICE_SEPARATOR}{interval}", card(plan, interval))
+            for plan in plans
+            for interval in plan.intervals
         ]
 
     @property

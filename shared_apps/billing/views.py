@@ -69,9 +69,16 @@ def _shown(ways: tuple[WayToPay, ...], signup: Signup) -> list[dict[str, Any]]:
         if way.renews and not signup.plan.costs:
             continue
         if way.renews:
-            label, note = _("Pay by card, renewed by itself"), _("Stripe keeps the card; you can change or cancel it at any time.")
+            label, note = (
+                _("Pay by card, renewed by itself"),
+                _("Stripe keeps the card; you can change or cancel it at any time."),
+            )
         else:
-            label = _("Pay through the test channel") if way.channel == "testpay" else _("Pay once, through %(name)s") % {"name": way.name}
+            label = (
+                _("Pay through the test channel")
+                if way.channel == "testpay"
+                else _("Pay once, through %(name)s") % {"name": way.name}
+            )
             note = _("The money goes onto your prepaid balance, which pays what opening costs and later your plan.")
         shown.append({"value": f"{way.account_id}:{'card' if way.renews else 'once'}", "label": label, "note": note})
     return shown
@@ -141,7 +148,9 @@ def check(request: HttpRequest, public_id: str) -> HttpResponse:
     signup = mine(request, public_id)
     page = request.POST.get("page", "")
     with in_main():
-        known = signup.substation_id is not None and selectors.page(page, substation_id=signup.substation_id) is not None
+        known = (
+            signup.substation_id is not None and selectors.page(page, substation_id=signup.substation_id) is not None
+        )
     if signup.state == SignupState.PAYING and known:
         try:
             services.ask_about(page_public_id=page, now=clock.utc_now())
@@ -149,12 +158,14 @@ def check(request: HttpRequest, public_id: str) -> HttpResponse:
             pass  # The page says that we wait; the next question is asked by itself.
         signup = mine(request, public_id)
     paid = signup.state != SignupState.PAYING
-    url = reverse("tenants:progress", args=[public_id]) if paid else f"{reverse('billing:back', args=[public_id])}?page={page}&asked=1"
+    url = (
+        reverse("tenants:progress", args=[public_id])
+        if paid
+        else f"{reverse('billing:back', args=[public_id])}?page={page}&asked=1"
+    )
     if getattr(request, "htmx", False):
         response = HttpResponse(status=204)
         if paid:
             response["HX-Redirect"] = url
         return response
     return redirect(url)
-
-
