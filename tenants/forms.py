@@ -77,7 +77,11 @@ class SignupForm(forms.Form):
         choices = []
         for plan in plans:
             name, pitch = (plan.name_en, plan.pitch_en) if english else (plan.name_zh, plan.pitch_zh)
-            words = [pitch, *price_words(plan), _("platform fee %(percent)s %%") % {"percent": f"{plan.platform_fee_bps / 100:g}"}]
+            words = [
+                pitch,
+                *price_words(plan),
+                _("platform fee %(percent)s %%") % {"percent": f"{plan.platform_fee_bps / 100:g}"},
+            ]
             choices.append((plan.code, CardLabel(name, " · ".join(filter(None, words)), period_words(plan))))
         field: Any = self.fields["plan"]
         field.choices = choices

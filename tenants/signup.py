@@ -307,8 +307,8 @@ def _apply(row: Signup) -> None:
 def lock_paying(substation_id: int) -> Signup | None:
     """The signup that waits for a substation's payment, its row locked until the transaction ends; None when none does.
     Main scope."""
-    rows = Signup.objects.select_for_update(of=("self",)).select_related("plan")
-    return rows.filter(substation_id=substation_id, state=SignupState.PAYING).first()
+    # Without its plan, which may be changed while the lock is waited for: see shared_apps.billing.services lock().
+    return Signup.objects.select_for_update().filter(substation_id=substation_id, state=SignupState.PAYING).first()
 
 
 def paid(*, signup_id: int, now: datetime) -> None:
@@ -335,12 +335,19 @@ def choose_plan(*, signup: Signup, plan_code: str, interval: str, now: datetime 
         plan = Plan.objects.filter(code=plan_code, active=True).first()
         if plan is None:
             raise Invalid(_("There is no such plan."), code="unknown_plan", field="plan")
-        row.plan, row.interval = plan, _checked_interval(plan, interval)
-        row.save(update_fields=["plan", "interval", "updated_at"])
-        Substation.objects.filter(pk=row.substation_id).update(plan=plan)
+        put_on_plan(signup_id=row.pk, plan=plan, interval=_checked_interval(plan, interval))
+        row.refresh_from_db()
         if not plan.due_at_signup_minor(row.interval):
             paid(signup_id=row.pk, now=at)
     return row
+
+
+def put_on_plan(*, signup_id: int, plan: Plan, interval: str) -> None:
+    """Have an application open on `plan`, in the caller's transaction. Main scope."""
+    row = Signup.objects.select_for_update(of=("self",)).get(pk=signup_id)
+    row.plan, row.interval = plan, interval
+    row.save(update_fields=["plan", "interval", "updated_at"])
+    Substation.objects.filter(pk=row.substation_id, state=SubstationState.APPLIED).update(plan=plan)
 
 
 def _checked_interval(plan: Plan, interval: str) -> str:

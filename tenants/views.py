@@ -57,7 +57,9 @@ def limit_words(plan: Plan) -> list[str]:
     if not found:
         found.append(_("As many listings and log-ins as you like"))
     found.append(_("API for programs") if plan.api_allowed else _("No API"))
-    found.append(_("A domain of your own") if plan.own_domain_allowed else _("On our address, without a domain of your own"))
+    found.append(
+        _("A domain of your own") if plan.own_domain_allowed else _("On our address, without a domain of your own")
+    )
     return found
 
 

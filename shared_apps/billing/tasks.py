@@ -27,3 +27,8 @@ def ask_about_pages() -> None:
 @job("billing.mail", tenant=False)
 def mail(*, substation_id: int, what: str, **details: Any) -> None:
     mails.send(substation_id=substation_id, what=what, details=details)
+
+
+@job("billing.cancel_stray", tenant=False)
+def cancel_stray(*, account_id: int, subscription: str, **_: Any) -> None:
+    services.cancel_stray(account_id=account_id, subscription=subscription)

@@ -14,7 +14,7 @@ from shared_apps.billing.states import InvoiceKind
 from shared_apps.billing.types import Line
 from shared_apps.ledger import selectors as ledger
 from tenants import signup as signups
-from tenants.models import Plan, Signup, Substation
+from tenants.models import Plan, Substation
 
 
 def opening_lines(plan: Plan, interval: str, at: datetime) -> list[Line]:
@@ -44,12 +44,12 @@ def open_if_covered(*, substation_id: int, now: datetime) -> bool:
         if not ledger.has_account(account) or ledger.balance_minor(account) < total:
             return False
         substation = Substation.objects.select_related("plan").get(pk=substation_id)
-        charge_opening(substation, signup, lines, now=now)
+        charge_opening(substation=substation, interval=signup.interval, lines=lines, now=now)
         signups.paid(signup_id=signup.pk, now=now)
     return True
 
 
-def charge_opening(substation: Substation, signup: Signup, lines: list[Line], *, now: datetime) -> None:
+def charge_opening(*, substation: Substation, interval: str, lines: list[Line], now: datetime) -> None:
     """The invoices of an opening, paid from the balance, and the subscription that they begin."""
     income = [line for line in lines if line.kind != "deposit"]
     held = [line for line in lines if line.kind == "deposit"]
@@ -60,4 +60,4 @@ def charge_opening(substation: Substation, signup: Signup, lines: list[Line], *,
             span = period if kind == InvoiceKind.OPENING else None
             invoice = issue(substation=substation, kind=kind, lines=part, at=now, period=span)
             pay_from_prepaid(invoice_id=invoice.pk, now=now, by=SYSTEM)
-    begin(substation=substation, interval=signup.interval, now=now, paid_period=first is not None)
+    begin(substation=substation, interval=interval, now=now, paid_period=first is not None)

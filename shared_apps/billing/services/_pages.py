@@ -26,6 +26,7 @@ from shared_apps.billing import selectors
 from shared_apps.billing.channel import PageChannel, PageRequest
 from shared_apps.billing.models import PaymentPage, Subscription
 from shared_apps.billing.services import _opening
+from shared_apps.billing.services._cards import ask_about_checkout, open_subscription_page
 from shared_apps.billing.services._errors import AmountInvalid, ChannelAway, NoWayToPay, PageMissing
 from shared_apps.billing.services._invoices import CHANNEL_FEE, prepaid
 from shared_apps.billing.services._subscriptions import collect
@@ -37,7 +38,7 @@ from shared_apps.ledger.states import Kind
 from shared_apps.ledger.types import Leg
 from shared_apps.receipts import services as receipts
 from shared_apps.receipts.types import ReceiptInfo
-from tenants.models import Substation
+from tenants.models import Signup, Substation
 
 PAGE_LIFE = timedelta(hours=24)
 # What is paid there may be told late, or not at all: it is asked about after 5 minutes, 1 hour, then daily for a month.
@@ -205,7 +206,10 @@ def ask_about(*, page_public_id: str, now: datetime) -> str:
     if page.state == PageState.PAID:
         return page.state
     try:
-        said = pages().ask(account_id=page.account_id, reference=page.public_id, session_id=page.session_ref)
+        if page.purpose == PagePurpose.SUBSCRIBE:
+            said = ask_about_checkout(page, now=now)
+        else:
+            said = pages().ask(account_id=page.account_id, reference=page.public_id, session_id=page.session_ref)
     except ProviderError as error:
         log.warning("billing.page.ask_failed", page=page.public_id, problem=str(error)[:200])
         raise ChannelAway(gettext_lazy("The payment channel does not answer now. We go on asking.")) from None

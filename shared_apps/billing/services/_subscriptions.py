@@ -73,15 +73,12 @@ def lock(substation_id: int) -> Subscription:
 
     Raises: BillingRefused when there is none (a shop from before plans were billed).
     """
-    row = (
-        Subscription.objects.select_for_update(of=("self",))
-        .select_related("substation", "plan", "next_plan")
-        .filter(substation_id=substation_id)
-        .first()
-    )
-    if row is None:
+    # Locked without its plan: where a lock was waited for, Postgres joins the new row with the old one's partners, and a
+    # row whose plan has changed meanwhile would not be found. The next statement has a snapshot of its own.
+    locked = Subscription.objects.select_for_update().filter(substation_id=substation_id).first()
+    if locked is None:
         raise BillingRefused(_("This shop has no subscription. Nothing was changed."))
-    return row
+    return Subscription.objects.select_related("substation__plan", "plan", "next_plan").get(pk=locked.pk)
 
 
 def move(row: Subscription, event: SubscriptionEvent, *, now: datetime, **fields: Any) -> None:
@@ -272,33 +269,3 @@ def settle_debt(row: Subscription, *, now: datetime, by: Actor = SYSTEM) -> bool
     move(row, SubscriptionEvent.PAY, now=now, **fields)
     align(row, now=now, by=by)
     return True
-
-
-def cancel(*, substation_id: int, by: Actor, now: datetime) -> Subscription:
-    """End a subscription when what was paid for is over. Raises: BillingRefused (it has no period, or has ended)."""
-    with transaction.atomic():
-        row = lock(substation_id)
-        if row.state not in (SubscriptionState.TRIAL, SubscriptionState.ACTIVE) or _runs_until(row) is None:
-            raise BillingRefused(worded(_REFUSED, state=row.get_state_display()))
-        row.cancel_at_period_end, row.next_plan, row.next_interval, row.updated_at = True, None, "", now
-        row.save()
-        audit.record(action="billing.subscription.cancelled", by=by, target=row.substation.public_id, at=now)
-    return row
-
-
-def keep(*, substation_id: int, by: Actor, now: datetime) -> Subscription:
-    """Take back a cancellation, or a change that waits for the period's end. Raises: BillingRefused."""
-    with transaction.atomic():
-        row = lock(substation_id)
-        if not row.cancel_at_period_end and row.next_plan_id is None:
-            raise BillingRefused(_("There is nothing to take back."))
-        if row.state == SubscriptionState.ENDED:
-            raise BillingRefused(worded(_REFUSED, state=row.get_state_display()))
-        row.cancel_at_period_end, row.next_plan, row.next_interval, row.updated_at = False, None, "", now
-        row.save()
-        audit.record(action="billing.subscription.kept", by=by, target=row.substation.public_id, at=now)
-    return row
-
-
-def _runs_until(row: Subscription) -> datetime | None:
-    return row.trial_ends_at if row.state == SubscriptionState.TRIAL else row.period_end

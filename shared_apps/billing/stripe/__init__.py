@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shared_apps.billing.channel import BillingChannel
+import json
+
+from shared_apps.billing.channel import BillingChannel, BillingEvent
 from shared_apps.receipts.types import AccountInfo
 
 
@@ -14,3 +16,10 @@ def channel(account: AccountInfo) -> BillingChannel:
     from shared_apps.billing.stripe.adapter import StripeBilling
 
     return StripeBilling(account)
+
+
+def stored_event(body: bytes) -> BillingEvent | None:
+    """What a webhook says that passed its checks when it was stored; None when it is nothing of billing's."""
+    from shared_apps.billing.stripe import _reading
+
+    return _reading.event(json.loads(body))

@@ -11,6 +11,7 @@ from django.db import connection
 from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import SchemaScope, in_main, in_substation
 from kameng.lib.errors import DomainError, ProviderError
+from shared_apps.billing import services as billing
 from shared_apps.receipts import selectors as receipt_selectors
 from shared_apps.receipts import services as receipts
 from shared_apps.receipts.types import AccountInfo, Fact
@@ -61,6 +62,14 @@ def handle_event(*, event_id: int, now: datetime) -> str:
             return event.state
         account = receipts.account_with_credentials(account_id=event.account_id)
     try:
+        if (
+            account.substation_id is None and account.channel == "stripe"
+        ):  # What shops pay us comes by the same callbacks.
+            told = billing.take_event(account_id=account.id, body=event.body, now=now)
+            if told is not None:
+                with in_main():
+                    receipts.mark_handled(event_id=event_id, nothing_to_do=not told, now=now)
+                return "HANDLED" if told else "IGNORED"
         taken = ask_and_take(account=account, payment_id=event.payment_id, channel_ref=event.channel_ref, now=now)
     except (ProviderError, DomainError) as error:
         return _failed(event_id, f"{type(error).__name__}: {error}", now=now)

@@ -168,8 +168,7 @@ class TestCancel:
         shop = subscribed(make_plan(monthly_fee_minor=9_800))
         top_up(shop, 50_000)
 
-        with in_main():
-            services.cancel(substation_id=shop.pk, by=SYSTEM, now=MARCH + timedelta(days=2))
+        services.cancel(substation_id=shop.pk, by=SYSTEM, now=MARCH + timedelta(days=2))
         assert state(shop) == ("ACTIVE", "ACTIVE", "GOOD")
         with in_main():
             services.renew(substation_id=shop.pk, now=APRIL)
@@ -183,9 +182,9 @@ class TestCancel:
         shop = subscribed(make_plan(monthly_fee_minor=9_800))
         top_up(shop, 9_800)
 
+        services.cancel(substation_id=shop.pk, by=SYSTEM, now=MARCH)
+        services.keep(substation_id=shop.pk, by=SYSTEM, now=MARCH)
         with in_main():
-            services.cancel(substation_id=shop.pk, by=SYSTEM, now=MARCH)
-            services.keep(substation_id=shop.pk, by=SYSTEM, now=MARCH)
             services.renew(substation_id=shop.pk, now=APRIL)
 
         assert state(shop) == ("ACTIVE", "ACTIVE", "GOOD")
@@ -194,7 +193,7 @@ class TestCancel:
     def test_is_refused_where_there_is_no_period(self, subscribed: Callable[..., Any]) -> None:
         shop = subscribed(make_plan(), paid=False)
 
-        with in_main(), pytest.raises(services.BillingRefused):
+        with pytest.raises(services.BillingRefused):
             services.cancel(substation_id=shop.pk, by=SYSTEM, now=MARCH)
 
         with in_main():
