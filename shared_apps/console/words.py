@@ -58,6 +58,19 @@ ACTIONS: dict[str, Sentence] = {
     "accounts.password.set": _("Chose a first password"),
     "accounts.token.created": _("Made an API token"),
     "accounts.token.revoked": _("Revoked an API token"),
+    "billing.deposit.returned": _("Gave a deposit back"),
+    "billing.invoice.issued": _("Issued an invoice"),
+    "billing.invoice.paid": _("An invoice was paid"),
+    "billing.invoice.voided": _("Voided an invoice"),
+    "billing.invoice.written_off": _("Wrote an invoice off"),
+    "billing.page.opened": _("Opened a payment page"),
+    "billing.page.paid": _("A payment page was paid"),
+    "billing.plan.changed": _("Changed their plan"),
+    "billing.plan.scheduled": _("Chose a plan for the next period"),
+    "billing.subscription.begun": _("Began a subscription"),
+    "billing.subscription.cancelled": _("Cancelled a subscription"),
+    "billing.subscription.downgrade_off": _("Took back a change of plan"),
+    "billing.subscription.kept": _("Kept a subscription"),
     "console.job.retried": _("Set a job going again"),
     "console.keys.rotate": _("Had secrets encrypted under a new key"),
     "console.person.activated": _("Let somebody in again"),
@@ -113,6 +126,7 @@ TOKEN_STATES: dict[str, Sentence] = {
     "REVOKED": _("Revoked"),
 }
 JOBS: dict[str, Sentence] = {
+    "billing.mail": _("Mail about a plan's payment"),
     "console.mail_invitation": _("Mail an invitation"),
     "console.rotate_keys": _("Encrypt secrets under a new key"),
     "library.import_run": _("Import products"),
@@ -130,9 +144,16 @@ JOBS: dict[str, Sentence] = {
 CHANNELS: dict[str, Sentence] = {"testpay": _("Test channel"), "stripe": "Stripe"}
 # What stands before a deed in a list: by the first word of its name.
 ICONS = {
-    "accounts": "user", "console": "settings", "library": "package", "listings": "sync", "receipts": "scale",
+    "accounts": "user", "billing": "file", "console": "settings", "library": "package", "listings": "sync", "receipts": "scale",
     "splits": "percent", "stock": "box", "tenants": "shop",
 }  # fmt: skip
+
+
+# What is taken away next from a shop whose payment is due.
+DUNNING_NEXT: dict[str, Sentence] = {
+    "READ_ONLY": _("Panel made read-only"),
+    "SHUT": _("Storefront closed"),
+}
 
 
 def chinese() -> bool:
@@ -173,6 +194,8 @@ def address_of(action: str, target: str) -> str:
         return reverse("console:merchant", args=[target])
     if target.startswith("imp_"):
         return reverse("console:import_run", args=[target])
+    if action.startswith("billing.invoice."):
+        return reverse("console:invoice", args=[target])
     if target.startswith("event:"):
         return reverse("console:event", args=[target.removeprefix("event:")])
     kind = ".".join(action.split(".")[:2])

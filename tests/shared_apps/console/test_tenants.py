@@ -22,8 +22,11 @@ def fresh(shop: Any) -> Any:
 
 
 def trail(target: str) -> list[str]:
+    """What was done to a shop since it was made."""
+    made = ("billing.subscription.begun", "tenants.substation.opened")
     with in_main():
-        return list(AuditRecord.objects.filter(target=target).order_by("pk").values_list("action", flat=True))
+        rows = AuditRecord.objects.filter(target=target).exclude(action__in=made)
+        return list(rows.order_by("pk").values_list("action", flat=True))
 
 
 class TestSuspending:
@@ -94,7 +97,9 @@ class TestChangingThePlan:
 class TestPlans:
     FORM = {
         "code": "gold", "name_zh": "黄金版", "name_en": "Gold", "supply_level": "PRO", "opening_fee_minor": "99",
-        "monthly_fee_minor": "1,234.50", "platform_fee_bps": "1.25%", "sort": "9", "active": "on",
+        "monthly_fee_minor": "1,234.50", "platform_fee_bps": "1.25%", "sort": "9", "active": "on", "deposit_minor": "",
+        "yearly_fee_minor": "12,000", "trial_days": "14", "grace_days": "5", "settlement_days": "0", "max_staff": "3",
+        "api_allowed": "on",
     }  # fmt: skip
 
     def test_adds_one_as_it_was_typed(self, operator: Client) -> None:
@@ -103,7 +108,10 @@ class TestPlans:
         with in_main():
             plan = Plan.objects.get(code="gold")
             assert (plan.opening_fee_minor, plan.monthly_fee_minor, plan.platform_fee_bps) == (9_900, 123_450, 125)
-            assert plan.active
+            assert (plan.yearly_fee_minor, plan.deposit_minor) == (1_200_000, 0)
+            assert (plan.trial_days, plan.grace_days, plan.settlement_days) == (14, 5, 0)
+            assert (plan.max_listings, plan.max_staff, plan.max_own_products) == (None, 3, None)
+            assert (plan.api_allowed, plan.own_domain_allowed, plan.active) == (True, False, True)
             plan.delete()
 
     def test_keeps_what_was_typed_when_a_value_is_refused(self, operator: Client) -> None:
