@@ -40,6 +40,11 @@ class TenantInfo:
         """Whether the main station lets it take orders; its owner may have closed it all the same."""
         return sells(self.state, self.standing)
 
+    @property
+    def read_only(self) -> bool:
+        """Whether its people may only look, and pay what is due."""
+        return self.standing in (Standing.READ_ONLY, Standing.SHUT)
+
 
 def info_of(substation: Substation) -> TenantInfo:
     """The cached form of a row whose plan is loaded."""

@@ -249,6 +249,9 @@ class ChangeQuote(models.Model):
     expires_at = models.DateTimeField()
     currency = models.CharField(max_length=3)
     total_minor = models.BigIntegerField()
+    at_once = models.BooleanField(
+        default=True, db_default=True
+    )  # Else it waits for `period_end`, and costs nothing now.
     lines = models.JSONField(default=list)
     invoice = models.OneToOneField(Invoice, null=True, on_delete=models.PROTECT, related_name="quote")
     used_at = models.DateTimeField(null=True)

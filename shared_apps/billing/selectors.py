@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import QuerySet, Sum
 
-from shared_apps.billing.models import DunningStep, Invoice, PaymentPage, Subscription
+from shared_apps.billing.models import ChangeQuote, DunningStep, Invoice, PaymentPage, Subscription
 from shared_apps.billing.states import InvoiceState, Method, PageState, SubscriptionState
 from shared_apps.billing.types import Overview, WayToPay
 from shared_apps.ledger import selectors as ledger
@@ -78,6 +78,12 @@ def dunning_steps(substation_id: int) -> QuerySet[DunningStep]:
 def page(public_id: str, *, substation_id: int) -> PaymentPage | None:
     """A substation's own payment page."""
     return PaymentPage.objects.filter(public_id=public_id, substation_id=substation_id).first()
+
+
+def wanted_terms(quote_public_id: str, *, substation_id: int) -> tuple[str, str] | None:
+    """Plan and interval that a quote was for, whether or not it still holds."""
+    rows = ChangeQuote.objects.filter(public_id=quote_public_id, substation_id=substation_id)
+    return rows.values_list("to_plan__code", "to_interval").first()
 
 
 def open_page(substation_id: int) -> PaymentPage | None:

@@ -47,6 +47,7 @@ def page(
         "shop": shops.shop_settings(),
         "crumbs": [*trail, {"label": heading, "url": ""}] if trail else [],
         "heading": heading,
+        "here": here,
         "frame": frame,
         "is_owner": owner,
         "may_change": getattr(request.user, "may_change", False),
@@ -119,7 +120,8 @@ def _nav(here: str, *, owner: bool, waiting: int) -> list[dict[str, Any]]:
         },
     ]
     if owner:
-        groups.append({"label": _("Money"), "items": [item("statement", _("Statement"), "wallet", bar=True)]})
+        money = [item("statement", _("Statement"), "wallet", bar=True), item("billing", _("Plan and billing"), "card")]
+        groups.append({"label": _("Money"), "items": money})
     shop = [item("settings", _("Shop settings"), "shop")]
     if owner:
         shop += [item("staff", pgettext("menu", "Staff"), "users"), item("tokens", _("API tokens"), "key")]

@@ -12,11 +12,12 @@ from shared_apps.billing.services._changes import (
     Change,
     confirm_change,
     quote_change,
+    quoted,
     schedule_change,
 )
 from shared_apps.billing.services._deposits import return_deposit
 from shared_apps.billing.services._dunning import dun
-from shared_apps.billing.services._ending import cancel, keep
+from shared_apps.billing.services._ending import cancel, keep, pay_by_card, portal_url
 from shared_apps.billing.services._errors import (
     AmountInvalid,
     BalanceTooLow,
@@ -79,8 +80,11 @@ __all__ = [
     "open_subscription_page",
     "open_top_up",
     "opening_lines",
+    "pay_by_card",
     "pay_from_prepaid",
+    "portal_url",
     "quote_change",
+    "quoted",
     "renew",
     "renew_due",
     "return_deposit",

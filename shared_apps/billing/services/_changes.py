@@ -18,7 +18,7 @@ from kameng.db.context import in_main
 from kameng.lib.errors import ProviderError
 from kameng.lib.outside.refusals import ChannelRefused
 from kameng.lib.words import Sentence, worded
-from shared_apps.billing import prorata, texts
+from shared_apps.billing import prorata, selectors, texts
 from shared_apps.billing.models import ChangeQuote, Invoice, Subscription
 from shared_apps.billing.services._cards import account_of, channel_for, follow
 from shared_apps.billing.services._errors import (
@@ -42,7 +42,7 @@ CARD_KINDS = ("credit", "rest", "period")  # What a card's channel charges; the 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a change of plan would do. `quote` is set when it counts at once; `effective_at` when it waits.
+    """What a change of plan would do. `effective_at` is set when it waits for the period's end.
 
     `problems`: what is in use beyond the new plan; with any of them the change is refused.
     """
@@ -51,7 +51,7 @@ class Change:
     interval: str
     at_once: bool
     effective_at: datetime | None
-    quote: ChangeQuote | None
+    quote: ChangeQuote
     lines: tuple[Line, ...]
     total_minor: int
     missing_minor: int
@@ -71,9 +71,8 @@ def quote_change(*, substation_id: int, plan_code: str, interval: str, now: date
         row = lock(substation_id)
         plan = _offered(row, plan_code, interval)
         problems = tuple(exceeded_by(row.substation, plan))
-        if not _counts_at_once(row, plan, interval):
-            return Change(plan, interval, False, _ends(row), None, (), 0, 0, problems)
-        lines = _lines(row, plan, interval, at=at)
+        at_once = _counts_at_once(row, plan, interval)
+        lines = _lines(row, plan, interval, at=at) if at_once else []
         by_card = _by_card(row)
     if by_card and any(line.kind in CARD_KINDS for line in lines):
         lines = _as_the_card_is_charged(row, plan, interval, lines, at=at)
@@ -83,10 +82,32 @@ def quote_change(*, substation_id: int, plan_code: str, interval: str, now: date
             substation=row.substation, from_plan=row.plan, from_interval=row.interval, to_plan=plan,
             to_interval=interval, period_end=_ends(row), at=at, expires_at=now + QUOTE_LIFE,
             currency=row.substation.currency, total_minor=total, lines=[line.as_json() for line in lines],
+            at_once=at_once,
         )  # fmt: skip
         from_balance = sum(line.amount_minor for line in lines if not by_card or line.kind not in CARD_KINDS)
         missing = max(0, from_balance - ledger.balance_minor(prepaid(substation_id)))
-    return Change(plan, interval, True, None, kept, tuple(lines), total, missing, problems)
+    return Change(
+        plan, interval, at_once, None if at_once else _ends(row), kept, tuple(lines), total, missing, problems
+    )
+
+
+def quoted(*, substation_id: int, quote_public_id: str) -> Change:
+    """A quote again, as it was shown, with what is missing and in the way now. Main scope. Raises: QuoteOutdated."""
+    quote = (
+        ChangeQuote.objects.select_related("to_plan", "from_plan", "substation")
+        .filter(public_id=quote_public_id, substation_id=substation_id, used_at=None)
+        .first()
+    )
+    row = selectors.subscription(substation_id)
+    if quote is None or row is None:
+        raise QuoteOutdated(_("This offer is not there any more. Look at the new one."))
+    lines = tuple(Line.from_json(kept) for kept in quote.lines)
+    from_balance = sum(line.amount_minor for line in lines if not _by_card(row) or line.kind not in CARD_KINDS)
+    return Change(
+        quote.to_plan, quote.to_interval, quote.at_once, None if quote.at_once else quote.period_end, quote, lines,
+        quote.total_minor, max(0, from_balance - ledger.balance_minor(prepaid(substation_id))),
+        tuple(exceeded_by(quote.substation, quote.to_plan)),
+    )  # fmt: skip
 
 
 def _by_card(row: Subscription) -> bool:
@@ -210,7 +231,7 @@ def _locked_quote(substation_id: int, public_id: str) -> tuple[Subscription, Cha
     row = lock(substation_id)
     mine = ChangeQuote.objects.filter(public_id=public_id, substation_id=substation_id)
     quote = mine.select_related("from_plan", "to_plan", "invoice").first()  # The subscription's lock holds it, too.
-    if quote is None:
+    if quote is None or not quote.at_once:
         raise QuoteOutdated(_("This offer is not there any more. Look at the new one."))
     return row, quote
 

@@ -13,11 +13,12 @@ from kameng.accounts import audit
 from kameng.accounts.types import Actor
 from kameng.db.context import in_main
 from kameng.lib.errors import ProviderError
+from kameng.lib.outside.refusals import ChannelRefused
 from kameng.lib.words import worded
-from shared_apps.billing import texts
+from shared_apps.billing import selectors, texts
 from shared_apps.billing.channel import BillingChannel
 from shared_apps.billing.models import Subscription
-from shared_apps.billing.services._cards import channel_for
+from shared_apps.billing.services._cards import account_of, channel_for, follow
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway
 from shared_apps.billing.services._subscriptions import lock
 from shared_apps.billing.states import Method, SubscriptionState
@@ -74,3 +75,41 @@ def _write(substation_id: int, *, ends: bool, action: str, by: Actor, now: datet
         row.save()
         audit.record(action=action, by=by, target=row.substation.public_id, at=now)
     return row
+
+
+def portal_url(*, substation_id: int, customer: str, return_url: str) -> str:
+    """The channel's own page of a substation's cards and receipts; good for minutes. Raises: NoWayToPay, ChannelAway."""
+    try:
+        return channel_for(substation_id).portal(customer=customer, return_url=return_url)
+    except ProviderError as error:
+        raise ChannelAway(_("The payment channel does not answer now. Nothing was changed; try again.")) from error
+
+
+def pay_by_card(*, substation_id: int, now: datetime) -> bool:
+    """Have the card tried again for every invoice that is due; answers whether nothing is due any more.
+
+    A decline is remembered under its key by the channel: each minute asks with a key of its own.
+    Raises: NoWayToPay, BillingRefused (declined), ChannelAway.
+    """
+    channel = channel_for(substation_id)
+    with in_main():
+        row = lock(substation_id)
+        account_id = account_of(row)
+        due = list(selectors.open_invoices(substation_id).exclude(provider_ref=""))
+    try:
+        for reference in dict.fromkeys(invoice.provider_ref for invoice in due):
+            channel.pay_invoice(invoice=reference, idempotency_key=f"pay:{reference}:{now:%Y%m%d%H%M}")
+            follow(
+                account_id=account_id, subscription_id=row.stripe_subscription, invoice_id=reference, now=now
+            )  # fmt: skip
+    except ChannelRefused as refusal:
+        raise BillingRefused(
+            worded(
+                _("The card was not charged (%(why)s). Use another card: “Card and receipts at Stripe”."),
+                why=refusal.code,
+            )
+        ) from refusal
+    except ProviderError as error:
+        raise ChannelAway(_("The payment channel does not answer now. Nothing was changed; try again.")) from error
+    with in_main():
+        return not selectors.open_invoices(substation_id).exists()

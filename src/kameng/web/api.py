@@ -92,6 +92,10 @@ class HasScope(permissions.BasePermission):
             return False
         if getattr(view, "about_money", False) and user.role not in MONEY_ROLES:
             return False
+        unpaid = getattr(getattr(request, "tenant", None), "read_only", False)
+        if method != "GET" and unpaid and not getattr(view, "even_unpaid", False):
+            self.message = _("The shop's plan is not paid: until it is, everything can be read and nothing be changed.")
+            return False
         return method == "GET" or user.role != Role.VIEWER
 
 

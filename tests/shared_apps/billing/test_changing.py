@@ -43,7 +43,6 @@ class TestUpgrade:
 
         change = services.quote_change(substation_id=shop.pk, plan_code=pro.code, interval="MONTH", now=MID_MARCH)
         assert (plan_of(shop), invoices(shop), prepaid(shop)) == (basic.code, [], 20_000)
-        assert change.quote is not None
         assert change.at_once
         assert [line.amount_minor for line in change.lines] == [-4_900, 14_900]
         assert change.total_minor == 10_000
@@ -68,7 +67,6 @@ class TestUpgrade:
         shop = subscribed(make_plan(monthly_fee_minor=9_800))
         top_up(shop, 50_000)
         change = services.quote_change(substation_id=shop.pk, plan_code=pro.code, interval="MONTH", now=MID_MARCH)
-        assert change.quote
         services.confirm_change(substation_id=shop.pk, quote_public_id=change.quote.public_id, by=SYSTEM, now=MID_MARCH)
 
         with in_main():
@@ -83,7 +81,6 @@ class TestUpgrade:
         top_up(shop, 50_000)
         change = services.quote_change(substation_id=shop.pk, plan_code=pro.code, interval="MONTH", now=MID_MARCH)
         quote = change.quote
-        assert quote
         gate, made = threading.Barrier(2), []
 
         def click() -> None:
@@ -116,7 +113,6 @@ class TestUpgrade:
         assert [(line.kind, line.amount_minor) for line in change.lines] == [
             ("opening", 30_000), ("credit", -4_900), ("rest", 14_900), ("deposit", 100_000),
         ]  # fmt: skip
-        assert change.quote
         services.confirm_change(substation_id=shop.pk, quote_public_id=change.quote.public_id, by=SYSTEM, now=MID_MARCH)
 
         assert invoices(shop) == [("PRORATA", "PAID", 40_000), ("DEPOSIT", "PAID", 100_000)]
@@ -130,7 +126,6 @@ class TestUpgrade:
         top_up(shop, 9_999)
         change = services.quote_change(substation_id=shop.pk, plan_code=pro.code, interval="MONTH", now=MID_MARCH)
         assert change.missing_minor == 1
-        assert change.quote
 
         with pytest.raises(services.BalanceTooLow) as refusal:
             services.confirm_change(
@@ -148,7 +143,6 @@ class TestUpgrade:
             substation_id=shop.pk, plan_code=pro.code, interval="MONTH", now=MARCH + timedelta(days=3)
         )
         assert change.total_minor == 0
-        assert change.quote
         services.confirm_change(
             substation_id=shop.pk, quote_public_id=change.quote.public_id, by=SYSTEM, now=MARCH + timedelta(days=3)
         )
@@ -166,7 +160,6 @@ class TestUpgrade:
         top_up(shop, 29_800)
 
         change = services.quote_change(substation_id=shop.pk, plan_code=pro.code, interval="MONTH", now=MID_MARCH)
-        assert change.quote
         services.confirm_change(substation_id=shop.pk, quote_public_id=change.quote.public_id, by=SYSTEM, now=MID_MARCH)
 
         assert invoices(shop) == [("PERIOD", "PAID", 29_800)]
@@ -183,7 +176,6 @@ class TestOutdatedQuote:
         shop = subscribed(basic)
         top_up(shop, 90_000)
         change = services.quote_change(substation_id=shop.pk, plan_code=pro.code, interval="MONTH", now=MID_MARCH)
-        assert change.quote
         now, asked, spent = MID_MARCH + timedelta(minutes=1), shop.pk, 0
         if why == "time":
             now = MID_MARCH + services.QUOTE_LIFE
@@ -216,7 +208,7 @@ class TestDowngrade:
         top_up(shop, 50_000)
 
         change = services.quote_change(substation_id=shop.pk, plan_code=basic.code, interval="MONTH", now=MID_MARCH)
-        assert (change.at_once, change.effective_at, change.quote) == (False, APRIL, None)
+        assert (change.at_once, change.effective_at, change.total_minor) == (False, APRIL, 0)
         services.schedule_change(
             substation_id=shop.pk, plan_code=basic.code, interval="MONTH", by=SYSTEM, now=MID_MARCH
         )
