@@ -173,7 +173,7 @@ def _foot(invoice: Invoice) -> list[Flowable]:
         found.append(
             _text(_("At the channel as %(reference)s") % {"reference": invoice.provider_ref}, size=8.5, colour=MUTED)
         )
-    return found
+    return [_grid([[part]], [WIDTH]) for part in found]
 
 
 def _day(moment: datetime) -> str:

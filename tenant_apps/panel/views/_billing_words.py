@@ -23,6 +23,11 @@ def plan_name(plan: Plan) -> str:
     return plan.name_en if (get_language() or "").startswith("en") else plan.name_zh
 
 
+def terms_name(plan: Plan, interval: str) -> str:
+    """A plan and its period, where the period makes a difference."""
+    return _("%(plan)s, by the year") % {"plan": plan_name(plan)} if interval == BillingInterval.YEAR else plan_name(plan)
+
+
 def method_words(way: WayToPay) -> str:
     """A way to pay, as a person calls it."""
     return _("Test channel") if way.channel == "testpay" else way.name

@@ -33,7 +33,7 @@ from tenant_apps.panel.forms.billing import TopUpForm
 from tenant_apps.panel.lists import paged
 from tenant_apps.panel.page import page, say
 from tenant_apps.panel.selectors import plan as usage
-from tenant_apps.panel.views._billing_words import facts, method_words, notice_of, plan_name, usage_rows
+from tenant_apps.panel.views._billing_words import facts, method_words, notice_of, plan_name, terms_name, usage_rows
 
 HERE = "billing"
 
@@ -133,9 +133,10 @@ def change(request: HttpRequest, quote: str) -> HttpResponseBase:
     ]
     by_card = selectors.pays_by_card(seen.subscription)
     return page(
-        request, "panel/billing_change.html", here=HERE, heading=worded(gettext_lazy("Change to %(plan)s"), plan=plan_name(offer.plan)),
+        request, "panel/billing_change.html", here=HERE, heading=worded(gettext_lazy("Change to %(plan)s"), plan=terms_name(offer.plan, offer.interval)),
         crumbs=((_("Plan and billing"), reverse("panel:billing")), (_("Choose a plan"), reverse("panel:plan"))),
-        offer=offer, seen=seen, lines=lines, by_card=by_card, new_label=plan_name(offer.plan), old_label=plan_name(seen.plan),
+        offer=offer, seen=seen, lines=lines, by_card=by_card, new_label=terms_name(offer.plan, offer.interval),
+        old_label=terms_name(seen.plan, seen.subscription.interval if seen.subscription else ""),
         then_minor=offer.plan.period_fee_minor(offer.interval), after_minor=seen.prepaid_minor - offer.total_minor,
         top_up_url=f"{reverse('panel:billing')}?{urlencode({'amount': money.minor_to_decimal(offer.missing_minor)})}#top-up",
     )  # fmt: skip
