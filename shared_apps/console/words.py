@@ -68,9 +68,11 @@ ACTIONS: dict[str, Sentence] = {
     "billing.plan.changed": _("Changed their plan"),
     "billing.plan.scheduled": _("Chose a plan for the next period"),
     "billing.subscription.begun": _("Began a subscription"),
+    "billing.subscription.card": _("A card pays from now on"),
     "billing.subscription.cancelled": _("Cancelled a subscription"),
     "billing.subscription.downgrade_off": _("Took back a change of plan"),
     "billing.subscription.kept": _("Kept a subscription"),
+    "billing.subscription.second": _("A second subscription was ended"),
     "console.job.retried": _("Set a job going again"),
     "console.keys.rotate": _("Had secrets encrypted under a new key"),
     "console.person.activated": _("Let somebody in again"),
@@ -126,6 +128,7 @@ TOKEN_STATES: dict[str, Sentence] = {
     "REVOKED": _("Revoked"),
 }
 JOBS: dict[str, Sentence] = {
+    "billing.cancel_stray": _("End a subscription at the channel that nobody has"),
     "billing.mail": _("Mail about a plan's payment"),
     "console.mail_invitation": _("Mail an invitation"),
     "console.rotate_keys": _("Encrypt secrets under a new key"),

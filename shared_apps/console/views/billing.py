@@ -194,8 +194,8 @@ def deposit_return(request: HttpRequest, public_id: str) -> HttpResponse:
         given = form.cleaned_data
         try:
             services.return_deposit(
-                substation_id=row.pk, amount_minor=given["amount"], reason=given["reason"], key=given["key"],
-                by=actor(request), now=clock.utc_now(),
+                substation_id=row.pk, amount_minor=given["amount"], reason=given["reason"],
+                key=f"{row.public_id}:{given['key']}", by=actor(request), now=clock.utc_now(),
             )  # fmt: skip
         except DomainError as error:
             refuse(form, error)

@@ -208,9 +208,9 @@ class TestDoors:
         assert response.headers["Location"].startswith("/login/?next=%2Fconsole%2F")
 
     def test_a_strangers_deed_changes_nothing(self, stranger: Client, scene: Scene) -> None:
-        before = everything()
+        deeds, before = posts(scene), everything()
 
-        for name, (address, data) in posts(scene).items():
+        for name, (address, data) in deeds.items():
             response = stranger.post(address, data)
             assert response.status_code in (302, 403), name
             if response.status_code == 302:
@@ -219,9 +219,9 @@ class TestDoors:
         assert everything() == before
 
     def test_refuses_a_viewers_deeds_with_nothing_changed(self, viewer: Client, scene: Scene) -> None:
-        before = everything()
+        deeds, before = posts(scene), everything()
 
-        for name, (address, data) in posts(scene).items():
+        for name, (address, data) in deeds.items():
             assert viewer.post(address, data).status_code == 403, name
 
         assert everything() == before
