@@ -3,6 +3,7 @@
 from shared_apps.billing.services._cards import (
     cancel_stray,
     channel_for,
+    channel_of,
     follow,
     open_subscription_page,
     take_event,
@@ -65,6 +66,7 @@ __all__ = [
     "cancel",
     "cancel_stray",
     "channel_for",
+    "channel_of",
     "charge_opening",
     "collect",
     "confirm_change",
