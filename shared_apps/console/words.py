@@ -299,4 +299,5 @@ SCOPES: dict[str, Sentence] = {
     "sync:read": _("Read the sync's state"),
     "sync:write": _("Have shops synced again"),
     "cases:read": _("Read payment cases"),
+    "billing:read": _("Read invoices and subscriptions"),
 }

@@ -297,7 +297,10 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CaseKind": "shared_apps.receipts.models.CaseKind",
         "CaseState": "shared_apps.receipts.models.CaseState",
+        "BillingMethod": "shared_apps.billing.states.Method",
         "DeliveryState": "tenant_apps.orders.states.DeliveryState",
+        "InvoiceKind": "shared_apps.billing.states.InvoiceKind",
+        "InvoiceState": "shared_apps.billing.states.InvoiceState",
         "OrderState": "tenant_apps.orders.states.OrderState",
         "PaymentState": "tenant_apps.payments.states.PaymentState",
         "ProductKind": "shared_apps.library.models.Kind",
@@ -305,6 +308,7 @@ SPECTACULAR_SETTINGS = {
         "SignupState": "tenants.states.SignupState",
         "StepState": "tenants.states.StepState",
         "StockState": "tenant_apps.listings.states.StockState",
+        "SubscriptionState": "shared_apps.billing.states.SubscriptionState",
         "SubstationState": "tenants.states.SubstationState",
     },
 }

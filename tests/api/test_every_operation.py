@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.api.conformance import METHODS, contracts
-from tests.api.conftest import Answer, Api, Bought, an_order, begin_payment, pay, some_goods
+from tests.api.conftest import Answer, Api, Bought, an_invoice, an_order, begin_payment, pay, some_goods
 from tests.api.test_main_station import a_sku, product_slug
 from tests.api.test_signup import an_application, begun, mailed_code
 from tests.tenant_apps import market
@@ -128,6 +128,9 @@ MAIN: dict[str, Callable[[Scene], Any]] = {
     "stock_batches_list": lambda s: (MAIN["stock_batches_create"](s), s.operator.get("stock/batches/"))[1],
     "substations_list": lambda s: (s.shop, s.operator.get("substations/"))[1],
     "substations_read": lambda s: s.operator.get(f"substations/{s.shop.public_id}/"),
+    "subscriptions_read": lambda s: s.operator.get(f"substations/{s.shop.public_id}/subscription/"),
+    "invoices_list": lambda s: (an_invoice(s.shop), s.operator.get("billing/invoices/"))[1],
+    "invoices_read": lambda s: s.operator.get(f"billing/invoices/{an_invoice(s.shop)}/"),
     "sync_list": lambda s: (s.shop, s.operator.get("sync/"))[1],
     "sync_repeat": lambda s: s.operator.post(f"sync/{s.shop.slug}/repeat/", {"full": True}),
     "cases_list": lambda s: (_double_payment(s), s.operator.get("cases/"))[1],

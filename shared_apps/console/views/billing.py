@@ -154,7 +154,9 @@ def unpaid(request: HttpRequest) -> HttpResponseBase:
     now, shown = clock.utc_now(), lists.paged(request, rows)
     ids = [row.substation_id for row in shown]
     owed, steps = bills.owed(ids), bills.last_steps(ids)
+    english = (get_language() or "").startswith("en")
     for row in shown:
+        row.plan_name = row.plan.name_en if english else row.plan.name_zh
         row.owed_count, row.owed_minor = owed.get(row.substation_id, (0, 0))
         row.last_step = steps.get(row.substation_id)
         row.next_step = bills.next_step(row, now)
