@@ -255,6 +255,20 @@ def account_words(code: str) -> Sentence:
     return code
 
 
+_REASONS: dict[str, Sentence] = {
+    "A payment is due.": _("A payment is due."),
+    "The subscription was cancelled.": _("The subscription was cancelled."),
+}
+
+
+def reason_words(text: str) -> Sentence:
+    """Why something was done: what the services write has words of the reader's, what a person wrote stays as it is."""
+    number = text.removeprefix("Invoice ").removesuffix(" is not paid.")
+    if text.endswith(" is not paid.") and " " not in number:
+        return worded(_("Invoice %(number)s is not paid."), number=number)
+    return _REASONS.get(text, text)
+
+
 def note_words(text: str) -> Sentence:
     """A payment case's note: what the services write begins with a stored word, which is said in the reader's."""
     head, _colon, rest = text.partition(": ")

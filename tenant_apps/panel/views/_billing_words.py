@@ -25,7 +25,9 @@ def plan_name(plan: Plan) -> str:
 
 def terms_name(plan: Plan, interval: str) -> str:
     """A plan and its period, where the period makes a difference."""
-    return _("%(plan)s, by the year") % {"plan": plan_name(plan)} if interval == BillingInterval.YEAR else plan_name(plan)
+    return (
+        _("%(plan)s, by the year") % {"plan": plan_name(plan)} if interval == BillingInterval.YEAR else plan_name(plan)
+    )
 
 
 def method_words(way: WayToPay) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -149,7 +150,9 @@ class TestInvoices:
     def test_of_another_state_are_left_alone(self, operator: Client, shop: Any) -> None:
         paid, due = issue(shop, paid=True), issue(shop, 100)
 
-        assert operator.post(url("invoice_end", paid), {"deed": "void", "reason": "No reason"}).status_code == 422
+        refused = operator.post(url("invoice_end", paid), {"deed": "void", "reason": "No reason"})
+        assert refused.status_code == 422
+        assert f"Invoice {paid} is not open. Nothing was changed." in text(refused)
         assert operator.post(url("invoice_end", due), {"deed": "reverse", "reason": "No reason"}).status_code == 422
         assert operator.post(url("invoice_end", due), {"deed": "forget", "reason": "No reason"}).status_code == 422
         assert (state(paid), state(due)) == ("PAID", "OPEN")
@@ -218,6 +221,7 @@ class TestUnpaid:
         page = text(operator.get(url("substation", shop.public_id)))
 
         assert "¥99.00 is due" in page and "Panel read-only" in page
+        assert re.search(r"Invoice KM-\d{4}-\d{6} is not paid\.", page)
         assert url("invoices") + f"?substation={shop.public_id}" in page
 
     def test_is_empty_when_everybody_has_paid(self, operator: Client) -> None:
@@ -243,11 +247,13 @@ class TestDeposit:
         first = operator.post(url("deposit_return", held.public_id), sent)
         second = operator.post(url("deposit_return", held.public_id), sent)
 
-        assert (first.status_code, second.status_code) == (302, 422)
-        assert "Nothing was moved." in text(second)
+        assert (first.status_code, second.status_code) == (302, 302)
+        assert acts(held.public_id).count("billing.deposit.returned") == 1
         with in_main():
             assert billing.balance(held.pk, "deposit") == 30_000
             assert billing.balance(held.pk, "available") == 20_000
+        other = operator.post(url("deposit_return", held.public_id), {**sent, "amount": "201"})
+        assert other.status_code == 422 and "Nothing was moved." in text(other)
 
     def test_is_never_more_than_is_held(self, operator: Client, held: Any) -> None:
         response = operator.post(

@@ -126,6 +126,20 @@ class TestPlans:
         with in_main():
             assert Plan.objects.count() == before
 
+    def test_shows_a_share_as_it_is_so_that_saving_changes_nothing(self, operator: Client) -> None:
+        """A fee of 10 % once was shown as 1: its last zero was taken for one behind the point."""
+        shown = {1000: "10", 10_000: "100", 125: "1.25", 120: "1.2", 0: "0"}
+        operator.post(url("plan_new"), {**self.FORM, "code": "share"})
+
+        for bps, text in shown.items():
+            with in_main():
+                Plan.objects.filter(code="share").update(platform_fee_bps=bps)
+            form = operator.get(url("plan", "share")).context["form"]
+            assert f'value="{text}"' in str(form["platform_fee_bps"])
+
+        with in_main():
+            Plan.objects.get(code="share").delete()
+
     def test_refuses_a_code_that_is_taken(self, operator: Client) -> None:
         response = operator.post(url("plan_new"), {**self.FORM, "code": "basic"})
 
