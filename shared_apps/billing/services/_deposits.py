@@ -36,7 +36,8 @@ def return_deposit(
         try:
             posted = ledger.post_transfer(
                 key=posting_key, kind=Kind.DEPOSIT_RETURN, currency=shop.currency,
-                event_at=before.event_at if before else now, reference_type="substation", reference=shop.public_id, substation_id=substation_id,
+                event_at=before.event_at if before else now, reference_type="substation", reference=shop.public_id,
+                substation_id=substation_id,
                 legs=[
                     Leg(deposit(substation_id), amount_minor),
                     Leg(f"substation:{substation_id}:available", -amount_minor),

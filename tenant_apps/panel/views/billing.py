@@ -133,7 +133,8 @@ def change(request: HttpRequest, quote: str) -> HttpResponseBase:
     ]
     by_card = selectors.pays_by_card(seen.subscription)
     return page(
-        request, "panel/billing_change.html", here=HERE, heading=worded(gettext_lazy("Change to %(plan)s"), plan=terms_name(offer.plan, offer.interval)),
+        request, "panel/billing_change.html", here=HERE,
+        heading=worded(gettext_lazy("Change to %(plan)s"), plan=terms_name(offer.plan, offer.interval)),
         crumbs=((_("Plan and billing"), reverse("panel:billing")), (_("Choose a plan"), reverse("panel:plan"))),
         offer=offer, seen=seen, lines=lines, by_card=by_card, new_label=terms_name(offer.plan, offer.interval),
         old_label=terms_name(seen.plan, seen.subscription.interval if seen.subscription else ""),
