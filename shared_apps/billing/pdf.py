@@ -97,10 +97,7 @@ def _runs(text: str) -> list[tuple[bool, str]]:
 
 
 def _head(invoice: Invoice, title: str) -> Flowable:
-    state = {
-        InvoiceState.PAID: _("Paid"), InvoiceState.OPEN: _("Due"), InvoiceState.VOID: _("Void"),
-        InvoiceState.UNCOLLECTIBLE: _("Written off"),
-    }[InvoiceState(invoice.state)]  # fmt: skip
+    state = str(InvoiceState(invoice.state).label)
     tone = {"PAID": "#15803d", "OPEN": "#b45309"}.get(invoice.state, "#6b7280")
     left = [_text(title, size=20, bold=True), _text(invoice.number, size=11, colour=MUTED)]
     right = [
@@ -123,9 +120,9 @@ def _parties(invoice: Invoice) -> Flowable:
 
 
 def _facts(invoice: Invoice) -> Flowable:
-    facts = [(_("Issued"), _day(invoice.issued_at)), (pgettext("invoice", "Due"), _day(invoice.due_at))]
+    facts = [(_("Issued"), _day(invoice.issued_at)), (_("Due on"), _day(invoice.due_at))]
     if invoice.paid_at:
-        facts.append((_("Paid"), f"{_day(invoice.paid_at)} · {Method(invoice.paid_by).label}"))
+        facts.append((pgettext("invoice", "Paid"), f"{_day(invoice.paid_at)} · {Method(invoice.paid_by).label}"))
     if invoice.period_start and invoice.period_end:
         facts.append((_("Period"), texts.days(invoice.period_start, invoice.period_end)))
     if invoice.reverses:

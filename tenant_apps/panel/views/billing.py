@@ -25,7 +25,6 @@ from kameng.ui.fields import CardLabel
 from kameng.web.actors import actor, client_ip
 from shared_apps.billing import pdf, selectors, services
 from shared_apps.billing.forms import TermsForm
-from shared_apps.billing.models import Invoice
 from shared_apps.billing.states import Method, SubscriptionState
 from shared_apps.billing.types import Overview, WayToPay
 from tenant_apps.panel.access import even_unpaid, owner_deed, owner_screen
@@ -148,7 +147,7 @@ def change(request: HttpRequest, quote: str) -> HttpResponseBase:
 def invoice(request: HttpRequest, number: str) -> HttpResponseBase:
     """One invoice, as a file: PDF, in the reader's language."""
     with in_main():
-        found: Invoice = services.find_invoice(number=number, substation_id=_shop_id(request))
+        found = services.find_invoice(number=number, substation_id=_shop_id(request))
         body = pdf.render(found, english=_english())
     response = HttpResponse(body, content_type="application/pdf")
     response["Content-Disposition"] = f'attachment; filename="{found.number}.pdf"'
