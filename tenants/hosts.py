@@ -33,11 +33,17 @@ class TenantInfo:
     # What the code before kept in the cache lacks it: then the class's own value stands.
     schema_version: str = ""
     standing: str = Standing.GOOD
+    api_allowed: bool = True
 
     @property
     def sells(self) -> bool:
         """Whether the main station lets it take orders; its owner may have closed it all the same."""
         return sells(self.state, self.standing)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether its people may only look, and pay what is due."""
+        return self.standing in (Standing.READ_ONLY, Standing.SHUT)
 
 
 def info_of(substation: Substation) -> TenantInfo:
@@ -56,6 +62,7 @@ def info_of(substation: Substation) -> TenantInfo:
         url=substation.url,
         schema_version=substation.schema_version,
         standing=substation.standing,
+        api_allowed=substation.plan.api_allowed,
     )
 
 

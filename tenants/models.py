@@ -10,7 +10,16 @@ from django.db.models import Q
 from django_tenants.models import DomainMixin, TenantMixin
 
 from kameng.lib.ids import public_id
-from tenants.states import SignupState, SpareState, Standing, SubstationEvent, SubstationState, SupplyLevel, UpgradeKind
+from tenants.states import (
+    BillingInterval,
+    SignupState,
+    SpareState,
+    Standing,
+    SubstationEvent,
+    SubstationState,
+    SupplyLevel,
+    UpgradeKind,
+)
 
 
 def _substation_id() -> str:
@@ -22,7 +31,10 @@ def _signup_id() -> str:
 
 
 class Plan(models.Model):  # type: ignore[django-manager-missing]
-    """What a substation pays and gets. Prices in minor units of the network's currency."""
+    """What a substation pays and gets. Prices in minor units of the network's currency.
+
+    The database's defaults are for the code before, which inserts without these columns while it still serves.
+    """
 
     code = models.SlugField(max_length=20, unique=True)
     name_zh = models.CharField(max_length=40)
@@ -32,7 +44,21 @@ class Plan(models.Model):  # type: ignore[django-manager-missing]
     supply_level = models.CharField(max_length=10, choices=SupplyLevel.choices)
     opening_fee_minor = models.BigIntegerField(default=0)
     monthly_fee_minor = models.BigIntegerField(default=0)
+    # What twelve months cost when they are paid at once; 0: only by the month.
+    yearly_fee_minor = models.BigIntegerField(default=0, db_default=0)
+    # Held for the shop and given back when it closes; income of nobody.
+    deposit_minor = models.BigIntegerField(default=0, db_default=0)
+    trial_days = models.PositiveSmallIntegerField(default=0, db_default=0)
+    # After so many days without payment the panel is read-only, after twice as many the storefront closes.
+    grace_days = models.PositiveSmallIntegerField(default=7, db_default=7)
     platform_fee_bps = models.PositiveIntegerField(default=100)
+    settlement_days = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="T+n; 0: the same day.")
+    # Limits: null is none.
+    max_listings = models.PositiveIntegerField(null=True, blank=True)
+    max_staff = models.PositiveIntegerField(null=True, blank=True)
+    max_own_products = models.PositiveIntegerField(null=True, blank=True)
+    api_allowed = models.BooleanField(default=True, db_default=True)
+    own_domain_allowed = models.BooleanField(default=True, db_default=True)
     sort = models.PositiveSmallIntegerField(default=0)
     active = models.BooleanField(default=True)
 
@@ -40,9 +66,41 @@ class Plan(models.Model):  # type: ignore[django-manager-missing]
 
     class Meta:
         ordering = ("sort", "id")
+        constraints = (
+            models.CheckConstraint(
+                name="plan_fees_not_negative",
+                condition=Q(
+                    opening_fee_minor__gte=0, monthly_fee_minor__gte=0, yearly_fee_minor__gte=0, deposit_minor__gte=0
+                ),
+            ),
+        )
 
     def __str__(self) -> str:
         return self.code
+
+    def period_fee_minor(self, interval: str) -> int:
+        """What one period costs, in minor units."""
+        return self.yearly_fee_minor if interval == BillingInterval.YEAR else self.monthly_fee_minor
+
+    @property
+    def intervals(self) -> tuple[str, ...]:
+        """The periods it is sold for. A plan without a price has the month, which costs nothing."""
+        return (BillingInterval.MONTH, BillingInterval.YEAR) if self.yearly_fee_minor else (BillingInterval.MONTH,)
+
+    @property
+    def costs(self) -> bool:
+        """Whether its periods have a price."""
+        return bool(self.monthly_fee_minor or self.yearly_fee_minor)
+
+    @property
+    def has_trial(self) -> bool:
+        """Whether a shop begins on it without paying for a period first."""
+        return self.costs and self.trial_days > 0
+
+    def due_at_signup_minor(self, interval: str) -> int:
+        """What has to be paid before the shop is made: opening fee, deposit, and the first period without a trial."""
+        period = 0 if self.has_trial else self.period_fee_minor(interval)
+        return self.opening_fee_minor + self.deposit_minor + period
 
 
 class Substation(TenantMixin):  # type: ignore[misc]
@@ -188,6 +246,10 @@ class Signup(models.Model):
     name = models.CharField(max_length=60)
     slug = models.CharField(max_length=30)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT)
+    interval = models.CharField(
+        max_length=5, choices=BillingInterval.choices, default=BillingInterval.MONTH,
+        db_default=BillingInterval.MONTH.value,
+    )  # fmt: skip
     preset = models.CharField(max_length=20, blank=True, default="")
     accent = models.CharField(max_length=7, blank=True, default="")
     language = models.CharField(max_length=10, default="zh-hans")
@@ -212,7 +274,7 @@ class Signup(models.Model):
             # An address that somebody is signing up for is held for them until the signup ends.
             models.UniqueConstraint(
                 fields=("slug",),
-                condition=Q(state__in=("VERIFIED", "PROVISIONING", "FAILED")),
+                condition=Q(state__in=("PAYING", "VERIFIED", "PROVISIONING", "FAILED")),
                 name="signup_holds_address",
             ),
         )

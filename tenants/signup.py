@@ -1,6 +1,7 @@
 """Self-service signup: apply, prove the mail address, watch the shop being made, land in its panel.
 
-States: VERIFYING → VERIFIED → PROVISIONING → LIVE; FAILED can be tried again; EXPIRED was never verified in time.
+States: VERIFYING → VERIFIED → PROVISIONING → LIVE; PAYING stands before VERIFIED where the plan costs something to open;
+FAILED can be tried again; EXPIRED was never verified, or never paid, in time.
 The mail code opens the way; the signup's own token (a cookie, or the API's answer) says who may watch and finish it.
 """
 
@@ -23,20 +24,24 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from kameng.accounts.models import User
+from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib import clock, slugs
 from kameng.lib.errors import DomainError, Invalid, Missing, Refused, TooMany
-from tenants import provisioning
+from tenants import lifecycle, provisioning
 from tenants.models import Plan, Signup, Substation
-from tenants.states import SignupState
+from tenants.states import BillingInterval, SignupState, SubstationEvent, SubstationState
 
 CODE_LIFE = timedelta(minutes=15)
 CODE_TRIES = 5
 CODE_SENDS = 4
 SIGNUP_LIFE = timedelta(days=1)
 MAX_ATTEMPTS = 6
-HOLDING = (SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
+MAKING = (SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
+HOLDING = (SignupState.PAYING, *MAKING)
+# How long an application keeps its address while nobody pays for it. Longer than any payment page lives.
+PAYING_LIFE = timedelta(days=3)
 
 
 class AddressTaken(Refused):
@@ -117,6 +122,7 @@ def begin(
     preset: str = "",
     accent: str = "",
     language: str = "zh-hans",
+    interval: str = BillingInterval.MONTH,
     ip: str = "",
     now: datetime | None = None,
 ) -> Started:
@@ -140,6 +146,7 @@ def begin(
             name=name,
             slug=slug,
             plan=plan,
+            interval=_checked_interval(plan, interval),
             email=email,
             owner_name=owner_name.strip()[:80],
             preset=preset[:20],
@@ -266,22 +273,87 @@ def verify(signup: Signup, code: str, now: datetime | None = None) -> Signup:
             )
         else:
             _hold_address(row)
-            jobs.enqueue(kind="tenants.provision", payload={"signup_id": row.pk}, dedupe=str(row.pk))
     if problem is not None:
         raise problem
     return row
 
 
 def _hold_address(row: Signup) -> None:
-    """Race: two signups for one address verify at once. The partial unique key lets one through."""
+    """Keep the address for this signup, and go on: to the payment, where the plan costs something, else to the making.
+
+    Race: two signups for one address verify at once. The partial unique key lets one through."""
     if Substation.objects.filter(slug=row.slug).exists():
         raise AddressTaken(_taken_message(row.slug), field="slug")
-    row.state = SignupState.VERIFIED
+    pays = bool(row.plan.due_at_signup_minor(row.interval))
+    row.state = SignupState.PAYING if pays else SignupState.VERIFIED
     try:
         with transaction.atomic():
             row.save(update_fields=["state", "updated_at"])
     except IntegrityError as error:
         raise AddressTaken(_taken_message(row.slug), field="slug") from error
+    if pays:
+        _apply(row)
+    else:
+        jobs.enqueue(kind="tenants.provision", payload={"signup_id": row.pk}, dedupe=str(row.pk))
+
+
+def _apply(row: Signup) -> None:
+    """The substation of an application: it has a row, so that what is paid for it is somebody's, and nothing else yet."""
+    if row.substation is None:
+        row.substation = _new_substation(row, SubstationState.APPLIED)
+        row.save(update_fields=["substation", "updated_at"])
+
+
+def lock_paying(substation_id: int) -> Signup | None:
+    """The signup that waits for a substation's payment, its row locked until the transaction ends; None when none does.
+    Main scope."""
+    # Without its plan, which may be changed while the lock is waited for: see shared_apps.billing.services lock().
+    return Signup.objects.select_for_update().filter(substation_id=substation_id, state=SignupState.PAYING).first()
+
+
+def paid(*, signup_id: int, now: datetime) -> None:
+    """What opening costs has been paid: the making begins. Main scope, in the transaction that took the money."""
+    row = Signup.objects.select_for_update(of=("self",)).get(pk=signup_id)
+    assert row.state == SignupState.PAYING, "Whoever charges holds the signup's row."
+    assert row.substation_id is not None
+    lifecycle.move(
+        substation_id=row.substation_id, event=SubstationEvent.MAKE, by=SYSTEM, now=now, reason="The opening is paid."
+    )
+    row.state = SignupState.VERIFIED
+    row.save(update_fields=["state", "updated_at"])
+    jobs.enqueue(kind="tenants.provision", payload={"signup_id": row.pk}, dedupe=str(row.pk))
+
+
+def choose_plan(*, signup: Signup, plan_code: str, interval: str, now: datetime | None = None) -> Signup:
+    """Open on another plan than was chosen first, while nothing has been charged; one that costs nothing is made at
+    once. Raises: Invalid (`plan`, `interval`), Refused (it waits for payment no longer)."""
+    at = now or clock.utc_now()
+    with in_main():
+        row = Signup.objects.select_for_update(of=("self",)).select_related("substation").get(pk=signup.pk)
+        if row.state != SignupState.PAYING or row.substation is None:
+            raise Refused(_("This signup does not wait for payment any more."))
+        plan = Plan.objects.filter(code=plan_code, active=True).first()
+        if plan is None:
+            raise Invalid(_("There is no such plan."), code="unknown_plan", field="plan")
+        put_on_plan(signup_id=row.pk, plan=plan, interval=_checked_interval(plan, interval))
+        row.refresh_from_db()
+        if not plan.due_at_signup_minor(row.interval):
+            paid(signup_id=row.pk, now=at)
+    return row
+
+
+def put_on_plan(*, signup_id: int, plan: Plan, interval: str) -> None:
+    """Have an application open on `plan`, in the caller's transaction. Main scope."""
+    row = Signup.objects.select_for_update(of=("self",)).get(pk=signup_id)
+    row.plan, row.interval = plan, interval
+    row.save(update_fields=["plan", "interval", "updated_at"])
+    Substation.objects.filter(pk=row.substation_id, state=SubstationState.APPLIED).update(plan=plan)
+
+
+def _checked_interval(plan: Plan, interval: str) -> str:
+    if interval not in plan.intervals:
+        raise Invalid(_("This plan is not sold for that period."), code="unknown_interval", field="interval")
+    return interval
 
 
 def retry(signup: Signup) -> None:
@@ -306,8 +378,8 @@ def provision(signup_id: int, now: datetime | None = None) -> Substation | None:
         row = Signup.objects.select_for_update().select_related("plan").get(pk=signup_id)
         if row.state == SignupState.LIVE:
             return row.substation
-        if row.state not in HOLDING:
-            raise NotVerified(_("The mail address was not verified."))
+        if row.state not in MAKING:
+            raise NotVerified(_("The mail address was not verified, or the opening is not paid."))
         row.attempts += 1
         row.state = SignupState.PROVISIONING
         substation = row.substation or _new_substation(row)
@@ -323,8 +395,9 @@ def provision(signup_id: int, now: datetime | None = None) -> Substation | None:
     return substation
 
 
-def _new_substation(row: Signup) -> Substation:
+def _new_substation(row: Signup, state: SubstationState = SubstationState.PROVISIONING) -> Substation:
     substation = Substation(
+        state=state,
         slug=row.slug,
         name=row.name,
         plan=row.plan,
@@ -348,9 +421,10 @@ def _note_failure(row: Signup, error: Exception) -> None:
 
 
 def sweep(now: datetime | None = None) -> int:
-    """Expire signups that were never verified, and wake those whose job was lost."""
+    """Expire signups that were never verified or paid, and wake those whose job was lost."""
     at = now or clock.utc_now()
     with in_main():
+        _let_unpaid_go(at)
         gone = Signup.objects.filter(state=SignupState.VERIFYING, created_at__lt=at - SIGNUP_LIFE)
         expired = gone.update(state=SignupState.EXPIRED)
         stuck = Signup.objects.filter(
@@ -359,3 +433,14 @@ def sweep(now: datetime | None = None) -> int:
         for row in stuck:
             jobs.enqueue(kind="tenants.provision", payload={"signup_id": row.pk}, dedupe=str(row.pk))
     return expired
+
+
+def _let_unpaid_go(at: datetime) -> None:
+    """Give the address of an application free again that nobody paid for. Its row stays, under a name that nobody can
+    ask for: what is paid for it all the same is still somebody's, and a person settles it."""
+    for row in Signup.objects.select_for_update(of=("self",), skip_locked=True).filter(
+        state=SignupState.PAYING, updated_at__lt=at - PAYING_LIFE
+    ):
+        Signup.objects.filter(pk=row.pk).update(state=SignupState.EXPIRED, updated_at=at)
+        for shop in Substation.objects.filter(pk=row.substation_id, state=SubstationState.APPLIED):
+            Substation.objects.filter(pk=shop.pk).update(slug=shop.public_id.lower().replace("_", "-")[:30])

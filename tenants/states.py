@@ -72,8 +72,16 @@ def sells(state: str, standing: str) -> bool:
     return state in SELLING and standing != Standing.SHUT
 
 
+class BillingInterval(models.TextChoices):
+    """How long what was paid for a plan lasts."""
+
+    MONTH = "MONTH", _("Monthly")
+    YEAR = "YEAR", _("Yearly")
+
+
 class SignupState(models.TextChoices):
     VERIFYING = "VERIFYING", _("Waiting for the mail code")
+    PAYING = "PAYING", _("Waiting for payment")  # The plan costs something before it opens; the address is held.
     VERIFIED = "VERIFIED", _("Mail verified")
     PROVISIONING = "PROVISIONING", _("Being made")
     LIVE = "LIVE", _("Live")

@@ -113,6 +113,8 @@ def _nav(here: str) -> list[dict[str, Any]]:
             "label": _("Money"),
             "items": [
                 item("accounts", _("Ledger"), "ledger"),
+                item("invoices", _("Invoices"), "file"),
+                item("unpaid", _("Unpaid"), "bell", badge=waiting["unpaid"]),
                 item("cases", _("Payment cases"), "scale", bar=_("Cases"), badge=waiting["cases"]),
                 item("inbox", _("Webhook inbox"), "webhook", badge=waiting["events"]),
                 item("merchants", _("Merchant accounts"), "card"),

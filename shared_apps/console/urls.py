@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from shared_apps.console.views import (
+    billing,
     cases,
     channels,
     front,
@@ -29,6 +30,7 @@ urlpatterns = [
     path("substations/<str:public_id>/resume/", tenants.resume, name="resume"),
     path("substations/<str:public_id>/support/", tenants.support, name="support"),
     path("substations/<str:public_id>/plan/", tenants.change_plan, name="change_plan"),
+    path("substations/<str:public_id>/deposit/", billing.deposit_return, name="deposit_return"),
     path("plans/", tenants.plans, name="plans"),
     path("plans/new/", tenants.plan_new, name="plan_new"),
     path("plans/<slug:code>/", tenants.plan, name="plan"),
@@ -71,6 +73,10 @@ urlpatterns = [
     path("ledger/trial-balance/", ledger.trial_balance, name="trial_balance"),
     path("ledger/proof/", ledger.chain, name="chain"),
     path("ledger/proof/<int:height>/", ledger.block, name="block"),
+    path("invoices/", billing.invoices, name="invoices"),
+    path("invoices/<str:number>/", billing.invoice, name="invoice"),
+    path("invoices/<str:number>/end/", billing.invoice_end, name="invoice_end"),
+    path("unpaid/", billing.unpaid, name="unpaid"),
     path("cases/", cases.cases, name="cases"),
     path("cases/<str:public_id>/", cases.case, name="case"),
     path("cases/<str:public_id>/settle/", cases.case_settle, name="case_settle"),

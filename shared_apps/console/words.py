@@ -63,6 +63,21 @@ ACTIONS: dict[str, Sentence] = {
     "support.left": _("Left the shop"),
     "accounts.token.created": _("Made an API token"),
     "accounts.token.revoked": _("Revoked an API token"),
+    "billing.deposit.returned": _("Gave a deposit back"),
+    "billing.invoice.issued": _("Issued an invoice"),
+    "billing.invoice.paid": _("An invoice was paid"),
+    "billing.invoice.voided": _("Voided an invoice"),
+    "billing.invoice.written_off": _("Wrote an invoice off"),
+    "billing.page.opened": _("Opened a payment page"),
+    "billing.page.paid": _("A payment page was paid"),
+    "billing.plan.changed": _("Changed their plan"),
+    "billing.plan.scheduled": _("Chose a plan for the next period"),
+    "billing.subscription.begun": _("Began a subscription"),
+    "billing.subscription.card": _("A card pays from now on"),
+    "billing.subscription.cancelled": _("Cancelled a subscription"),
+    "billing.subscription.downgrade_off": _("Took back a change of plan"),
+    "billing.subscription.kept": _("Kept a subscription"),
+    "billing.subscription.second": _("A second subscription was ended"),
     "console.job.retried": _("Set a job going again"),
     "console.keys.rotate": _("Had secrets encrypted under a new key"),
     "console.person.activated": _("Let somebody in again"),
@@ -118,6 +133,8 @@ TOKEN_STATES: dict[str, Sentence] = {
     "REVOKED": _("Revoked"),
 }
 JOBS: dict[str, Sentence] = {
+    "billing.cancel_stray": _("End a subscription at the channel that nobody has"),
+    "billing.mail": _("Mail about a plan's payment"),
     "console.mail_invitation": _("Mail an invitation"),
     "console.rotate_keys": _("Encrypt secrets under a new key"),
     "library.import_run": _("Import products"),
@@ -135,9 +152,16 @@ JOBS: dict[str, Sentence] = {
 CHANNELS: dict[str, Sentence] = {"testpay": _("Test channel"), "stripe": "Stripe"}
 # What stands before a deed in a list: by the first word of its name.
 ICONS = {
-    "accounts": "user", "console": "settings", "library": "package", "listings": "sync", "receipts": "scale",
+    "accounts": "user", "billing": "file", "console": "settings", "library": "package", "listings": "sync", "receipts": "scale",
     "splits": "percent", "stock": "box", "tenants": "shop",
 }  # fmt: skip
+
+
+# What is taken away next from a shop whose payment is due.
+DUNNING_NEXT: dict[str, Sentence] = {
+    "READ_ONLY": _("Panel made read-only"),
+    "SHUT": _("Storefront closed"),
+}
 
 
 def chinese() -> bool:
@@ -178,6 +202,8 @@ def address_of(action: str, target: str) -> str:
         return reverse("console:merchant", args=[target])
     if target.startswith("imp_"):
         return reverse("console:import_run", args=[target])
+    if action.startswith("billing.invoice."):
+        return reverse("console:invoice", args=[target])
     if target.startswith("event:"):
         return reverse("console:event", args=[target.removeprefix("event:")])
     kind = ".".join(action.split(".")[:2])
@@ -234,6 +260,20 @@ def account_words(code: str) -> Sentence:
     return code
 
 
+_REASONS: dict[str, Sentence] = {
+    "A payment is due.": _("A payment is due."),
+    "The subscription was cancelled.": _("The subscription was cancelled."),
+}
+
+
+def reason_words(text: str) -> Sentence:
+    """Why something was done: what the services write has words of the reader's, what a person wrote stays as it is."""
+    number = text.removeprefix("Invoice ").removesuffix(" is not paid.")
+    if text.endswith(" is not paid.") and " " not in number:
+        return worded(_("Invoice %(number)s is not paid."), number=number)
+    return _REASONS.get(text, text)
+
+
 def note_words(text: str) -> Sentence:
     """A payment case's note: what the services write begins with a stored word, which is said in the reader's."""
     head, _colon, rest = text.partition(": ")
@@ -278,4 +318,5 @@ SCOPES: dict[str, Sentence] = {
     "sync:read": _("Read the sync's state"),
     "sync:write": _("Have shops synced again"),
     "cases:read": _("Read payment cases"),
+    "billing:read": _("Read invoices and subscriptions"),
 }

@@ -54,6 +54,7 @@ SHARED_APPS = [
     "shared_apps.library",
     "shared_apps.stock",
     "shared_apps.receipts",
+    "shared_apps.billing",
     "shared_apps.console",
     "kameng.demo",
 ]
@@ -85,6 +86,7 @@ PROVISIONING_STEPS = [
     "tenant_apps.shop.provisioning.write_settings",
     "tenant_apps.panel.provisioning.create_owner",
     "tenant_apps.listings.provisioning.fill_shelves",
+    "shared_apps.billing.provisioning.begin_subscription",
     "tenants.provisioning.go_live",
 ]
 # What `kameng db prepare` runs after the schema is right, each safe to repeat.
@@ -253,6 +255,9 @@ CELERY_BEAT_SCHEDULE = {
     "orders.expire_due": {"task": "orders.expire_due", "schedule": 15.0},
     "payments.ask_about_unknown": {"task": "payments.ask_about_unknown", "schedule": 60.0},
     "payments.handle_waiting": {"task": "payments.handle_waiting", "schedule": 15.0},
+    "billing.renew_due": {"task": "billing.renew_due", "schedule": 60.0},
+    "billing.dun": {"task": "billing.dun", "schedule": 60.0},
+    "billing.ask_about_pages": {"task": "billing.ask_about_pages", "schedule": 60.0},
     "finance.sync_statements": {"task": "finance.sync_statements", "schedule": 10.0},
     "ledger.roll_up": {"task": "ledger.roll_up", "schedule": 60.0},
     "ledger.seal": {"task": "ledger.seal", "schedule": 60.0},
@@ -293,7 +298,10 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CaseKind": "shared_apps.receipts.models.CaseKind",
         "CaseState": "shared_apps.receipts.models.CaseState",
+        "BillingMethod": "shared_apps.billing.states.Method",
         "DeliveryState": "tenant_apps.orders.states.DeliveryState",
+        "InvoiceKind": "shared_apps.billing.states.InvoiceKind",
+        "InvoiceState": "shared_apps.billing.states.InvoiceState",
         "OrderState": "tenant_apps.orders.states.OrderState",
         "PaymentState": "tenant_apps.payments.states.PaymentState",
         "ProductKind": "shared_apps.library.models.Kind",
@@ -301,6 +309,7 @@ SPECTACULAR_SETTINGS = {
         "SignupState": "tenants.states.SignupState",
         "StepState": "tenants.states.StepState",
         "StockState": "tenant_apps.listings.states.StockState",
+        "SubscriptionState": "shared_apps.billing.states.SubscriptionState",
         "SubstationState": "tenants.states.SubstationState",
     },
 }
@@ -319,6 +328,11 @@ TESTPAY_SECRET = ENV.testpay_secret
 STRIPE_API_URL = ENV.stripe_api_url
 POW_BITS = ENV.pow_bits
 ORDER_EXPIRY_MINUTES = 15
+# Who bills the substations, as it stands on their invoices.
+SELLER_NAME = ENV.seller_name
+SELLER_DETAILS = "\n".join(part.strip() for part in ENV.seller_details.split("|") if part.strip())
+# What takes one payment on a hosted page; it lies above the shared apps, so composition names it.
+BILLING_PAGES = "tenant_apps.payments.pages.PAGES"
 # Stock stays held a while longer than the order may be paid: a callback in flight finds it.
 HOLD_GRACE_MINUTES = 5
 

@@ -22,6 +22,7 @@ urlpatterns = [
     path("files/<slug:folder>/<str:name>", web.public_file, name="public_file"),
     path("console/", include("shared_apps.console.urls")),
     path("", include("kameng.ui.urls")),
+    path("", include("shared_apps.billing.urls")),
     path("", include("tenants.urls")),
 ]
 

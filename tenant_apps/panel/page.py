@@ -39,6 +39,8 @@ def page(
 ) -> HttpResponse:
     """Render a screen. `here` names the menu's entry that it belongs to; crumbs are (label, address) pairs."""
     owner = is_owner(request)
+    works_here = bool(getattr(request.user, "may_change", False))
+    unpaid = bool(getattr(getattr(request, "tenant", None), "read_only", False))
     frame = _frame(request)
     trail = [{"label": label, "url": url} for label, url in crumbs]
     shown = {
@@ -49,11 +51,13 @@ def page(
         "shop": shops.shop_settings(),
         "crumbs": [*trail, {"label": heading, "url": ""}] if trail else [],
         "heading": heading,
+        "here": here,
         "frame": frame,
         "is_owner": owner,
         "support_visit": getattr(request.user, "visit", None),
         "support_present": support.present(clock.utc_now()) if owner and frame == FRAME else [],
-        "may_change": getattr(request.user, "may_change", False),
+        "may_change": works_here and not unpaid,
+        "may_deliver": works_here,  # What a buyer has paid for is delivered, whatever the shop owes.
         **context,
     }
     response = render(request, template, shown, status=status)
@@ -123,7 +127,8 @@ def _nav(here: str, *, owner: bool, waiting: int) -> list[dict[str, Any]]:
         },
     ]
     if owner:
-        groups.append({"label": _("Money"), "items": [item("statement", _("Statement"), "wallet", bar=True)]})
+        money = [item("statement", _("Statement"), "wallet", bar=True), item("billing", _("Plan and billing"), "card")]
+        groups.append({"label": _("Money"), "items": money})
     shop = [item("settings", _("Shop settings"), "shop")]
     if owner:
         shop += [item("staff", pgettext("menu", "Staff"), "users"), item("tokens", _("API tokens"), "key")]

@@ -9,14 +9,16 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit
-from kameng.accounts.models import Role, User
+from kameng.accounts import audit, tokens
+from kameng.accounts.models import ApiToken, Role, User
 from kameng.accounts.types import Actor
 from kameng.jobs.services import enqueue
 from kameng.lib.errors import Invalid, Missing, Refused
 from kameng.lib.words import worded
 from tenant_apps.orders import identity
 from tenant_apps.orders import selectors as orders
+from tenant_apps.panel.selectors import people
+from tenants import limits
 
 ROLES = (Role.OWNER, Role.STAFF, Role.VIEWER)
 INVITATION_JOB = "panel.mail_invitation"
@@ -54,7 +56,7 @@ class ReasonMissing(Invalid):
 def invite(*, email: str, name: str, role: str, base_url: str, by: Actor, now: datetime) -> User:
     """Make a log-in without a password and mail its owner a link to set one: good once, for a day.
 
-    `base_url` is the shop's address, for the link. Raises: StaffInvalid.
+    `base_url` is the shop's address, for the link. Raises: StaffInvalid, LimitReached (the plan has no room).
     """
     address = email.strip().lower()
     try:
@@ -65,6 +67,7 @@ def invite(*, email: str, name: str, role: str, base_url: str, by: Actor, now: d
         raise StaffInvalid(_("There is no such role."), field="role")
     try:
         with transaction.atomic():
+            limits.claim(limits.Countable.STAFF, count=people.may_log_in, adding=1)
             user = User.objects.create_user(address, None, name=name.strip()[:80], role=role)
             audit.record(action="panel.staff.invited", by=by, target=address, at=now, role=str(role))
             _mail(user, base_url)
@@ -103,8 +106,14 @@ def set_role(*, user_id: int, role: str, by: Actor, now: datetime) -> User:
 
 
 def set_active(*, user_id: int, active: bool, by: Actor, now: datetime) -> User:
-    """Lock somebody out at once, their API tokens with them, or let them in again. Raises: StaffUnknown, LastOwner."""
+    """Lock somebody out at once, their API tokens with them, or let them in again.
+
+    Raises: StaffUnknown, LastOwner, LimitReached (letting in: the plan has no room).
+    """
     with transaction.atomic():
+        if active:  # Before the people's rows are locked, as `invite` does it.
+            inside = User.objects.filter(pk=user_id, is_active=True).exists()
+            limits.claim(limits.Countable.STAFF, count=people.may_log_in, adding=0 if inside else 1)
         owners = _locked_owners()
         user = _found(user_id)
         if user.is_active == active:
@@ -116,6 +125,15 @@ def set_active(*, user_id: int, active: bool, by: Actor, now: datetime) -> User:
         action = "panel.staff.activated" if active else "panel.staff.deactivated"
         audit.record(action=action, by=by, target=user.email, at=now)
     return user
+
+
+def make_token(
+    *, user: User, name: str, scopes: list[str], expires_at: datetime | None, by: Actor, now: datetime
+) -> tuple[ApiToken, str]:
+    """A token of a program, and its secret. Raises: NotInPlan (the plan has no API), Invalid."""
+    with transaction.atomic():
+        limits.require(limits.Switch.API)
+        return tokens.create(user=user, name=name, scopes=scopes, expires_at=expires_at, by=by, now=now)
 
 
 def buyer_page_key(*, number: str, reason: str, by: Actor, now: datetime) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from tenant_apps.panel.views import listings, money, orders, overview, people, pricing, shop, support
+from tenant_apps.panel.views import billing, listings, money, orders, overview, people, pricing, shop, support
 
 app_name = "panel"
 
@@ -31,6 +31,21 @@ urlpatterns = [
     path("orders/<str:number>/codes/", orders.reveal, name="reveal"),
     path("orders/<str:number>/buyer/", orders.buyer_page, name="buyer_page"),
     path("statement/", money.statement, name="statement"),
+    path("billing/", billing.index, name="billing"),
+    path("billing/plans/", billing.plans, name="plan"),
+    path("billing/quote/", billing.quote, name="quote"),
+    path("billing/change/<str:quote>/", billing.change, name="change"),
+    path("billing/change/<str:quote>/confirm/", billing.confirm, name="confirm"),
+    path("billing/pay/", billing.pay, name="pay"),
+    path("billing/retry/", billing.retry, name="pay_retry"),
+    path("billing/top-up/", billing.top_up, name="top_up"),
+    path("billing/card/", billing.card, name="card"),
+    path("billing/portal/", billing.portal, name="portal"),
+    path("billing/back/", billing.back, name="billing_back"),
+    path("billing/check/", billing.check, name="billing_check"),
+    path("billing/cancel/", billing.cancel, name="subscription_cancel"),
+    path("billing/keep/", billing.keep, name="subscription_keep"),
+    path("billing/invoices/<str:number>.pdf", billing.invoice, name="invoice"),
     path("settings/", shop.settings, name="settings"),
     path("settings/accent/", shop.accent, name="accent"),
     path("staff/", people.staff, name="staff"),

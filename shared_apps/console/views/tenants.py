@@ -25,6 +25,7 @@ from shared_apps.console import lists, words
 from shared_apps.console.forms.tenants import ChangePlanForm, PlanForm, SubstationFilters, SupportForm, SuspendForm
 from shared_apps.console.page import page, posted, refuse
 from shared_apps.console.selectors import books, overview, system, trade
+from shared_apps.console.views import billing
 from shared_apps.console.views.system import tell_record
 from shared_apps.receipts import selectors as receipts
 from shared_apps.receipts.models import CaseState
@@ -55,7 +56,17 @@ PLAN_EXPORT: list[lists.Column] = [
     (gettext_lazy("Supply prices"), lambda row: row.get_supply_level_display()),
     (gettext_lazy("Opening fee"), lambda row: minor_to_decimal(row.opening_fee_minor)),
     (gettext_lazy("Monthly fee"), lambda row: minor_to_decimal(row.monthly_fee_minor)),
+    (gettext_lazy("Yearly fee"), lambda row: minor_to_decimal(row.yearly_fee_minor)),
+    (gettext_lazy("Deposit"), lambda row: minor_to_decimal(row.deposit_minor)),
+    (gettext_lazy("Trial (days)"), lambda row: row.trial_days),
+    (gettext_lazy("Grace (days)"), lambda row: row.grace_days),
     (gettext_lazy("Platform fee (%)"), lambda row: row.platform_fee_bps / 100),
+    (gettext_lazy("Settlement (days)"), lambda row: row.settlement_days),
+    (gettext_lazy("SKUs on the shelf"), lambda row: row.max_listings),
+    (gettext_lazy("People who may log in"), lambda row: row.max_staff),
+    (gettext_lazy("Products of their own"), lambda row: row.max_own_products),
+    (gettext_lazy("API"), lambda row: row.api_allowed),
+    (gettext_lazy("A domain of their own"), lambda row: row.own_domain_allowed),
     (gettext_lazy("Shops"), lambda row: row.shop_count),
     (gettext_lazy("Offered"), lambda row: row.active),
 ]
@@ -88,10 +99,11 @@ def substations(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 @staff_required
 def substation(request: HttpRequest, public_id: str) -> HttpResponse:
-    return _substation_page(request, tenants.substation(public_id))
+    return substation_page(request, tenants.substation(public_id))
 
 
-def _substation_page(request: HttpRequest, row: Substation, status: int = 200, **forms: Any) -> HttpResponse:
+def substation_page(request: HttpRequest, row: Substation, status: int = 200, **forms: Any) -> HttpResponse:
+    """The page of one shop; `forms`: those that were refused, and `open_dialog`, the one that they stand in."""
     now = clock.utc_now()
     feeds = overview.feed_states(now, row.pk)
     orders: list[Any] = list(receipts.network_orders(substation_id=row.pk)[:LATEST])
@@ -104,7 +116,7 @@ def _substation_page(request: HttpRequest, row: Substation, status: int = 200, *
     for record in changes:
         tell_record(record)
         reason = record.details.get("reason", "")
-        record.text = reason if isinstance(reason, str) else ""
+        record.text = words.reason_words(reason) if isinstance(reason, str) else ""
     return page(
         request, "console/substation.html", here="substations", heading=row.name, status=status,
         crumbs=((_("Substations"), reverse("console:substations")),), row=row, plan_name=plan_name(row.plan),
@@ -114,7 +126,9 @@ def _substation_page(request: HttpRequest, row: Substation, status: int = 200, *
         support_form=forms.get("support_form") or SupportForm(), support_open=forms.get("open_dialog") == "support",
         reachable=row.state not in UNREACHABLE,
         plan_form=forms.get("plan_form") or ChangePlanForm(current=row.plan.code, language=get_language() or ""),
-        suspend_open=forms.get("open_dialog") == "suspend", plan_open=forms.get("open_dialog") == "plan",
+        bill=billing.billing_of(row), deposit_form=forms.get("deposit_form") or billing.deposit_form(),
+        deposit_open=forms.get("open_dialog") == "deposit", suspend_open=forms.get("open_dialog") == "suspend",
+        plan_open=forms.get("open_dialog") == "plan",
     )  # fmt: skip
 
 
@@ -143,7 +157,7 @@ def suspend(request: HttpRequest, public_id: str) -> HttpResponse:
         else:
             messages.success(request, _("The shop is suspended. It sells nothing until you resume it."))
             return redirect("console:substation", public_id)
-    return _substation_page(request, tenants.substation(public_id), 422, suspend_form=form, open_dialog="suspend")
+    return substation_page(request, tenants.substation(public_id), 422, suspend_form=form, open_dialog="suspend")
 
 
 @require_POST
@@ -190,7 +204,7 @@ def change_plan(request: HttpRequest, public_id: str) -> HttpResponse:
         else:
             messages.success(request, _("The plan is changed. The shop's supply prices follow within seconds."))
             return redirect("console:substation", public_id)
-    return _substation_page(request, tenants.substation(public_id), 422, plan_form=form, open_dialog="plan")
+    return substation_page(request, tenants.substation(public_id), 422, plan_form=form, open_dialog="plan")
 
 
 @require_GET

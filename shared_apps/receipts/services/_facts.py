@@ -72,6 +72,6 @@ def ask_soon(*, substation_id: int, order_number: str, now: datetime) -> None:
     )
 
 
-def note_receipt(receipt_id: int) -> None:
-    """Mark a receipt that needs nothing further as seen. Main scope."""
-    Receipt.objects.filter(pk=receipt_id, used_for="").update(used_for="NOTED")
+def note_receipt(receipt_id: int, used_for: str = "NOTED") -> None:
+    """Mark a receipt that needs nothing further as seen, or as used for what is no sale and no case. Main scope."""
+    Receipt.objects.filter(pk=receipt_id, used_for="").update(used_for=used_for)

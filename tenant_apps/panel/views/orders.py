@@ -24,7 +24,7 @@ from tenant_apps.orders.models import Order, OrderLine
 from tenant_apps.orders.states import DeliveryState
 from tenant_apps.panel import services as panel
 from tenant_apps.panel import words
-from tenant_apps.panel.access import is_owner, screen
+from tenant_apps.panel.access import even_unpaid, is_owner, screen
 from tenant_apps.panel.forms.orders import DeliverForm, OrderFilters, QueueFilters, ReasonForm
 from tenant_apps.panel.lists import (
     Column,
@@ -216,6 +216,7 @@ def _waterfall(found: mine.OrderDetail) -> list[dict[str, Any]]:
 
 @require_POST
 @screen
+@even_unpaid
 def deliver(request: HttpRequest, pk: int) -> HttpResponse:
     """Deliver one line; a text that was refused comes back with its reason."""
     form, status = DeliverForm(request.POST, auto_id=f"line{pk}_%s"), 422

@@ -10,6 +10,7 @@ from django.db import connection
 from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import SchemaScope, in_main, pointed_at
 from kameng.lib.errors import DomainError
+from shared_apps.billing import services as billing
 from shared_apps.receipts import services as receipts
 from shared_apps.receipts.types import Fact, ReceiptInfo
 from tenant_apps.orders import services as orders
@@ -27,7 +28,7 @@ _SUCCEEDED = str(PAYMENT_TRANSITIONS[PaymentEvent.SUCCEED][1])
 
 
 def take_fact(*, fact: Fact, now: datetime) -> str:
-    """Record one fact and act on it, all in one transaction; answers SALE, CASE, NOTED, or what was done before.
+    """Record one fact and act on it, all in one transaction; answers SALE, TOPUP, CASE, NOTED, or what was done before.
 
     Outside any transaction. Twice, or at once from two callbacks, it changes nothing more: the fact's row is unique,
     and the second one waits for the first.
@@ -40,6 +41,9 @@ def take_fact(*, fact: Fact, now: datetime) -> str:
                 return receipt.used_for
             if receipt.kind != "PAID":
                 return _note_other(receipt, now=now)
+            # What a shop's owner paid the main station. The id alone says nothing: the page is looked up with its account.
+            if billing.is_ours(receipt.payment_id) and billing.take_receipt(receipt=receipt, now=now):
+                return "TOPUP"
             _settle(receipt, now=now)
             return "SALE"
     except NotSettled as problem:
