@@ -178,7 +178,7 @@ def support(request: HttpRequest, public_id: str) -> HttpResponse:
             refuse(form, error)
         else:
             return redirect(f"{row.url}/panel/support/enter/?{urlencode({'support_pass': entry})}")
-    return _substation_page(request, row, 422, support_form=form, open_dialog="support")
+    return substation_page(request, row, 422, support_form=form, open_dialog="support")
 
 
 @require_POST
