@@ -6,6 +6,7 @@ from django.conf import settings
 
 from kameng.jobs.registry import job, periodic
 from tenants import signup, spares
+from tenants.archive import exports
 
 
 @job("tenants.provision", tenant=False)
@@ -22,3 +23,13 @@ def fill_spares() -> None:
 @periodic("tenants.sweep_signups")
 def sweep_signups() -> None:
     signup.sweep()
+
+
+@job(exports.JOB, tenant=False)
+def export(*, export: str, actor: dict[str, object], **_: object) -> None:
+    exports.run(public_id=export, actor=actor)
+
+
+@periodic("tenants.sweep_exports")
+def sweep_exports() -> None:
+    exports.sweep()

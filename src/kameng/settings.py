@@ -87,6 +87,8 @@ PROVISIONING_STEPS = [
     "tenant_apps.listings.provisioning.fill_shelves",
     "tenants.provisioning.go_live",
 ]
+# What an archive holds beside tables and files: functions that answer parts (tenants.archive.writing.Part).
+ARCHIVE_PARTS = ["tenant_apps.finance.archive.parts", "shared_apps.stock.services.archived_codes"]
 # What `kameng db prepare` runs after the schema is right, each safe to repeat.
 PREPARE_STEPS = [
     "shared_apps.ledger.provisioning.open_main_accounts",
@@ -257,6 +259,7 @@ CELERY_BEAT_SCHEDULE = {
     "ledger.seal": {"task": "ledger.seal", "schedule": 60.0},
     "tenants.fill_spares": {"task": "tenants.fill_spares", "schedule": 20.0},
     "tenants.sweep_signups": {"task": "tenants.sweep_signups", "schedule": 60.0},
+    "tenants.sweep_exports": {"task": "tenants.sweep_exports", "schedule": 3600.0},
 }
 
 # -- The API.
