@@ -140,9 +140,18 @@ class SubstationStep(models.Model):
 
 
 class Domain(DomainMixin):  # type: ignore[misc]
-    """A host name of a substation beside its subdomain (which needs no row)."""
+    """A host name of a substation beside its subdomain (which needs no row): proved, and held by its unique name."""
 
     verified_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("tenant",), condition=Q(is_primary=True), name="domain_one_primary"),
+        )
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A plain save: the library's makes the first one primary, and here its owner says which is."""
+        models.Model.save(self, *args, **kwargs)
 
 
 class DomainClaim(models.Model):

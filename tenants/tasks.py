@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from kameng.jobs.registry import job, periodic
-from tenants import signup, spares
+from tenants import closing, domains, erasure, notices, signup, spares
 from tenants.archive import exports
 
 
@@ -33,3 +33,25 @@ def export(*, export: str, actor: dict[str, object], **_: object) -> None:
 @periodic("tenants.sweep_exports")
 def sweep_exports() -> None:
     exports.sweep()
+
+
+@periodic("tenants.close_due")
+def close_due() -> None:
+    closing.close_due()
+    closing.release_domains()
+
+
+@periodic("tenants.erase_due")
+def erase_due() -> None:
+    erasure.go_on()
+    erasure.free_addresses()
+
+
+@periodic("tenants.check_domains")
+def check_domains() -> None:
+    domains.check_due()
+
+
+@job(domains.MAIL_JOB, tenant=False)
+def mail_domain(*, claim_id: int, what: str, **_: object) -> None:
+    notices.mail_domain(claim_id, what)

@@ -104,3 +104,8 @@ def ensure_state(substation_id: int) -> None:
         SyncState.objects.bulk_create(
             [SyncState(substation_id=substation_id, feed=SyncFeed.STATEMENT)], ignore_conflicts=True
         )
+
+
+def sync_before_closing(substation: HasSchema) -> None:
+    """One of settings.CLOSING_STEPS: a closed shop is not synced any more, so its statement is made whole before."""
+    sync_statement(substation)

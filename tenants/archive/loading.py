@@ -207,7 +207,10 @@ def _load_tables(archive: Archive, schema: str, owner_email: str) -> int:
                 f"UPDATE \"{schema}\".accounts_user SET role = 'OWNER', is_active = true WHERE lower(email) = %s",
                 [owner_email],
             )
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        try:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        except DatabaseError as error:
+            raise _rows_refused("*", error) from error
     return total
 
 
@@ -224,19 +227,22 @@ def _load_table(cursor: Any, archive: Archive, schema: str, table: dict[str, Any
             raise _unknown(name, column)
     shape = form.Table(name, "", tuple(columns))
     try:
-        with archive.entry(f"tables/{name}.csv") as stream:
+        with archive.entry(f"tables/{name}.csv") as stream, template.owner().wrap_database_errors:
             cursor.copy_expert(shape.insert(schema, columns), stream)
             rows = int(cursor.rowcount)
     except DatabaseError as error:
-        message = _("tables/%(table)s.csv holds what the database does not take: %(problem)s Nothing was made.")
-        raise RowsRefused(
-            worded(message, table=name, problem=str(error).strip().splitlines()[0]),
-            details={"file": f"tables/{name}.csv"},
-        ) from error
+        raise _rows_refused(name, error) from error
     if rows != table["rows"]:
         message = _("tables/%(table)s.csv holds %(found)s rows, and the manifest says %(said)s. Nothing was made.")
         raise RowsRefused(worded(message, table=name, found=rows, said=table["rows"]))
     return rows
+
+
+def _rows_refused(table: str, error: DatabaseError) -> RowsRefused:
+    """With the rule's own words, and none of the row's: what a buyer wrote stands in no message."""
+    message = _("tables/%(table)s.csv holds what the database does not take: %(problem)s. Nothing was made.")
+    words = worded(message, table=table, problem=str(error).strip().splitlines()[0])
+    return RowsRefused(words, details={"file": f"tables/{table}.csv"})
 
 
 def _unknown(table: str, column: str) -> ArchiveRefused:
