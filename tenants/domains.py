@@ -30,6 +30,7 @@ from tenants.names import CHALLENGE
 from tenants.states import UNREACHABLE, ClaimState, SubstationState
 
 MAIL_JOB = "tenants.mail_domain"
+CHECK_JOB = "tenants.check_domain"
 MAX_CLAIMS = 20  # Of one shop at a time, proved or not: each is looked up by us.
 EVERY = timedelta(hours=24)
 # A fresh claim is looked at often: records take minutes to hours to be seen.
@@ -125,6 +126,16 @@ def add(*, substation_id: int, domain: str, by: Actor, now: datetime) -> DomainC
     return claim
 
 
+def ask_check(*, substation_id: int, claim_id: int, now: datetime) -> DomainClaim:
+    """Have a claim checked now, by a worker: a name server may take its time. Main scope. Raises: DomainUnknown."""
+    with transaction.atomic():
+        claim = _claim(substation_id, claim_id, lock=True)
+        claim.asked_at = now
+        claim.save(update_fields=["asked_at"])
+        jobs.enqueue(kind=CHECK_JOB, payload={"claim_id": claim.pk}, dedupe=str(claim.pk))
+    return claim
+
+
 def records(claim: DomainClaim) -> list[Record]:
     """What its owner has to set at their provider: the proof, and the way to the shop."""
     proved = claim.state == ClaimState.VERIFIED
@@ -179,7 +190,9 @@ def _judge(claim: DomainClaim, answers: dns.Answers) -> tuple[str, str]:
 def _note(claim: DomainClaim, problem: str, found: str, *, now: datetime) -> DomainClaim:
     """Weather: nothing is concluded from it."""
     with in_main():
-        DomainClaim.objects.filter(pk=claim.pk, token=claim.token).update(problem=problem, found=found, checked_at=now)
+        DomainClaim.objects.filter(pk=claim.pk, token=claim.token).update(
+            problem=problem, found=found, checked_at=now, asked_at=None
+        )
         return _again(claim)
 
 
@@ -252,7 +265,7 @@ def _failed(claim: DomainClaim, problem: str, found: str, *, now: datetime) -> D
         row = DomainClaim.objects.select_for_update(of=("self",)).filter(pk=claim.pk, token=claim.token).first()
         if row is None:
             raise DomainUnknown(_("There is no such domain in this shop."))
-        row.problem, row.found, row.checked_at = problem, found[:300], now
+        row.problem, row.found, row.checked_at, row.asked_at = problem, found[:300], now, None
         if row.state == ClaimState.VERIFIED:
             row.state, row.failing_since = ClaimState.FAILING, now
             _tell(row, "failing", now)
@@ -260,7 +273,7 @@ def _failed(claim: DomainClaim, problem: str, found: str, *, now: datetime) -> D
             row.state = ClaimState.LOST
             _let_go(row)
             _tell(row, "lost", now)
-        row.save(update_fields=["problem", "found", "checked_at", "state", "failing_since"])
+        row.save(update_fields=["problem", "found", "checked_at", "asked_at", "state", "failing_since"])
         return _again(claim)
 
 

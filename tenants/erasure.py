@@ -24,11 +24,11 @@ from kameng.accounts.models import User
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import in_main, in_substation
 from kameng.jobs.models import Job
-from kameng.lib import clock, slugs
-from tenants import closing, hosts, lifecycle, personal, provisioning, template
+from kameng.lib import clock
+from tenants import addresses, closing, hosts, lifecycle, personal, provisioning, template
 from tenants.archive import exports, snapshot, writing
 from tenants.lifecycle import REASON_CHARS, LifecycleRefused
-from tenants.models import ErasureRecord, HeldAddress, ShopExport, SpareSchema, Substation
+from tenants.models import ErasureRecord, ShopExport, SpareSchema, Substation
 from tenants.selectors import SubstationMissing
 from tenants.services import ReasonMissing
 from tenants.states import ErasureState, ExportState, SubstationEvent, SubstationState
@@ -82,10 +82,7 @@ def _begun(row: Substation, why: str, by: Actor, now: datetime) -> ErasureRecord
             begun_at=now,
             tables=tables,
         )
-        HeldAddress.objects.create(
-            slug=locked.slug, skeleton=slugs.skeleton(locked.slug), substation=locked,
-            until=now + timedelta(days=settings.ADDRESS_HOLD_DAYS),
-        )  # fmt: skip
+        addresses.hold(locked, now=now)
         lifecycle.move(substation_id=locked.pk, event=SubstationEvent.ERASE, by=by, now=now, reason=why)
     return record
 
@@ -216,21 +213,3 @@ def go_on(now: datetime | None = None) -> int:
         except Exception:
             log.exception("tenants.erasure.failed", substation=work.pk)
     return dealt
-
-
-def free_addresses(now: datetime | None = None) -> int:
-    """Let go of addresses that were held long enough; the erased shop's row keeps a name that no host has."""
-    at = now or clock.utc_now()
-    with in_main():
-        over = list(HeldAddress.objects.select_for_update().select_related("substation").filter(until__lte=at))
-        for held in over:
-            shop = held.substation
-            Substation.objects.filter(pk=shop.pk).update(slug=f"~{shop.pk}")  # No signup can have a tilde.
-            audit.record(action="tenants.address.freed", by=SYSTEM, target=shop.public_id, at=at, address=held.slug)
-            held.delete()
-    return len(over)
-
-
-def is_held(slug: str, now: datetime | None = None) -> bool:
-    """Whether an erased shop's address, or one that the eye takes for it, is still held. Inside a main transaction."""
-    return HeldAddress.objects.filter(skeleton=slugs.skeleton(slug), until__gt=now or clock.utc_now()).exists()

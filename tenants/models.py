@@ -168,6 +168,7 @@ class DomainClaim(models.Model):
     problem = models.CharField(max_length=30, blank=True, default="", help_text="What the last check found, as a code.")
     found = models.CharField(max_length=300, blank=True, default="", help_text="What DNS said instead.")
     created_at = models.DateTimeField()
+    asked_at = models.DateTimeField(null=True, help_text="When somebody asked for a check that was not made yet.")
     checked_at = models.DateTimeField(null=True)
     failing_since = models.DateTimeField(null=True)
 
@@ -194,6 +195,10 @@ class ShopExport(models.Model):
     with_codes = models.BooleanField(default=False)
     for_owner = models.BooleanField(help_text="Asked for in the shop's panel; else by the main station.")
     by = models.CharField(max_length=120)
+    # Who they were, for the record of the codes that they see.
+    by_kind = models.CharField(max_length=10)
+    by_id = models.BigIntegerField(null=True)
+    by_ip = models.CharField(max_length=45, blank=True, default="")
     asked_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.conf import settings
 
+from kameng.accounts.types import SYSTEM
 from kameng.jobs.registry import job, periodic
-from tenants import closing, domains, erasure, notices, signup, spares
+from kameng.lib import clock
+from tenants import addresses, closing, domains, erasure, notices, signup, spares
 from tenants.archive import exports
 
 
@@ -26,8 +28,8 @@ def sweep_signups() -> None:
 
 
 @job(exports.JOB, tenant=False)
-def export(*, export: str, actor: dict[str, object], **_: object) -> None:
-    exports.run(public_id=export, actor=actor)
+def export(*, export: str, **_: object) -> None:
+    exports.run(public_id=export)
 
 
 @periodic("tenants.sweep_exports")
@@ -44,7 +46,7 @@ def close_due() -> None:
 @periodic("tenants.erase_due")
 def erase_due() -> None:
     erasure.go_on()
-    erasure.free_addresses()
+    addresses.free_due()
 
 
 @periodic("tenants.check_domains")
@@ -55,3 +57,11 @@ def check_domains() -> None:
 @job(domains.MAIL_JOB, tenant=False)
 def mail_domain(*, claim_id: int, what: str, **_: object) -> None:
     notices.mail_domain(claim_id, what)
+
+
+@job(domains.CHECK_JOB, tenant=False)
+def check_domain(*, claim_id: int, **_: object) -> None:
+    try:
+        domains.check(claim_id=claim_id, by=SYSTEM, now=clock.utc_now())
+    except domains.DomainUnknown:
+        return  # Removed before anybody looked.

@@ -9,12 +9,26 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts.access import owner_required, staff_required
 from kameng.accounts.models import Role
+from kameng.lib.errors import Forbidden
 from tenant_apps.shop import selectors as shops
 
 View = Callable[..., HttpResponseBase]
+
+
+class ShopClosed(Forbidden):
+    """A closed shop's panel is read and exported from, and changes nothing."""
+
+    code = "shop_closed"
+
+
+def open_when_closed(view: View) -> View:
+    """Mark a screen whose deeds an owner needs of a closed shop, too."""
+    view.open_when_closed = True  # type: ignore[attr-defined]
+    return view
 
 
 def screen(view: View) -> View:
@@ -35,6 +49,10 @@ def is_owner(request: HttpRequest) -> bool:
 def _in_shop_zone(view: View) -> View:
     @wraps(view)
     def zoned(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        tenant: Any = getattr(request, "tenant", None)
+        closed = tenant is not None and tenant.state == "CLOSED" and not getattr(view, "open_when_closed", False)
+        if closed and request.method not in ("GET", "HEAD"):
+            raise ShopClosed(_("Your shop is closed for good: it can be read and exported, not changed."))
         with timezone.override(zoneinfo.ZoneInfo(shops.shop_settings().time_zone)):
             return view(request, *args, **kwargs)
 

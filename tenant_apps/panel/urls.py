@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from tenant_apps.panel.views import listings, money, orders, overview, people, pricing, shop
+from tenant_apps.panel.views import archives, closing, domains, listings, money, orders, overview, people, pricing, shop
 
 app_name = "panel"
 
@@ -39,5 +39,17 @@ urlpatterns = [
     path("staff/<int:pk>/resend/", people.resend, name="resend"),
     path("tokens/", people.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", people.revoke, name="revoke"),
+    path("domains/", domains.index, name="domains"),
+    path("domains/first/", domains.first, name="domain_first"),
+    path("domains/<int:pk>/check/", domains.check, name="domain_check"),
+    path("domains/<int:pk>/remove/", domains.remove, name="domain_remove"),
+    path("archives/", archives.index, name="archives"),
+    path("archives/make/", archives.make, name="archive_make"),
+    path("archives/fetch/<str:token>/", archives.fetch, name="archive_fetch"),
+    path("closing/", closing.index, name="closing"),
+    path("closing/begin/", closing.begin, name="closing_begin"),
+    path("closing/keep/", closing.keep, name="closing_keep"),
+    path("closing/finish/", closing.finish, name="closing_finish"),
+    path("closing/orders/<str:number>/refund/", closing.refund, name="closing_refund"),
     path("activity/", people.audit, name="audit"),
 ]

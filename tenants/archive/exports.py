@@ -86,7 +86,14 @@ def ask(*, substation_id: int, by: Actor, now: datetime, for_owner: bool, codes:
         try:
             with transaction.atomic():
                 export: ShopExport = ShopExport.objects.create(
-                    substation=shop, with_codes=codes, for_owner=for_owner, by=by.label[:120], asked_at=now
+                    substation=shop,
+                    with_codes=codes,
+                    for_owner=for_owner,
+                    by=by.label[:120],
+                    by_kind=by.kind,
+                    by_id=by.id,
+                    by_ip=by.ip,
+                    asked_at=now,
                 )
         except IntegrityError as error:
             raise ExportUnderWay(_("An archive of this shop is being written. Wait until it is ready.")) from error
@@ -98,18 +105,11 @@ def ask(*, substation_id: int, by: Actor, now: datetime, for_owner: bool, codes:
             archive=export.public_id,
             codes=codes,
         )
-        jobs.enqueue(
-            kind=JOB,
-            payload={
-                "export": export.public_id,
-                "actor": {"kind": by.kind, "label": by.label, "id": by.id, "ip": by.ip},
-            },
-            dedupe=export.public_id,
-        )
+        jobs.enqueue(kind=JOB, payload={"export": export.public_id}, dedupe=export.public_id)
     return export
 
 
-def run(*, public_id: str, actor: dict[str, object], now: datetime | None = None) -> None:
+def run(*, public_id: str, now: datetime | None = None) -> None:
     """Write one archive that was asked for; a worker's. Safe to repeat: a killed one is written anew."""
     at = now or clock.utc_now()
     with in_main():
@@ -121,7 +121,7 @@ def run(*, public_id: str, actor: dict[str, object], now: datetime | None = None
     # A name of this run's own: where a worker was taken for dead, two write, and the later one's file stands.
     part = folder() / f".{public_id}.{secrets.token_hex(4)}"
     try:
-        by = Actor(ActorKind(str(actor["kind"])), str(actor["label"]), actor.get("id"), str(actor["ip"]))  # type: ignore[arg-type]
+        by = Actor(ActorKind(export.by_kind), export.by, export.by_id, export.by_ip)
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             written = writing.write(
                 substation=export.substation, out=out, now=at, codes_for=by if export.with_codes else None,

@@ -42,7 +42,7 @@ def personal_looking() -> set[tuple[str, str]]:
 
 def decided() -> set[tuple[str, str]]:
     """What `tenants.personal` says something about; a table whose rows go as a whole is decided for all its columns."""
-    whole = {rule.table for rule in personal.ERASED if rule.delete}
+    whole = {rule.table for rule in personal.ERASED if rule.delete} | set(personal.KEPT_TABLES)
     columns = {(rule.table, column) for rule in personal.ERASED for column in rule.columns}
     return columns | set(personal.KEPT) | {pair for pair in personal_looking() if pair[0] in whole}
 
@@ -55,6 +55,7 @@ def test_nothing_is_listed_that_is_not_there_or_listed_twice() -> None:
     there = {(model._meta.db_table, field.column) for model in shared_models() for field in model._meta.concrete_fields}
     erased = {(rule.table, column) for rule in personal.ERASED for column in rule.columns}
 
+    assert sorted(set(personal.KEPT_TABLES) - {table for table, _column in there}) == []
     assert sorted((erased | set(personal.KEPT)) - there) == []
     assert sorted(erased & set(personal.KEPT)) == []
     assert all(reason.strip() for reason in personal.KEPT.values())

@@ -46,7 +46,7 @@ def lived_in(office: Office) -> Office:  # noqa: F811
     picture.seek(0)
     with in_substation(office.shop):
         orders.cancel_order(number=dropped.number, by=SYSTEM, now=now, note='He wrote "no, thanks",\nand left; "\\."')
-        shops.update_settings(by=SYSTEM, now=now, notice="Zeilen\nund \"Zeichen\", 中文, =1+1, \\N und \\.", about="")
+        shops.update_settings(by=SYSTEM, now=now, notice='Zeilen\nund "Zeichen", 中文, =1+1, \\N und \\.', about="")
         shops.set_logo(file=picture, by=SYSTEM, now=now)
         MarkupRule.objects.create(scope="SKU", target_id=office.goods.sku_id, kind="FIXED", value=Decimal("1.2500"))
         owner = User.objects.get(pk=office.users["OWNER"])

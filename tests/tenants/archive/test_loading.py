@@ -103,7 +103,11 @@ class TestRoundTrip:
         before, pictures = tables(before_path), files(before_path)
         shut(lived_in.shop)
         proof = erasure.erase(
-            public_id=lived_in.shop.public_id, typed=lived_in.shop.slug, reason="Round trip", by=SYSTEM, now=clock.utc_now()
+            public_id=lived_in.shop.public_id,
+            typed=lived_in.shop.slug,
+            reason="Round trip",
+            by=SYSTEM,
+            now=clock.utc_now(),
         )
         assert proof.state == "DONE"
 
@@ -255,9 +259,12 @@ class TestRefusals:
             self.refused(path, reading.ArchiveNotOurs, "another installation")
 
     def test_one_from_before_the_key_was_changed_is_taken(self, path: Path) -> None:
-        with override_settings(
-            SECRET_KEY="a newer secret of the same installation, long", SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]
-        ), reading.opened(path) as archive:
+        with (
+            override_settings(
+                SECRET_KEY="a newer secret of the same installation, long", SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]
+            ),
+            reading.opened(path) as archive,
+        ):
             assert archive.tables
 
     def test_a_newer_version(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +276,8 @@ class TestRefusals:
         )
 
     @pytest.mark.parametrize(
-        "name", ["../outside.csv", "/etc/passwd", "files/../../x", "files/shop/.htaccess", "tables\\x.csv", "files/a/b/c.png"]
+        "name",
+        ["../outside.csv", "/etc/passwd", "files/../../x", "files/shop/.htaccess", "tables\\x.csv", "files/a/b/c.png"],
     )
     def test_a_path_that_leads_elsewhere(self, path: Path, name: str) -> None:
         made = remade(path, lambda entries: entries.update({name: b"x"}), sealed=True)

@@ -74,7 +74,7 @@ class TestContents:
         (settings,) = table(path, "shop_shopsettings")
         parsed = json.loads(read(path, "tables/shop_shopsettings.jsonl"))
 
-        assert settings["notice"] == parsed["notice"] == "Zeilen\nund \"Zeichen\", 中文, =1+1, \\N und \\."
+        assert settings["notice"] == parsed["notice"] == 'Zeilen\nund "Zeichen", 中文, =1+1, \\N und \\.'
         assert read(path, f"files/shop/{settings['logo']}")[:4] == b"RIFF"
 
     def test_no_password_and_no_key_leaves_the_shop(self, lived_in: Office, archived: Any) -> None:
