@@ -20,9 +20,16 @@ from kameng.lib.errors import DomainError
 from kameng.lib.money import minor_to_decimal
 from kameng.web.actors import actor
 from shared_apps.console import lists, words
-from shared_apps.console.forms.tenants import ChangePlanForm, PlanForm, SubstationFilters, SuspendForm
+from shared_apps.console.forms.tenants import (
+    ChangePlanForm,
+    CloseForm,
+    EraseForm,
+    PlanForm,
+    SubstationFilters,
+    SuspendForm,
+)
 from shared_apps.console.page import page, posted, refuse
-from shared_apps.console.selectors import books, overview, system, trade
+from shared_apps.console.selectors import books, lifecycle, overview, system, trade
 from shared_apps.console.views.system import tell_record
 from shared_apps.receipts import selectors as receipts
 from shared_apps.receipts.models import CaseState
@@ -85,10 +92,11 @@ def substations(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 @staff_required
 def substation(request: HttpRequest, public_id: str) -> HttpResponse:
-    return _substation_page(request, tenants.substation(public_id))
+    return substation_page(request, tenants.substation(public_id))
 
 
-def _substation_page(request: HttpRequest, row: Substation, status: int = 200, **forms: Any) -> HttpResponse:
+def substation_page(request: HttpRequest, row: Substation, status: int = 200, **forms: Any) -> HttpResponse:
+    """One substation; `forms` are what was refused, `open_dialog` the one to show it in."""
     now = clock.utc_now()
     feeds = overview.feed_states(now, row.pk)
     orders: list[Any] = list(receipts.network_orders(substation_id=row.pk)[:LATEST])
@@ -110,6 +118,9 @@ def _substation_page(request: HttpRequest, row: Substation, status: int = 200, *
         suspend_form=forms.get("suspend_form") or SuspendForm(),
         plan_form=forms.get("plan_form") or ChangePlanForm(current=row.plan.code, language=get_language() or ""),
         suspend_open=forms.get("open_dialog") == "suspend", plan_open=forms.get("open_dialog") == "plan",
+        close_form=forms.get("close_form") or CloseForm(auto_id="close_%s"), close_open=forms.get("open_dialog") == "close",
+        erase_form=forms.get("erase_form") or EraseForm(auto_id="erase_%s"), erase_open=forms.get("open_dialog") == "erase",
+        **lifecycle.about(request, row),
     )  # fmt: skip
 
 
@@ -138,7 +149,7 @@ def suspend(request: HttpRequest, public_id: str) -> HttpResponse:
         else:
             messages.success(request, _("The shop is suspended. It sells nothing until you resume it."))
             return redirect("console:substation", public_id)
-    return _substation_page(request, tenants.substation(public_id), 422, suspend_form=form, open_dialog="suspend")
+    return substation_page(request, tenants.substation(public_id), 422, suspend_form=form, open_dialog="suspend")
 
 
 @require_POST
@@ -164,7 +175,7 @@ def change_plan(request: HttpRequest, public_id: str) -> HttpResponse:
         else:
             messages.success(request, _("The plan is changed. The shop's supply prices follow within seconds."))
             return redirect("console:substation", public_id)
-    return _substation_page(request, tenants.substation(public_id), 422, plan_form=form, open_dialog="plan")
+    return substation_page(request, tenants.substation(public_id), 422, plan_form=form, open_dialog="plan")
 
 
 @require_GET

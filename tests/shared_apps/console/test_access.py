@@ -60,6 +60,11 @@ def posts(scene: Scene) -> dict[str, tuple[str, dict[str, str]]]:
         "suspend": (url("suspend", shop), reason),
         "resume": (url("resume", shop), {}),
         "change_plan": (url("change_plan", shop), {"plan": "pro"}),
+        "close": (url("close", shop), {**reason, "typed": scene.shop.slug}),
+        "keep": (url("keep", shop), {}),
+        "finish": (url("finish", shop), {}),
+        "erase": (url("erase", shop), {**reason, "typed": scene.shop.slug}),
+        "export": (url("export", shop), {}),
         "plan_new": (url("plan_new"), {"code": "gold"}),
         "plan": (url("plan", "basic"), {"name_en": "Taken"}),
         "products_shelf": (url("products_shelf"), {"everything": "1", "deed": "off"}),
@@ -108,6 +113,7 @@ def everything() -> dict[str, Any]:
         "library_brand", "library_supplyprice", "library_importrun", "stock_code", "stock_codereveal",
         "stock_stockcount", "receipts_paymentcase", "receipts_casenote", "receipts_inboxevent", "jobs_job",
         "accounts_apitoken", "accounts_auditrecord", "accounts_user", "receipts_merchantaccount", "splits_splitrule",
+        "tenants_substationstep", "tenants_shopexport", "tenants_erasurerecord",
     )  # fmt: skip
     return {
         table: market.rows(
@@ -208,7 +214,7 @@ class TestDoors:
 
     def test_knows_every_deed(self, scene: Scene) -> None:
         """A new address that takes a POST is added to the list above."""
-        looking = {*LISTS, *details(scene), "library_export", "sku_options", "brand"} - {
+        looking = {*LISTS, *details(scene), "library_export", "sku_options", "brand", "fetch"} - {
             "plan",
             "product",
             "sku",
