@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 import structlog
 from django.conf import settings
@@ -18,6 +19,7 @@ from tenants import hosts
 UNKNOWN_A_MINUTE = 60
 ASKED_A_MINUTE = 1_200
 MINUTE_S = 60
+_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 log = structlog.get_logger("tenants.tls")
 
 
@@ -40,7 +42,7 @@ def allow(request: HttpRequest) -> HttpResponse:
 
 
 def _is_ours(name: str) -> bool:
-    if not name or len(name) > 253 or not name.isascii() or _is_ip(name):
+    if len(name) > 253 or not _HOST.fullmatch(name) or _is_ip(name):
         return False
     return hosts.is_main(name) or hosts.substation_for(name) is not None
 

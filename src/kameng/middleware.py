@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,24 @@ AT_EVERY_ADDRESS = (
 log = structlog.get_logger("web")
 
 
+def _visitor(request: HttpRequest) -> str:
+    """Who asks: the peer, or whom our own proxy says it asks for. A proxy stands in front where shops are served over
+    https (infra/caddy), on this machine or at one of settings.PROXY_ADDRESSES; of anybody else the header is their own word.
+    """
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    said = request.META.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", 1)[-1].strip()
+    if (
+        settings.SCHEME != "https"
+        or not said
+        or not (peer.startswith("127.") or peer in ("::1", *settings.PROXY_ADDRESSES))
+    ):
+        return peer
+    try:
+        return str(ipaddress.ip_address(said))
+    except ValueError:
+        return peer
+
+
 class RequestContext:
     """Give the request an id, bind it to the logs, and start from the main station's scope."""
 
@@ -44,6 +63,7 @@ class RequestContext:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.request_id = secrets.token_hex(8)  # type: ignore[attr-defined]
+        request.META["REMOTE_ADDR"] = _visitor(request)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
         with pointed_at(MAIN):
