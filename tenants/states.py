@@ -115,7 +115,7 @@ class ErasureState(models.TextChoices):
 class ClaimState(models.TextChoices):
     """Of a domain that a shop says is its own."""
 
-    WAITING = "WAITING", _("Waiting for your DNS records")
+    WAITING = "WAITING", _("Waiting for DNS")
     VERIFIED = "VERIFIED", _("Connected")
     FAILING = "FAILING", _("Connected, but its records are gone")  # In grace: it still leads to the shop.
     LOST = "LOST", _("Taken off")  # The grace ran out. Checked again on demand.

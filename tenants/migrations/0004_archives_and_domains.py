@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                     "state",
                     models.CharField(
                         choices=[
-                            ("WAITING", "Waiting for your DNS records"),
+                            ("WAITING", "Waiting for DNS"),
                             ("VERIFIED", "Connected"),
                             ("FAILING", "Connected, but its records are gone"),
                             ("LOST", "Taken off"),
