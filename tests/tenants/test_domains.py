@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,17 +24,6 @@ from tests.tenant_apps.racing import Runner, all_at_once
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 INGRESS = "198.51.100.10"
-
-
-@pytest.fixture
-def outside(monkeypatch: pytest.MonkeyPatch, no_jobs: None) -> Iterator[NameServer]:
-    """The name server that we ask."""
-    monkeypatch.setattr(jobs, "_wake", lambda job_id: None)
-    with (
-        NameServer().running() as server,
-        override_settings(DNS_RESOLVERS=[server.address], INGRESS_ADDRESSES=[INGRESS, "2001:db8::10"]),
-    ):
-        yield server
 
 
 @pytest.fixture

@@ -24,9 +24,7 @@ from tenants import addresses, closing, erasure, hosts, signup
 from tenants.archive import exports, snapshot, writing
 from tenants.models import ErasureRecord, HeldAddress, ShopExport, Signup, Substation, SubstationStep
 from tenants.upgrades import running
-from tests.tenant_apps.panel.conftest import make_office, office  # noqa: F401
 from tests.tenant_apps.panel.office import Office
-from tests.tenants.archive.conftest import _no_wake, archived, lived_in  # noqa: F401
 from tests.tenants.archive.test_loading import shut
 
 OLIVE = Actor(ActorKind.USER, "Olive Olsen", 1, "192.0.2.9")
@@ -57,7 +55,7 @@ def everywhere(text: str) -> list[str]:
 
 
 @pytest.fixture
-def closed(lived_in: Office) -> Office:  # noqa: F811
+def closed(lived_in: Office) -> Office:
     """A shop that lived, whose people did things that the main station noted, and that is closed."""
     from kameng.accounts.models import User
     from kameng.db.context import in_substation
@@ -173,7 +171,7 @@ class TestProof:
     def test_it_says_what_was_erased_and_matches_an_archive_of_the_same(
         self,
         closed: Office,
-        archived: Callable[..., Path],  # noqa: F811
+        archived: Callable[..., Path],
     ) -> None:
         import hashlib
         import zipfile
@@ -230,7 +228,7 @@ class TestProof:
 
 
 class TestRefusals:
-    def test_a_shop_that_is_not_closed(self, lived_in: Office) -> None:  # noqa: F811
+    def test_a_shop_that_is_not_closed(self, lived_in: Office) -> None:
         with pytest.raises(erasure.NotClosed, match="Close it first"):
             erase(lived_in.shop)
 

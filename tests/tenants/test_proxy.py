@@ -30,7 +30,6 @@ from kameng.lib.ids import public_id
 from kameng.local import caddy
 from tenants import domains
 from tests.fakes.dns import NameServer
-from tests.tenants.test_domains import outside  # noqa: F401
 
 CADDYFILE = Path(__file__).resolve().parents[2] / "infra/caddy/Caddyfile"
 PATIENCE_S = 30
@@ -174,7 +173,7 @@ class TestOwnDomain:
         self,
         proxy: Proxy,
         outside: NameServer,
-        make_shop: Callable[..., Any],  # noqa: F811
+        make_shop: Callable[..., Any],
     ) -> None:
         shop = make_shop()
         name = f"shop.{public_id('d')[2:12].lower()}-cards.com"

@@ -45,7 +45,7 @@ def _shown(request: HttpRequest, form: CloseForm | None = None, refund_form: Ref
     return page(
         request, "panel/closing.html", here="settings", heading=_("Close the shop"), row=row, matters=matters, orders=orders,
         owed=owed, by_itself=by_itself, form=form or CloseForm(), refund_form=refund_form or RefundForm(),
-        refund_open=refund_form is not None, hold_days=settings.DOMAIN_HOLD_DAYS, closing_hours=settings.CLOSING_HOURS, currency=row.currency,
+        hold_days=settings.DOMAIN_HOLD_DAYS, closing_hours=settings.CLOSING_HOURS, currency=row.currency,
         status=422 if (form and form.errors) or (refund_form and refund_form.errors) else 200,
     )  # fmt: skip
 

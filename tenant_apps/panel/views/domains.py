@@ -48,8 +48,9 @@ def index(request: HttpRequest) -> HttpResponseBase:
         rows = [_row(claim) for claim in domains.claims_of(tenant.id)]
     return page(
         request, "panel/domains.html", here="domains", heading=pgettext("menu", "Domains"), form=form, rows=rows,
-        own_host=tenant.host, scheme=settings.SCHEME, authority=settings.AUTHORITY, own_is_first=not any(row["primary"] for row in rows), sends_on=tenant.sends_on,
-        checking=any(row["checking"] for row in rows), status=422 if form.is_bound and form.errors else 200,
+        own_host=tenant.host, scheme=settings.SCHEME, authority=settings.AUTHORITY, sends_on=tenant.sends_on,
+        own_is_first=not any(row["primary"] for row in rows), checking=any(row["checking"] for row in rows),
+        status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip
 
 

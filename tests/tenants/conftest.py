@@ -1,27 +1,29 @@
-"""A shop with something of everything: goods, prices of its own, orders in several states, a picture, people, texts."""
+"""A shop that was lived in, a writer of archives, and the name server of the outside."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.test import override_settings
 from PIL import Image
 
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main, in_substation
 from kameng.lib import clock
+from tests.fakes.dns import NameServer
 from tests.tenant_apps.panel.conftest import make_office, office  # noqa: F401  # A shop with its people.
 
 if TYPE_CHECKING:
     from tests.tenant_apps.panel.office import Office
 
 
-@pytest.fixture(autouse=True)
-def _no_wake(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_wake(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs stay in their table: these tests have no worker."""
     from kameng.jobs import services
 
@@ -29,7 +31,7 @@ def _no_wake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def lived_in(office: Office) -> Office:  # noqa: F811
+def lived_in(no_wake: None, office: Office) -> Office:  # noqa: F811
     """The office after some weeks of trade."""
     from kameng.accounts import tokens
     from kameng.accounts.models import User
@@ -71,3 +73,16 @@ def archived(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+INGRESS = ("198.51.100.10", "2001:db8::10")
+
+
+@pytest.fixture
+def outside(no_wake: None, no_jobs: None) -> Iterator[NameServer]:
+    """The name server that we ask about shops' own domains."""
+    with (
+        NameServer().running() as server,
+        override_settings(DNS_RESOLVERS=[server.address], INGRESS_ADDRESSES=list(INGRESS)),
+    ):
+        yield server
