@@ -68,6 +68,8 @@ ERASED: tuple[Erased, ...] = (
         "receipts_paymentcase", _OWN,
         {"evidence": "CASE WHEN evidence = '' THEN '' ELSE '[erased]' END", "settled_by": _by("settled_by")},
     ),
+    # Nothing personal: only, nobody asks a channel about the payments of a shop that has no tables any more.
+    Erased("receipts_announced", _OWN, {"ask_at": "NULL"}),
     # What a channel told us in its own words: name, mail and address of who paid. Receipts keep what the books need.
     Erased(
         "receipts_inboxevent",

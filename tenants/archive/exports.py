@@ -27,6 +27,7 @@ from tenants.states import UNREACHABLE, ExportState
 
 JOB = "tenants.export"
 KEPT = timedelta(days=7)
+KEPT_AT_ONCE = 3  # Of one shop; a newer one takes the oldest's place, so that no one fills the disk.
 LINK_LIFE_S = 24 * 3600
 UNDER_WAY = (ExportState.PENDING, ExportState.RUNNING)
 _SALT = "tenants.archive.exports"
@@ -145,6 +146,11 @@ def run(*, public_id: str, now: datetime | None = None) -> None:
             state=ExportState.DONE, finished_at=end, expires_at=end + KEPT, rows_done=written.rows,
             size_bytes=written.size_bytes, sha256=written.sha256,
         )  # fmt: skip
+        rows = ShopExport.objects.filter(
+            substation=export.substation, for_owner=export.for_owner, state=ExportState.DONE
+        )
+        old = list(rows.order_by("-id")[KEPT_AT_ONCE:])
+    _take_away(old)
 
 
 def _note(pk: int, done: writing.Progress) -> None:
@@ -190,18 +196,23 @@ def open_link(token: str, host: str, *, substation_id: int | None) -> ShopExport
     return export
 
 
+def _take_away(old: list[ShopExport]) -> None:
+    with in_main():
+        ShopExport.objects.filter(pk__in=[export.pk for export in old]).update(state=ExportState.EXPIRED)
+    for export in old:
+        path_of(export).unlink(missing_ok=True)
+
+
 def sweep(now: datetime | None = None) -> int:
     """Take away what is kept no longer; answers how many. Parts that a killed worker left go with it."""
     at = now or clock.utc_now()
     with in_main():
         old = list(ShopExport.objects.filter(state=ExportState.DONE, expires_at__lte=at))
-        ShopExport.objects.filter(pk__in=[export.pk for export in old]).update(state=ExportState.EXPIRED)
         # A row whose worker died without a word, long ago: it must not keep the next one from being asked for.
         ShopExport.objects.filter(Q(state__in=UNDER_WAY), asked_at__lt=at - timedelta(days=1)).update(
             state=ExportState.FAILED, problem="The worker was stopped.", finished_at=at
         )
-    for export in old:
-        path_of(export).unlink(missing_ok=True)
+    _take_away(old)
     if folder().is_dir():
         for part in folder().glob(".exp_*"):
             if at.timestamp() - part.stat().st_mtime > 24 * 3600:

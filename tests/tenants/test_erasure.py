@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.test import Client
 
 from kameng.accounts.models import AuditRecord
@@ -148,6 +148,25 @@ class TestGone:
         assert record.shared["tenants_signup"] == 1
         assert record.shared["receipts_networkorder"] == 3
 
+    def test_money_that_comes_late_for_it_becomes_a_case_and_is_not_lost(self, closed: Office) -> None:
+        from kameng.db.context import in_substation
+        from shared_apps.receipts.models import PaymentCase
+        from tenant_apps.orders.models import Order
+        from tenant_apps.payments import services as payments
+        from tests.tenant_apps import market
+
+        with in_substation(closed.shop):
+            order = Order.objects.filter(state="PENDING_PAYMENT").get()
+            payment = market.announce(order, closed.account, now=clock.utc_now())
+        erase(closed.shop)
+
+        fact = market.pay_fact(closed.account, payment, order.total_minor, occurred_at=clock.utc_now())
+        assert payments.take_fact(fact=fact, now=clock.utc_now()) == "CASE"
+
+        with in_main():
+            case = PaymentCase.objects.get(substation_id=closed.shop.pk)
+        assert (case.kind, case.amount_minor) == ("UNKNOWN_ORDER", order.total_minor)
+
     def test_other_shops_keep_theirs(self, closed: Office, alice: Any) -> None:
         before = owner_reads("SELECT x::text FROM tenants_substation x WHERE id = %s", alice.pk)
 
@@ -198,6 +217,16 @@ class TestProof:
             acts = list(AuditRecord.objects.filter(target=closed.shop.public_id).values_list("action", flat=True))
         assert steps[0] == "ERASE"
         assert {"tenants.substation.erased", "tenants.substation.wiped"} <= set(acts)
+
+    def test_it_is_never_changed_or_removed(self, closed: Office) -> None:
+        record = erase(closed.shop)
+
+        for act in ("update", "delete"):
+            rows = ErasureRecord.objects.filter(pk=record.pk)
+            with pytest.raises(DatabaseError, match="is not changed or deleted"), in_main():
+                rows.update(by="Nobody") if act == "update" else rows.delete()
+        with in_main():
+            assert ErasureRecord.objects.get(pk=record.pk).digest == record.digest
 
     def test_asked_for_again_it_answers_the_same_proof(self, closed: Office) -> None:
         first = erase(closed.shop)

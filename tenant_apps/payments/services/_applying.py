@@ -49,7 +49,7 @@ def take_fact(*, fact: Fact, now: datetime) -> str:
 
 def _settle(receipt: ReceiptInfo, *, now: datetime) -> None:
     """Use a fresh receipt for its order, in the caller's transaction. Raises: NotSettled, saying which case it is."""
-    if receipt.substation_id is None:
+    if receipt.substation_id is None or not receipt.schema_name:  # Nobody's, or of a shop that was erased.
         raise NotSettled("UNKNOWN_ORDER")
     by = Actor(ActorKind.CHANNEL, receipt.channel)
     with pointed_at(SchemaScope(receipt.schema_name)):
@@ -94,7 +94,7 @@ def _open_case(fact: Fact, problem: NotSettled, *, now: datetime) -> str:
         receipts.open_case(
             receipt=receipt, kind=problem.kind, expected_minor=problem.expected_minor, now=now, note=problem.note
         )
-        if receipt.substation_id is not None:
+        if receipt.substation_id is not None and receipt.schema_name:
             _note_in_shop(receipt, f"{problem.kind} {receipt.public_id}", now=now)
     log.warning("payments.case.opened", kind=problem.kind, receipt=receipt.public_id, order=receipt.order_number)
     return "CASE"

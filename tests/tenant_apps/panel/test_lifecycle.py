@@ -103,6 +103,16 @@ class TestArchives:
         link = exports.make_link(export, f"{office.shop.slug}.localhost")
         assert office.owner.get(f"/panel/archives/fetch/{link}/").status_code == 404
 
+    def test_three_are_kept_and_the_oldest_goes(self, office: Office) -> None:
+        for _time in range(4):
+            office.owner.post("/panel/archives/make/", {})
+            jobs.run_all_due()
+
+        with in_main():
+            made = list(ShopExport.objects.filter(substation_id=office.shop.pk).order_by("id"))
+        assert [export.state for export in made] == ["EXPIRED", "DONE", "DONE", "DONE"]
+        assert [exports.path_of(export).is_file() for export in made] == [False, True, True, True]
+
     def test_codes_want_password_and_mailed_code(self, office: Office) -> None:
         office.pay(office.place())
         owner = office.owner
