@@ -68,6 +68,8 @@ def _settle(receipt: ReceiptInfo, *, now: datetime) -> None:
                 receipt=as_paid(receipt), by=by, now=now, payable=order, statement=_SETTLE, payment=receipt.payment_id,
                 payment_event=str(PaymentEvent.SUCCEED), payment_sources=_SUCCEEDS_FROM, payment_target=_SUCCEEDED,
             )  # fmt: skip
+        except orders.ShopClosed as refusal:
+            raise NotSettled("LATE", expected_minor=order.total_minor, note=str(refusal)) from refusal
         except (orders.SoldOut, orders.NotHeld) as refusal:
             raise NotSettled("NO_STOCK", expected_minor=order.total_minor, note=str(refusal)) from refusal
         except DomainError as refusal:

@@ -290,6 +290,23 @@ class TestClosing:
         assert (front.status_code, "has closed for good" in words(front)) == (503, True)
         assert office.browser().get(f"/o/{paid.number}/{paid.token}/").status_code == 200
 
+    def test_money_that_comes_after_the_end_becomes_a_case(self, office: Office) -> None:
+        from shared_apps.receipts.models import PaymentCase
+        from tenant_apps.orders import services as orders
+        from tenant_apps.orders.models import Order
+
+        late = office.place()
+        orders.expire_due(now=clock.utc_now() + timedelta(hours=1))
+        self.begin(office)
+        assert office.owner.post("/panel/closing/finish/").status_code == 302
+
+        assert office.pay(late) == "CASE"
+
+        assert office.read(Order, number=late.number).state == "EXPIRED"
+        with in_main():
+            case = PaymentCase.objects.get(substation_id=office.shop.pk)
+        assert (case.kind, case.amount_minor) == ("LATE", late.total_minor)
+
     def test_what_is_owed_is_shown_and_stays(self, office: Office) -> None:
         from shared_apps.ledger import selectors as ledger
         from tenant_apps.finance import sync
