@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.cache import cache
 
 from kameng.db.context import MAIN, in_main, pointed_at
-from tenants.models import Domain, Substation
-from tenants.states import UNREACHABLE, Standing, sells
+from tenants.models import Domain, HeldAddress, Substation
+from tenants.states import UNREACHABLE, Standing, SubstationState, sells
 
 CACHE_SECONDS = 300
 
@@ -34,6 +34,14 @@ class TenantInfo:
     schema_version: str = ""
     standing: str = Standing.GOOD
     api_allowed: bool = True
+    # The own domain that is the shop's first address, and whether its other addresses lead there.
+    primary: str = ""
+    sends_on: bool = False
+
+    @property
+    def host(self) -> str:
+        """The address that every shop has here, whatever DNS says of its own ones."""
+        return f"{self.slug}.{settings.BASE_DOMAIN}"
 
     @property
     def sells(self) -> bool:
@@ -46,7 +54,7 @@ class TenantInfo:
         return self.standing in (Standing.READ_ONLY, Standing.SHUT)
 
 
-def info_of(substation: Substation) -> TenantInfo:
+def info_of(substation: Substation, primary: str = "") -> TenantInfo:
     """The cached form of a row whose plan is loaded."""
     return TenantInfo(
         id=substation.pk,
@@ -63,6 +71,8 @@ def info_of(substation: Substation) -> TenantInfo:
         schema_version=substation.schema_version,
         standing=substation.standing,
         api_allowed=substation.plan.api_allowed,
+        primary=primary,
+        sends_on=substation.sends_on and bool(primary),
     )
 
 
@@ -81,7 +91,7 @@ def substation_for(host: str, *, anew: bool = False) -> TenantInfo | None:
         found: TenantInfo | Literal[False] | None = None if anew else cache.get(key)
         if found is None:
             substation = _look_up(host)
-            found = info_of(substation) if substation else False
+            found = info_of(substation, _primary(substation)) if substation else False
             cache.set(key, found, CACHE_SECONDS if found else 5)
     return found or None
 
@@ -95,6 +105,30 @@ def _look_up(host: str) -> Substation | None:
             return found
         domain = Domain.objects.filter(domain=host, verified_at__isnull=False).first()
         return rows.filter(pk=domain.tenant_id).first() if domain else None
+
+
+def _primary(substation: Substation) -> str:
+    with in_main():
+        rows = Domain.objects.filter(tenant=substation, is_primary=True, verified_at__isnull=False)
+        return rows.values_list("domain", flat=True).first() or ""
+
+
+def is_gone(host: str) -> bool:
+    """Whether a shop was at this address of ours and was erased: its visitors are told so, as long as it is held."""
+    slug = host.removesuffix(f".{settings.BASE_DOMAIN}")
+    if slug == host:
+        return False
+    with in_main():
+        return (
+            HeldAddress.objects.filter(slug=slug).exists()
+            or Substation.objects.filter(slug=slug, state=SubstationState.ERASED).exists()
+        )
+
+
+def forget_names(names: list[str]) -> None:
+    """Drop these hosts from the cache."""
+    with pointed_at(MAIN):
+        cache.delete_many([f"global:host:{name}" for name in names])
 
 
 def forget(substation: Substation) -> None:

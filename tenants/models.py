@@ -12,6 +12,9 @@ from django_tenants.models import DomainMixin, TenantMixin
 from kameng.lib.ids import public_id
 from tenants.states import (
     BillingInterval,
+    ClaimState,
+    ErasureState,
+    ExportState,
     SignupState,
     SpareState,
     Standing,
@@ -24,6 +27,10 @@ from tenants.states import (
 
 def _substation_id() -> str:
     return public_id("sub")
+
+
+def _export_id() -> str:
+    return public_id("exp")
 
 
 def _signup_id() -> str:
@@ -129,6 +136,10 @@ class Substation(TenantMixin):  # type: ignore[misc]
     standing = models.CharField(
         max_length=9, choices=Standing.choices, default=Standing.GOOD, db_default=Standing.GOOD.value
     )
+    closing_at = models.DateTimeField(null=True, help_text="When its closing began.")
+    closed_at = models.DateTimeField(null=True)
+    # Whether its other addresses send browsers on to the primary domain.
+    sends_on = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         ordering = ("id",)
@@ -179,9 +190,112 @@ class SubstationStep(models.Model):
 
 
 class Domain(DomainMixin):  # type: ignore[misc]
-    """A host name of a substation beside its subdomain (which needs no row)."""
+    """A host name of a substation beside its subdomain (which needs no row): proved, and held by its unique name."""
 
     verified_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("tenant",), condition=Q(is_primary=True), name="domain_one_primary"),
+        )
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A plain save: the library's makes the first one primary, and here its owner says which is."""
+        models.Model.save(self, *args, **kwargs)
+
+
+class DomainClaim(models.Model):
+    """A domain that a shop says is its own, and the token that proves it. A `Domain` row is made when it is proved.
+
+    Any shop may claim any name: a claim holds nothing, so that nobody can keep a domain's owner out by naming it first.
+    What is proved is held by `Domain.domain`, which is unique. A claim that is given up and made again has another token.
+    """
+
+    substation = models.ForeignKey(Substation, on_delete=models.CASCADE, related_name="domain_claims")
+    domain = models.CharField(max_length=253, help_text="As DNS has it: lower case, punycode.")
+    token = models.CharField(max_length=64)
+    state = models.CharField(max_length=8, choices=ClaimState.choices, default=ClaimState.WAITING)
+    problem = models.CharField(max_length=30, blank=True, default="", help_text="What the last check found, as a code.")
+    found = models.CharField(max_length=300, blank=True, default="", help_text="What DNS said instead.")
+    created_at = models.DateTimeField()
+    asked_at = models.DateTimeField(null=True, help_text="When somebody asked for a check that was not made yet.")
+    checked_at = models.DateTimeField(null=True)
+    failing_since = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (models.UniqueConstraint(fields=("substation", "domain"), name="domain_claimed_once"),)
+        indexes = (models.Index(fields=("checked_at",), name="domain_claim_due"),)
+
+    @property
+    def host(self) -> str:
+        """As a person reads it."""
+        try:
+            return self.domain.encode("ascii").decode("idna")
+        except UnicodeError:  # A name of another edition of the rules; DNS takes it as it is.
+            return self.domain
+
+
+class ShopExport(models.Model):
+    """An archive of everything that a substation owns: asked for, written by a worker, kept for some days."""
+
+    public_id = models.CharField(max_length=30, unique=True, default=_export_id)
+    substation = models.ForeignKey(Substation, on_delete=models.PROTECT, related_name="exports")
+    state = models.CharField(max_length=7, choices=ExportState.choices, default=ExportState.PENDING)
+    with_codes = models.BooleanField(default=False)
+    for_owner = models.BooleanField(help_text="Asked for in the shop's panel; else by the main station.")
+    by = models.CharField(max_length=120)
+    # Who they were, for the record of the codes that they see.
+    by_kind = models.CharField(max_length=10)
+    by_id = models.BigIntegerField(null=True)
+    by_ip = models.CharField(max_length=45, blank=True, default="")
+    asked_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    parts_done = models.PositiveSmallIntegerField(default=0)
+    parts_total = models.PositiveSmallIntegerField(default=0)
+    rows_done = models.BigIntegerField(default=0)
+    size_bytes = models.BigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True, default="")
+    problem = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = (
+            # Race: two clicks at once. One file at a time is written for a shop.
+            models.UniqueConstraint(
+                fields=("substation",), condition=Q(state__in=("PENDING", "RUNNING")), name="export_one_under_way"
+            ),
+            models.CheckConstraint(
+                name="export_done_has_digest",
+                condition=~Q(state="DONE") | (~Q(sha256="") & Q(expires_at__isnull=False)),
+            ),
+        )
+
+
+class ErasureRecord(models.Model):
+    """The proof that a substation was erased: what, how much, by whom, when. Holds nothing of what it was."""
+
+    substation = models.OneToOneField(Substation, on_delete=models.PROTECT, related_name="erasure")
+    state = models.CharField(max_length=7, choices=ErasureState.choices, default=ErasureState.RUNNING)
+    schema_name = models.CharField(max_length=63)
+    reason = models.CharField(max_length=200)
+    by = models.CharField(max_length=120)
+    begun_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    tables = models.JSONField(default=dict, help_text="Table → rows and SHA-256 of its rows, as an archive has them.")
+    shared = models.JSONField(default=dict, help_text="Shared table → rows that lost their personal data.")
+    counts = models.JSONField(default=dict, help_text="Files, cache entries, jobs, signups, domains, archives.")
+    digest = models.CharField(max_length=64, blank=True, default="", help_text="SHA-256 of the three above.")
+
+
+class HeldAddress(models.Model):
+    """An erased shop's address: for some time nobody gets it, nor one that the eye takes for it."""
+
+    slug = models.CharField(max_length=30, unique=True)
+    skeleton = models.CharField(max_length=60, db_index=True)
+    substation = models.OneToOneField(Substation, on_delete=models.PROTECT, related_name="held_address")
+    until = models.DateTimeField()
 
 
 class SpareSchema(models.Model):

@@ -29,7 +29,7 @@ from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib import clock, slugs
 from kameng.lib.errors import DomainError, Invalid, Missing, Refused, TooMany
-from tenants import lifecycle, provisioning
+from tenants import addresses, lifecycle, provisioning
 from tenants.models import Plan, Signup, Substation
 from tenants.states import BillingInterval, SignupState, SubstationEvent, SubstationState
 
@@ -84,8 +84,12 @@ def address_problem(slug: str) -> str:
 
 
 def is_taken(slug: str) -> bool:
-    """By a shop, or by a signup that holds it. Inside a main-station transaction."""
-    return Substation.objects.filter(slug=slug).exists() or Signup.objects.filter(slug=slug, state__in=HOLDING).exists()
+    """By a shop, by a signup that holds it, or for one that was erased. Inside a main-station transaction."""
+    return (
+        Substation.objects.filter(slug=slug).exists()
+        or Signup.objects.filter(slug=slug, state__in=HOLDING).exists()
+        or addresses.is_held(slug)
+    )
 
 
 def _taken_message(slug: str) -> str:

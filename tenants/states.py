@@ -107,6 +107,28 @@ class UpgradeKind(models.TextChoices):
     RIGHTS = "RIGHTS"  # What the roles may do with new tables, and where the matrix changed.
 
 
+class ExportState(models.TextChoices):
+    PENDING = "PENDING", _("Waiting for a worker")
+    RUNNING = "RUNNING", _("Being written")
+    DONE = "DONE", _("Ready")
+    FAILED = "FAILED", _("Failed")
+    EXPIRED = "EXPIRED", _("Taken away")  # The file is gone; that it was made stays known.
+
+
+class ErasureState(models.TextChoices):
+    RUNNING = "RUNNING", _("Under way")  # Begun; each step can be repeated, so a killed one goes on.
+    DONE = "DONE", _("Erased")
+
+
+class ClaimState(models.TextChoices):
+    """Of a domain that a shop says is its own."""
+
+    WAITING = "WAITING", _("Waiting for DNS")
+    VERIFIED = "VERIFIED", _("Connected")
+    FAILING = "FAILING", _("Connected, but its records are gone")  # In grace: it still leads to the shop.
+    LOST = "LOST", _("Taken off")  # The grace ran out. Checked again on demand.
+
+
 class SupplyLevel(models.TextChoices):
     BASIC = "BASIC", _("Basic")
     PRO = "PRO", _("Professional")

@@ -37,7 +37,7 @@ def owner_of_payment(*, payment_id: str, account_id: int) -> OrderRef | None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT a.substation_id, s.schema_name, a.order_number FROM receipts_announced a "
-            "JOIN tenants_substation s ON s.id = a.substation_id WHERE a.payment_id = %s AND a.account_id = %s",
+            "JOIN tenants_substation s ON s.id = a.substation_id WHERE a.payment_id = %s AND a.account_id = %s AND s.state <> 'ERASED'",
             [payment_id, account_id],
         )
         row = cursor.fetchone()

@@ -89,6 +89,27 @@ PROVISIONING_STEPS = [
     "shared_apps.billing.provisioning.begin_subscription",
     "tenants.provisioning.go_live",
 ]
+# What an archive holds beside tables and files: functions that answer parts (tenants.archive.writing.Part).
+ARCHIVE_PARTS = ["tenant_apps.finance.archive.parts", "shared_apps.stock.services.archived_codes"]
+# What has to end before a shop is closed: functions of the substation that answer matters (tenants.closing.Matter).
+CLOSING_CHECKS = ["tenant_apps.orders.closing.open_orders", "shared_apps.receipts.closing.open_matters"]
+# What is done last, in the transaction that closes it.
+CLOSING_STEPS = ["tenant_apps.finance.sync.sync_before_closing"]
+CLOSING_HOURS = ENV.closing_hours
+DOMAIN_HOLD_DAYS = ENV.domain_hold_days
+ADDRESS_HOLD_DAYS = ENV.address_hold_days
+RETENTION_DAYS = ENV.retention_days
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+# Shops' own domains: whom DNS is asked, where an A record leads, who may ask whether a certificate is wanted.
+DNS_RESOLVERS = _listed(ENV.dns_resolvers)
+INGRESS_ADDRESSES = _listed(ENV.ingress)
+PROXY_ADDRESSES = _listed(ENV.proxies)
+DOMAIN_TEST_ENDINGS = _listed(ENV.domain_test_endings)
 # What `kameng db prepare` runs after the schema is right, each safe to repeat.
 PREPARE_STEPS = [
     "shared_apps.ledger.provisioning.open_main_accounts",
@@ -263,6 +284,10 @@ CELERY_BEAT_SCHEDULE = {
     "ledger.seal": {"task": "ledger.seal", "schedule": 60.0},
     "tenants.fill_spares": {"task": "tenants.fill_spares", "schedule": 20.0},
     "tenants.sweep_signups": {"task": "tenants.sweep_signups", "schedule": 60.0},
+    "tenants.sweep_exports": {"task": "tenants.sweep_exports", "schedule": 3600.0},
+    "tenants.close_due": {"task": "tenants.close_due", "schedule": 60.0},
+    "tenants.erase_due": {"task": "tenants.erase_due", "schedule": 3600.0},
+    "tenants.check_domains": {"task": "tenants.check_domains", "schedule": 300.0},
 }
 
 # -- The API.
@@ -316,6 +341,9 @@ SPECTACULAR_SETTINGS = {
 
 # -- Security.
 SECURE_CONTENT_TYPE_NOSNIFF = True
+# Each host for itself: a shop's own domain has names beside it that are not ours to bind.
+SECURE_HSTS_SECONDS = 365 * 86400 if ENV.scheme == "https" else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = False
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.scheme == "https" else None

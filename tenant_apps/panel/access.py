@@ -34,6 +34,18 @@ class PanelReadOnly(Forbidden):
         )  # fmt: skip
 
 
+class ShopClosed(Forbidden):
+    """A closed shop's panel is read and exported from, and changes nothing."""
+
+    code = "shop_closed"
+
+
+def open_when_closed(view: View) -> View:
+    """Mark a screen whose deeds an owner needs of a closed shop, too."""
+    view.open_when_closed = True  # type: ignore[attr-defined]
+    return view
+
+
 def screen(view: View) -> View:
     """Everybody with a log-in to this shop; a viewer may look and not change."""
     return staff_required(_paid_to_change(_in_shop_zone(view)))
@@ -87,6 +99,10 @@ def is_owner(request: HttpRequest) -> bool:
 def _in_shop_zone(view: View) -> View:
     @wraps(view)
     def zoned(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        tenant: Any = getattr(request, "tenant", None)
+        closed = tenant is not None and tenant.state == "CLOSED" and not getattr(view, "open_when_closed", False)
+        if closed and request.method not in ("GET", "HEAD"):
+            raise ShopClosed(_("Your shop is closed for good: it can be read and exported, not changed."))
         with timezone.override(zoneinfo.ZoneInfo(shops.shop_settings().time_zone)):
             return view(request, *args, **kwargs)
 

@@ -131,7 +131,12 @@ def _nav(here: str, *, owner: bool, waiting: int) -> list[dict[str, Any]]:
         groups.append({"label": _("Money"), "items": money})
     shop = [item("settings", _("Shop settings"), "shop")]
     if owner:
-        shop += [item("staff", pgettext("menu", "Staff"), "users"), item("tokens", _("API tokens"), "key")]
+        shop += [
+            item("domains", pgettext("menu", "Domains"), "globe"),
+            item("staff", pgettext("menu", "Staff"), "users"),
+            item("tokens", _("API tokens"), "key"),
+            item("archives", pgettext("menu", "Archives"), "download"),
+        ]
         shop += [item("support", pgettext("menu", "Support visits"), "eye")]
     groups.append({"label": pgettext("menu", "Shop"), "items": shop})
     groups.append({"label": "", "items": [item("audit", _("Activity"), "history")]})

@@ -17,6 +17,7 @@ from kameng.lib.errors import Invalid, Missing, Refused
 from kameng.lib.words import worded
 from tenant_apps.orders import identity
 from tenant_apps.orders import selectors as orders
+from tenant_apps.orders.states import OrderState
 from tenant_apps.panel.selectors import people
 from tenants import limits
 
@@ -51,6 +52,12 @@ class ReasonMissing(Invalid):
     """A look at a buyer's page needs a reason."""
 
     code = "reason_missing"
+
+
+class RefundNotNow(Refused):
+    """Only what is paid and not delivered, of a shop that is being closed."""
+
+    code = "refund_not_now"
 
 
 def invite(*, email: str, name: str, role: str, base_url: str, by: Actor, now: datetime) -> User:
@@ -147,6 +154,23 @@ def buyer_page_key(*, number: str, reason: str, by: Actor, now: datetime) -> tup
         order = orders.order_for_staff(number)
         audit.record(action="panel.order.link", by=by, target=order.number, at=now, reason=reason.strip()[:200])
     return order.number, identity.mailed_token(order.number)
+
+
+def refund_while_closing(*, number: str, state: str, reason: str, by: Actor, now: datetime) -> None:
+    """Have a paid order's money given back by a worker, once, while the shop is being closed.
+
+    Raises: OrderMissing, RefundNotNow.
+    """
+    with transaction.atomic():
+        order = orders.order_for_staff(number)
+        if state != "CLOSING" or order.state != OrderState.PAID:
+            raise RefundNotNow(_("This order can't be given back here now. Nothing was changed."))
+        enqueue(
+            kind="payments.refund_order",
+            payload={"order_number": order.number, "reason": reason[:200], "by": by.label},
+            dedupe=order.number,
+        )
+        audit.record(action="panel.order.refund_asked", by=by, target=order.number, at=now, reason=reason[:200])
 
 
 def _mail(user: User, base_url: str) -> None:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import path
 
-from tenant_apps.panel.views import billing, listings, money, orders, overview, people, pricing, shop, support
+from tenant_apps.panel.views import (
+    archives,
+    billing,
+    closing,
+    domains,
+    listings,
+    money,
+    orders,
+    overview,
+    people,
+    pricing,
+    shop,
+    support,
+)
 
 app_name = "panel"
 
@@ -58,5 +71,17 @@ urlpatterns = [
     path("support/enter/", support.enter, name="support_enter"),
     path("support/leave/", support.leave, name="support_leave"),
     path("support/show-out/", support.show_out, name="support_show_out"),
+    path("domains/", domains.index, name="domains"),
+    path("domains/first/", domains.first, name="domain_first"),
+    path("domains/<int:pk>/check/", domains.check, name="domain_check"),
+    path("domains/<int:pk>/remove/", domains.remove, name="domain_remove"),
+    path("archives/", archives.index, name="archives"),
+    path("archives/make/", archives.make, name="archive_make"),
+    path("archives/fetch/<str:token>/", archives.fetch, name="archive_fetch"),
+    path("closing/", closing.index, name="closing"),
+    path("closing/begin/", closing.begin, name="closing_begin"),
+    path("closing/keep/", closing.keep, name="closing_keep"),
+    path("closing/finish/", closing.finish, name="closing_finish"),
+    path("closing/orders/<str:number>/refund/", closing.refund, name="closing_refund"),
     path("activity/", people.audit, name="audit"),
 ]

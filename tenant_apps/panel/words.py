@@ -35,6 +35,8 @@ ACTIONS: dict[str, Sentence] = {
     "orders.line.delivered": _("Delivered by hand"),
     "orders.order.cancelled": _("Cancelled an order"),
     "panel.order.link": _("Opened the buyer's page"),
+    "panel.archive.code_mailed": _("Had a code mailed for an archive with codes"),
+    "panel.order.refund_asked": _("Gave an order's money back"),
     "panel.owner.created": _("The owner's log-in was made"),
     "panel.owner.entered": _("The owner came from the signup"),
     "panel.staff.activated": _("Let somebody in again"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kameng.db.context import current_schema, in_main
+from kameng.accounts.types import Actor, ActorKind
+from kameng.db.context import MAIN, current_schema, in_main, pointed_at
 from kameng.jobs.registry import job, periodic
 from kameng.lib import clock
 from shared_apps.receipts import services as receipts
@@ -32,6 +33,19 @@ def ask_soon(*, order_number: str, **_: object) -> None:
     with in_main():
         substation_id = Substation.objects.values_list("pk", flat=True).get(schema_name=schema)
         receipts.ask_soon(substation_id=substation_id, order_number=order_number, now=clock.utc_now())
+
+
+@job("payments.refund_order")
+def refund_order(*, order_number: str, reason: str, by: str, **_: object) -> None:
+    """Somebody of the shop gives an order's money back."""
+    schema = current_schema()
+    with in_main():
+        substation_id = Substation.objects.values_list("pk", flat=True).get(schema_name=schema)
+    with pointed_at(MAIN):
+        services.refund_order(
+            substation_id=substation_id, order_number=order_number, reason=reason, by=Actor(ActorKind.USER, by),
+            now=clock.utc_now(),
+        )  # fmt: skip
 
 
 @periodic("payments.ask_about_unknown")

@@ -42,6 +42,23 @@ class SupportForm(forms.Form):
     )  # fmt: skip
 
 
+def _typed() -> forms.CharField:
+    return forms.CharField(
+        label=_("The shop's address"), max_length=300, error_messages={"required": _("Type the address to confirm.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+    )  # fmt: skip
+
+
+class CloseForm(forms.Form):
+    reason = forms.CharField(label=_("Why"), max_length=200, help_text=_("The shop's owner reads it."))
+    typed = _typed()
+
+
+class EraseForm(forms.Form):
+    reason = forms.CharField(label=_("Why"), max_length=200, help_text=_("Kept with your name in the proof."))
+    typed = _typed()
+
+
 class ChangePlanForm(forms.Form):
     plan = forms.ChoiceField(label=_("Plan"))
 

@@ -153,7 +153,7 @@ SELECT s.id, s.public_id, s.slug, s.name, y.feed, y.watermark,
        y.ran_at, y.changed_at, y.rows_changed, y.duration_ms, y.error
 FROM tenants_syncstate y JOIN tenants_substation s ON s.id = y.substation_id
 LEFT JOIN newest n ON n.feed = y.feed
-WHERE s.state IN ('ACTIVE', 'SUSPENDED') AND (%(substation)s IS NULL OR s.id = %(substation)s)
+WHERE s.state IN ('TRIAL', 'ACTIVE', 'PAST_DUE', 'SUSPENDED', 'CLOSING') AND (%(substation)s IS NULL OR s.id = %(substation)s)
 ORDER BY s.name, s.id, y.feed"""
 
 

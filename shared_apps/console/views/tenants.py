@@ -22,9 +22,17 @@ from kameng.lib.errors import DomainError, Refused
 from kameng.lib.money import minor_to_decimal
 from kameng.web.actors import actor
 from shared_apps.console import lists, words
-from shared_apps.console.forms.tenants import ChangePlanForm, PlanForm, SubstationFilters, SupportForm, SuspendForm
+from shared_apps.console.forms.tenants import (
+    ChangePlanForm,
+    CloseForm,
+    EraseForm,
+    PlanForm,
+    SubstationFilters,
+    SupportForm,
+    SuspendForm,
+)
 from shared_apps.console.page import page, posted, refuse
-from shared_apps.console.selectors import books, overview, system, trade
+from shared_apps.console.selectors import books, lifecycle, overview, system, trade
 from shared_apps.console.views import billing
 from shared_apps.console.views.system import tell_record
 from shared_apps.receipts import selectors as receipts
@@ -129,6 +137,9 @@ def substation_page(request: HttpRequest, row: Substation, status: int = 200, **
         bill=billing.billing_of(row), deposit_form=forms.get("deposit_form") or billing.deposit_form(),
         deposit_open=forms.get("open_dialog") == "deposit", suspend_open=forms.get("open_dialog") == "suspend",
         plan_open=forms.get("open_dialog") == "plan",
+        close_form=forms.get("close_form") or CloseForm(auto_id="close_%s"), close_open=forms.get("open_dialog") == "close",
+        erase_form=forms.get("erase_form") or EraseForm(auto_id="erase_%s"), erase_open=forms.get("open_dialog") == "erase",
+        **lifecycle.about(request, row),
     )  # fmt: skip
 
 

@@ -14,7 +14,9 @@ from shared_apps.receipts.types import Fact, ReceiptInfo
 
 _COLUMNS = (
     "r.id, r.public_id, r.account_id, r.channel, r.kind, r.payment_id, r.channel_ref, r.substation_id, "
-    "coalesce(s.schema_name, ''), r.order_number, r.amount_minor, r.currency, r.fee_minor, r.occurred_at, "
+    # An erased shop has no tables any more.
+    "CASE WHEN s.state = 'ERASED' THEN '' ELSE coalesce(s.schema_name, '') END, r.order_number, "
+    "r.amount_minor, r.currency, r.fee_minor, r.occurred_at, "
     "r.refund_id, r.detail, r.used_for"
 )
 _RECORD = """SELECT * FROM receipts_record_fact(%(public_id)s, %(account_id)s, %(channel)s, %(fact_id)s, %(kind)s,

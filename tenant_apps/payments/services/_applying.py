@@ -53,7 +53,7 @@ def take_fact(*, fact: Fact, now: datetime) -> str:
 
 def _settle(receipt: ReceiptInfo, *, now: datetime) -> None:
     """Use a fresh receipt for its order, in the caller's transaction. Raises: NotSettled, saying which case it is."""
-    if receipt.substation_id is None:
+    if receipt.substation_id is None or not receipt.schema_name:  # Nobody's, or of a shop that was erased.
         raise NotSettled("UNKNOWN_ORDER")
     by = Actor(ActorKind.CHANNEL, receipt.channel)
     with pointed_at(SchemaScope(receipt.schema_name)):
@@ -72,6 +72,8 @@ def _settle(receipt: ReceiptInfo, *, now: datetime) -> None:
                 receipt=as_paid(receipt), by=by, now=now, payable=order, statement=_SETTLE, payment=receipt.payment_id,
                 payment_event=str(PaymentEvent.SUCCEED), payment_sources=_SUCCEEDS_FROM, payment_target=_SUCCEEDED,
             )  # fmt: skip
+        except orders.ShopClosed as refusal:
+            raise NotSettled("LATE", expected_minor=order.total_minor, note=str(refusal)) from refusal
         except (orders.SoldOut, orders.NotHeld) as refusal:
             raise NotSettled("NO_STOCK", expected_minor=order.total_minor, note=str(refusal)) from refusal
         except DomainError as refusal:
@@ -98,7 +100,7 @@ def _open_case(fact: Fact, problem: NotSettled, *, now: datetime) -> str:
         receipts.open_case(
             receipt=receipt, kind=problem.kind, expected_minor=problem.expected_minor, now=now, note=problem.note
         )
-        if receipt.substation_id is not None:
+        if receipt.substation_id is not None and receipt.schema_name:
             _note_in_shop(receipt, f"{problem.kind} {receipt.public_id}", now=now)
     log.warning("payments.case.opened", kind=problem.kind, receipt=receipt.public_id, order=receipt.order_number)
     return "CASE"

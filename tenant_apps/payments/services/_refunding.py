@@ -95,6 +95,8 @@ def _succeeded(refund: RefundInfo, state: RefundState, *, now: datetime) -> Refu
             transfer = receipts.refund_sale(locked, now=now)
             by = Actor(SYSTEM.kind, locked.by)
             try:
+                if not locked.receipt.schema_name:  # Its shop was erased while the channel took its time.
+                    raise OrderNotRefundable(locked.receipt.order_number)
                 with pointed_at(SchemaScope(locked.receipt.schema_name)), transaction.atomic():
                     orders.mark_refunded(number=locked.receipt.order_number, by=by, now=now, note=locked.reason)
                     move_payment(payment_id=locked.receipt.payment_id, event=PaymentEvent.REFUND, by=by, now=now)

@@ -80,6 +80,11 @@ def posts(scene: Scene) -> dict[str, tuple[str, dict[str, str]]]:
         "change_plan": (url("change_plan", shop), {"plan": "pro"}),
         "deposit_return": (url("deposit_return", shop), {"amount": "1", "key": "dep_access", **reason}),
         "invoice_end": (url("invoice_end", billed(scene)), {"deed": "void", **reason}),
+        "close": (url("close", shop), {**reason, "typed": scene.shop.slug}),
+        "keep": (url("keep", shop), {}),
+        "finish": (url("finish", shop), {}),
+        "erase": (url("erase", shop), {**reason, "typed": scene.shop.slug}),
+        "export": (url("export", shop), {}),
         "plan_new": (url("plan_new"), {"code": "gold"}),
         "plan": (url("plan", "basic"), {"name_en": "Taken"}),
         "products_shelf": (url("products_shelf"), {"everything": "1", "deed": "off"}),
@@ -129,6 +134,7 @@ def everything() -> dict[str, Any]:
         "stock_stockcount", "receipts_paymentcase", "receipts_casenote", "receipts_inboxevent", "jobs_job",
         "accounts_apitoken", "accounts_auditrecord", "accounts_user", "receipts_merchantaccount", "splits_splitrule",
         "billing_invoice", "ledger_transfer",
+        "tenants_substationstep", "tenants_shopexport", "tenants_erasurerecord",
     )  # fmt: skip
     return {
         table: market.rows(
@@ -229,7 +235,7 @@ class TestDoors:
 
     def test_knows_every_deed(self, scene: Scene) -> None:
         """A new address that takes a POST is added to the list above."""
-        looking = {*LISTS, *details(scene), "library_export", "sku_options", "brand"} - {
+        looking = {*LISTS, *details(scene), "library_export", "sku_options", "brand", "fetch"} - {
             "plan",
             "product",
             "sku",
