@@ -54,7 +54,7 @@ format: setup ## Put the code into its format.
 messages: setup ## Merge and compile the translations.
 	$(BIN)/kameng messages
 
-bench: setup ## Measure: all, or NAME=provisioning|sync|ledger|sale|page|migrate|request|memory.
+bench: setup ## Measure: all, or NAME=provisioning|sync|ledger|sale|page|migrate|tenants|request|memory.
 	@exec $(BIN)/kameng bench --with-parent $(NAME) $(ARGS)
 
 assets: ## Build the style sheet again (developers; needs node).

@@ -206,6 +206,18 @@ class TestTheCommand:
         assert [line[:5] for line in said.output.splitlines()[:-1]] == ["holds"] * len(selftest.WALLS)
         assert f"All {len(selftest.WALLS)} walls hold." in said.output
 
+    def test_of_preparing_the_database_ends_with_what_is_down(
+        self, prepared: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """`kameng run` shows the last lines of this command where it goes no further."""
+        monkeypatch.setattr("kameng.cli.db.setup_django", lambda: None)
+        with opened(*TestTheStart.GRANT):
+            said = CliRunner().invoke(main, ["db", "prepare", "--spares", "0"])
+
+        assert said.exit_code == 1
+        assert [words for words in TestTheStart.SAID if words not in said.output] == []
+        assert "ready" not in said.output.splitlines()
+
     def test_names_what_is_down_with_its_cure(self, prepared: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("kameng.cli.selftest.setup_django", lambda: None)
         monkeypatch.setattr(settings, "SESSION_COOKIE_DOMAIN", ".localhost")

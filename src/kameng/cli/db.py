@@ -22,6 +22,7 @@ def db() -> None:
 def prepare(spares: int | None) -> None:
     """Roles, shared tables, functions, template, schema script, substations, spare schemas. Safe to repeat."""
     setup_django()
+    from kameng import selftest
     from kameng.db.context import in_main
     from shared_apps.stock import selectors
     from tenants import prepare as steps
@@ -40,6 +41,10 @@ def prepare(spares: int | None) -> None:
                 "The codes in this database can't be read with this copy's keys. Put the secrets.json of the copy that "
                 f"made them into {data_folder()}, or set KAMENG_CODE_KEYS."
             )
+    try:
+        selftest.require()  # Web and worker would not start; said here, it is the last line that somebody reads.
+    except selftest.WallsDown as down:
+        raise LocalError(str(down)) from down
     say("ready")
 
 

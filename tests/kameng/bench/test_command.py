@@ -25,9 +25,9 @@ SIZES = {
     "ledger": {"rounds", "seconds_each"},
     "sale": {"rounds", "seconds_each", "codes"},
     "page": {"rounds", "requests_each", "clients", "sizes"},
-    "tenants": {"substations", "burst", "arrivals_per_s"},
     "request": {"rounds", "requests_each", "queries"},
     "memory": {"shops", "with_backend_mb", "without_backend_mb", "with_connections"},
+    "tenants": {"substations", "burst", "arrivals_per_s"},
 }
 
 

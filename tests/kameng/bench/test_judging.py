@@ -257,25 +257,6 @@ class TestPage:
         )  # fmt: skip
 
 
-class TestTenants:
-    COST = {"first_ms": 50.0, "last_ms": 60.0, "relations": 249.0, "disk_bytes": 2_300_000.0}
-
-    @pytest.mark.parametrize(("slow", "got_s", "held"), [(5, 0.2, True), (6, 1.0, False)])
-    def test_counts_the_slowest_twentieth_out(self, report: Report, slow: int, got_s: float, held: bool) -> None:
-        result = tenants.judge(report, self.COST, [1.0] * slow + [0.2] * (100 - slow))
-
-        assert [(line["asked"], line["got"], line["holds"]) for line in result["asked"]] == [("< 1.0", got_s, held)]
-
-    def test_names_every_figure_and_ratio(self, report: Report) -> None:
-        result = tenants.judge(report, self.COST, [0.2, 0.3, 0.4])
-
-        assert result["figures"] == {
-            "one_ms_first_tenth": 50.0, "one_ms_last_tenth": 60.0, "one_relations": 249.0, "one_disk_mb": 2.3,
-            "signup_s_median": 0.3, "signup_s_p95": 0.4, "signup_s_longest": 0.4,
-        }  # fmt: skip
-        assert result["ratios"] == {"last_tenth_to_first": 1.2}
-
-
 class TestRequest:
     def judged(self, report: Report, sent: int = 11, ours: float = 1.1) -> dict[str, Any]:
         times = {"kameng": [ours] * 3, "django_tenants": [1.5] * 3, "no_tenancy": [1.0] * 3}
@@ -318,3 +299,22 @@ class TestMemory:
             "without_backend_mb": 200.0, "without_program_mb": 50.0, "without_connections": 1,
             "with_backend_mb": kept, "with_program_mb": 50.0, "with_connections": 5,
         }  # fmt: skip
+
+
+class TestTenants:
+    COST = {"first_ms": 50.0, "last_ms": 60.0, "relations": 249.0, "disk_bytes": 2_300_000.0}
+
+    @pytest.mark.parametrize(("slow", "got_s", "held"), [(5, 0.2, True), (6, 1.0, False)])
+    def test_counts_the_slowest_twentieth_out(self, report: Report, slow: int, got_s: float, held: bool) -> None:
+        result = tenants.judge(report, self.COST, [1.0] * slow + [0.2] * (100 - slow))
+
+        assert [(line["asked"], line["got"], line["holds"]) for line in result["asked"]] == [("< 1.0", got_s, held)]
+
+    def test_names_every_figure_and_ratio(self, report: Report) -> None:
+        result = tenants.judge(report, self.COST, [0.2, 0.3, 0.4])
+
+        assert result["figures"] == {
+            "one_ms_first_tenth": 50.0, "one_ms_last_tenth": 60.0, "one_relations": 249.0, "one_disk_mb": 2.3,
+            "signup_s_median": 0.3, "signup_s_p95": 0.4, "signup_s_longest": 0.4,
+        }  # fmt: skip
+        assert result["ratios"] == {"last_tenth_to_first": 1.2}
