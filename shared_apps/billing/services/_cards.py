@@ -19,11 +19,12 @@ from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib.errors import ProviderError
+from kameng.lib.words import worded
 from shared_apps.billing import selectors, stripe, texts
 from shared_apps.billing.channel import BillingChannel, CheckoutState, InvoiceState, SubscriptionState
 from shared_apps.billing.models import ChangeQuote, Invoice, PaymentPage, Subscription
 from shared_apps.billing.services import _notices
-from shared_apps.billing.services._errors import BillingRefused, ChannelAway, NoWayToPay
+from shared_apps.billing.services._errors import BillingRefused, ChannelAway, NoWayToPay, WrongCurrency
 from shared_apps.billing.services._invoices import CHANNEL_FEE, book_channel_payment, deposit, issue, prepaid
 from shared_apps.billing.services._subscriptions import align, begin, lock, move, put_on_plan, settle_debt
 from shared_apps.billing.states import (
@@ -56,10 +57,15 @@ log = structlog.get_logger("billing")
 _AWAY = _("The payment channel does not answer now. Nothing was changed; try again.")
 
 
-def channel_of(account_id: int) -> BillingChannel:
-    """The channel of one of the main station's accounts, with its secrets. Raises: NoWayToPay."""
+def channel_of(account_id: int, *, offered: bool = False) -> BillingChannel:
+    """The channel of one of the main station's accounts, with its secrets. `offered`: only while it is switched on.
+
+    What runs on an account goes on when it is switched off: Stripe still charges, and what it charged is ours to book.
+    Raises: NoWayToPay.
+    """
     with in_main():
-        if not selectors.collecting_accounts().filter(pk=account_id, channel=CHANNEL).exists():
+        accounts = selectors.collecting_accounts() if offered else selectors.own_accounts()
+        if not accounts.filter(pk=account_id, channel=CHANNEL).exists():
             raise NoWayToPay(_("This way to pay is not offered any more. Choose another."))
         account = receipts.account_with_credentials(account_id=account_id)
     return stripe.channel(account)
@@ -96,7 +102,7 @@ def open_subscription_page(
     first; a card pays for it already), NoWayToPay, ChannelAway.
     """
     assert not connection.in_atomic_block, "open_subscription_page calls the channel: not inside a transaction."
-    channel = channel_of(account_id)
+    channel = channel_of(account_id, offered=True)
     with in_main():
         page, opening, held, trial_days = _write_page(substation_id, account_id, plan_code, interval, by=by, now=now)
         shop, plan = page.substation, page.plan
@@ -356,6 +362,13 @@ def _take_invoice(row: Subscription, told: InvoiceState, *, now: datetime) -> No
     """A channel's invoice becomes ours, once (the unique key on its reference), and is booked when it is paid."""
     if told.amount_minor <= 0 or told.status == "draft":
         return
+    if told.currency != row.substation.currency:  # Somebody changed it there. The event fails where a person sees it.
+        raise WrongCurrency(
+            worded(
+                _("Invoice %(ref)s of the channel is in %(told)s, and the shop's money is %(ours)s. Nothing was booked."),
+                ref=told.id, told=told.currency, ours=row.substation.currency,
+            )
+        )  # fmt: skip
     ours = list(Invoice.objects.filter(provider_ref=told.id).order_by("id"))
     if not ours and told.status in ("open", "paid"):
         ours = _issue_ours(row, told)
