@@ -37,6 +37,8 @@ def page(
 ) -> HttpResponse:
     """Render a screen. `here` names the menu's entry that it belongs to; crumbs are (label, address) pairs."""
     owner = is_owner(request)
+    works_here = bool(getattr(request.user, "may_change", False))
+    unpaid = bool(getattr(getattr(request, "tenant", None), "read_only", False))
     frame = _frame(request)
     trail = [{"label": label, "url": url} for label, url in crumbs]
     shown = {
@@ -50,7 +52,8 @@ def page(
         "here": here,
         "frame": frame,
         "is_owner": owner,
-        "may_change": getattr(request.user, "may_change", False),
+        "may_change": works_here and not unpaid,
+        "may_deliver": works_here,  # What a buyer has paid for is delivered, whatever the shop owes.
         **context,
     }
     response = render(request, template, shown, status=status)

@@ -56,6 +56,11 @@ KINDS: dict[str, Sentence] = {
     "hold": _("Hold"),
     "hold.post": _("Hold posted"),
     "hold.void": _("Hold voided"),
+    "invoice": _("Plan invoice"),
+    "credit_note": _("Credit note"),
+    "topup": _("Prepaid top-up"),
+    "deposit": _("Deposit taken"),
+    "deposit.return": _("Deposit returned"),
 }
 ACCOUNTS: dict[str, Sentence] = {
     "": _("All accounts"),
@@ -76,6 +81,7 @@ ACCOUNT_NOTES: dict[str, Sentence] = {
 }
 PARTS: dict[str, Sentence] = {
     "supply": _("Supply cost"),
+    "plan": _("Plan invoice"),
     "platform_fee": _("Platform fee"),
     "channel_fee": _("Channel's fee"),
     "partner": _("Partners"),

@@ -293,6 +293,41 @@ class TestRenewal:
         assert invoices(shop)[1:] == [("PERIOD", "PAID", 9_800)]
 
 
+class TestClosed:
+    def test_a_shop_that_is_closed_is_not_charged_any_more(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+        with in_main():
+            Substation.objects.filter(pk=shop.pk).update(state="CLOSED")
+
+        services.end_closed(now=stripe.now)
+        stripe.pass_days(31.1)
+        stripe.tell()
+
+        assert state(shop) == ("ENDED", "CLOSED", "GOOD")
+        assert len(invoices(shop)) == 1
+
+
+class TestDoublePayment:
+    def test_a_top_up_does_not_pay_what_the_card_will(self, stripe: Stripe, subscribed: Callable[..., Any]) -> None:
+        shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+        stripe.merchant.billing.decline(row_of(shop).stripe_customer)
+        stripe.pass_days(31.1)
+        stripe.tell()
+        top_up(shop, 9_800)
+
+        with in_main():
+            assert services.collect(substation_id=shop.pk, now=stripe.now) == []
+        stripe.merchant.billing.accept(row_of(shop).stripe_customer)
+        stripe.pass_days(4)
+        stripe.tell()
+
+        assert invoices(shop)[1:] == [("PERIOD", "PAID", 9_800)]
+        assert prepaid(shop) == 9_800
+        assert state(shop) == ("ACTIVE", "ACTIVE", "GOOD")
+
+
 class TestChange:
     def test_in_the_middle_of_the_month_is_charged_to_the_cent_as_shown(
         self, stripe: Stripe, subscribed: Callable[..., Any]

@@ -10,21 +10,24 @@ DECLARE
     many boolean;
     fault text;
 BEGIN
-    -- One look lets an ordinary sale pass; what follows is for what is rare.
-    SELECT count(*) < 2 OR min(e.leg) <> 1 OR max(e.leg) <> count(*) OR sum(e.amount_minor) <> 0
-               OR min(e.currency) <> max(e.currency)  -- Odd enough to look again; it may be sound.
-               OR bool_or(e.amount_minor = 0 OR a.state IS DISTINCT FROM 'OPEN' OR a.currency <> e.currency),
-           bool_or(a.floor_minor IS NOT NULL AND (e.amount_minor < 0) = (a.class IN ('ASSET', 'EXPENSE'))),
-           min(e.transfer_id) <> max(e.transfer_id)
-    INTO odd, takes, many
-    FROM added e LEFT JOIN public.ledger_account a ON a.id = e.account_id;
+    -- One look lets an ordinary sale, or a batch of them, pass; what follows is for what is rare. "Odd" is what has to be
+    -- looked at again; it may be sound.
+    SELECT min(e.transfer_id) <> max(e.transfer_id) INTO many FROM added e;
     IF many THEN
-        SELECT bool_or(x.odd) INTO odd
+        SELECT bool_or(x.odd), bool_or(x.takes) INTO odd, takes
         FROM (SELECT count(*) < 2 OR min(e.leg) <> 1 OR max(e.leg) <> count(*) OR sum(e.amount_minor) <> 0
                      OR min(e.currency) <> max(e.currency)
-                     OR bool_or(e.amount_minor = 0 OR a.state IS DISTINCT FROM 'OPEN' OR a.currency <> e.currency) AS odd
+                     OR bool_or(e.amount_minor = 0 OR a.state IS DISTINCT FROM 'OPEN' OR a.currency <> e.currency) AS odd,
+                     bool_or(a.floor_minor IS NOT NULL AND (e.amount_minor < 0) = (a.class IN ('ASSET', 'EXPENSE'))) AS takes
               FROM added e LEFT JOIN public.ledger_account a ON a.id = e.account_id
               GROUP BY e.transfer_id) x;
+    ELSE
+        SELECT count(*) < 2 OR min(e.leg) <> 1 OR max(e.leg) <> count(*) OR sum(e.amount_minor) <> 0
+                   OR min(e.currency) <> max(e.currency)
+                   OR bool_or(e.amount_minor = 0 OR a.state IS DISTINCT FROM 'OPEN' OR a.currency <> e.currency),
+               bool_or(a.floor_minor IS NOT NULL AND (e.amount_minor < 0) = (a.class IN ('ASSET', 'EXPENSE')))
+        INTO odd, takes
+        FROM added e LEFT JOIN public.ledger_account a ON a.id = e.account_id;
     END IF;
     IF odd THEN
         PERFORM FROM added e GROUP BY e.transfer_id

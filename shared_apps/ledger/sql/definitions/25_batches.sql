@@ -13,6 +13,7 @@ DECLARE
     stamp bigint := public.ledger_xid();
     size integer := cardinality(p_keys);
     accounts bigint[];
+    leg_codes text[];
     digests bytea[];
     ids bigint[];
     names text[];
@@ -29,9 +30,10 @@ BEGIN
     END IF;
     SELECT array_agg(coalesce(a.id, public.ledger_no_account(u.code)) ORDER BY u.n) INTO accounts
     FROM unnest(p_accounts) WITH ORDINALITY AS u(code, n) LEFT JOIN public.ledger_account a ON a.code = u.code;
+    SELECT array_agg(p_accounts[l.account] ORDER BY l.n) INTO leg_codes FROM unnest(p_legs) WITH ORDINALITY AS l(account, n);
     SELECT array_agg(sha256(convert_to(ROW(t.key, t.kind, t.reference_type, t.reference, t.substation,
                extract(epoch FROM t.event_at),
-               ARRAY(SELECT p_accounts[p_legs[i]] FROM generate_series(t.last - t.size + 1, t.last) i),
+               leg_codes[t.last - t.size + 1 : t.last],
                p_amounts[t.last - t.size + 1 : t.last], ARRAY[p_currency], t.rule, t.memo, NULL::text, NULL::bigint)::text,
                'UTF8')) ORDER BY t.n)
     INTO digests
