@@ -216,6 +216,18 @@ class TestSubscribe:
         assert state(shop) == ("ACTIVE", "ACTIVE", "GOOD")
 
 
+class TestOtherNews:
+    def test_that_names_neither_payment_nor_subscription_is_put_aside(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        """An account tells of its customers, products and payouts as well: nothing is asked about, nothing fails."""
+        by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+
+        with in_main():
+            told = InboxEvent.objects.filter(account_id=stripe.account_id, kind="customer.created")
+            assert list(told.values_list("state", "attempts", "problem")) == [("IGNORED", 0, "")]
+
+
 class TestRenewal:
     def test_is_an_invoice_of_ours_booked_once(self, stripe: Stripe, subscribed: Callable[..., Any]) -> None:
         shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
