@@ -396,7 +396,23 @@ def provision(signup_id: int, now: datetime | None = None) -> Substation | None:
         raise
     with in_main():
         Signup.objects.filter(pk=row.pk).update(state=SignupState.LIVE, problem="", updated_at=clock.utc_now())
+        if row.plan.due_at_signup_minor(row.interval):  # Whoever waited for a payment may have left the page.
+            jobs.enqueue(kind="tenants.mail_open", payload={"signup_id": row.pk}, dedupe=str(row.pk))
     return substation
+
+
+def mail_open(signup_id: int) -> None:
+    """Tell the owner of a shop that was paid for that it is open, and where. Run by a worker."""
+    with in_main():
+        row = Signup.objects.select_related("substation").get(pk=signup_id)
+    shop = row.substation
+    if shop is None or row.state != SignupState.LIVE:
+        return
+    with translation.override(row.language):
+        words = _(
+            "Your shop is paid for and open:\n\n    %(shop)s/\n\nIts panel, with your email and password:\n\n    %(shop)s/panel/"
+        )
+        send_mail(_("%(name)s is open") % {"name": row.name}, words % {"shop": shop.url}, None, [row.email])
 
 
 def _new_substation(row: Signup, state: SubstationState = SubstationState.PROVISIONING) -> Substation:

@@ -19,6 +19,11 @@ def provision(*, signup_id: int, **_: object) -> None:
         fill_spares()
 
 
+@job("tenants.mail_open", tenant=False)
+def mail_open(*, signup_id: int, **_: object) -> None:
+    signup.mail_open(signup_id)
+
+
 @periodic("tenants.fill_spares")
 def fill_spares() -> None:
     spares.refill(settings.SPARE_SCHEMAS)

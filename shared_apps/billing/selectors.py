@@ -13,9 +13,14 @@ from shared_apps.receipts.models import MerchantAccount
 from tenants.models import Plan, Substation
 
 
+def own_accounts() -> QuerySet[MerchantAccount]:
+    """The main station's own merchant accounts, in their order, those that are switched off too."""
+    return receipts.merchant_accounts().filter(substation_id=None).order_by("sort", "id")
+
+
 def collecting_accounts() -> QuerySet[MerchantAccount]:
-    """The main station's own merchant accounts that are switched on, in their order."""
-    return receipts.merchant_accounts().filter(enabled=True, substation_id=None).order_by("sort", "id")
+    """Those of them that are switched on."""
+    return own_accounts().filter(enabled=True)
 
 
 def ways_to_pay() -> tuple[WayToPay, ...]:

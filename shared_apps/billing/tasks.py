@@ -17,6 +17,7 @@ def renew_due() -> None:
 @periodic("billing.dun")
 def dun() -> None:
     services.dun(now=clock.utc_now())
+    services.end_closed(now=clock.utc_now())
 
 
 @periodic("billing.ask_about_pages")

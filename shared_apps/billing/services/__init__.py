@@ -18,7 +18,7 @@ from shared_apps.billing.services._changes import (
 )
 from shared_apps.billing.services._deposits import return_deposit
 from shared_apps.billing.services._dunning import dun
-from shared_apps.billing.services._ending import cancel, keep, pay_by_card, portal_url
+from shared_apps.billing.services._ending import cancel, end_closed, keep, pay_by_card, portal_url
 from shared_apps.billing.services._errors import (
     AmountInvalid,
     BalanceTooLow,
@@ -72,6 +72,7 @@ __all__ = [
     "confirm_change",
     "credit_note",
     "dun",
+    "end_closed",
     "find_invoice",
     "follow",
     "is_ours",

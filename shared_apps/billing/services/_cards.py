@@ -21,14 +21,14 @@ from kameng.jobs import services as jobs
 from kameng.lib.errors import ProviderError
 from shared_apps.billing import selectors, stripe, texts
 from shared_apps.billing.channel import BillingChannel, CheckoutState, InvoiceState, SubscriptionState
-from shared_apps.billing.models import ChangeQuote, Invoice, PaymentPage, Subscription
+from shared_apps.billing.models import Invoice, PaymentPage, Subscription
 from shared_apps.billing.services import _notices
+from shared_apps.billing.services._card_invoices import CHANNEL, keep_stray_money, take_invoice
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway, NoWayToPay
-from shared_apps.billing.services._invoices import CHANNEL_FEE, book_channel_payment, deposit, issue, prepaid
+from shared_apps.billing.services._invoices import deposit
 from shared_apps.billing.services._subscriptions import align, begin, lock, move, put_on_plan, settle_debt
 from shared_apps.billing.states import (
     DunningKind,
-    InvoiceKind,
     Method,
     PagePurpose,
     PageState,
@@ -36,17 +36,13 @@ from shared_apps.billing.states import (
 )
 from shared_apps.billing.states import InvoiceState as OurInvoiceState
 from shared_apps.billing.states import SubscriptionState as OurState
-from shared_apps.billing.types import Line, OpenedPage
+from shared_apps.billing.types import OpenedPage
 from shared_apps.ledger import provisioning
 from shared_apps.ledger import selectors as ledger
-from shared_apps.ledger import services as posting
-from shared_apps.ledger.states import Kind
-from shared_apps.ledger.types import Leg
 from shared_apps.receipts import services as receipts
 from tenants import signup as signups
 from tenants.models import Plan, Substation
 
-CHANNEL = "stripe"
 PAGE_LIFE = timedelta(hours=24)
 CANCEL_JOB = "billing.cancel_stray"
 # Nothing has been paid for, or nothing will be any more.
@@ -56,10 +52,15 @@ log = structlog.get_logger("billing")
 _AWAY = _("The payment channel does not answer now. Nothing was changed; try again.")
 
 
-def channel_of(account_id: int) -> BillingChannel:
-    """The channel of one of the main station's accounts, with its secrets. Raises: NoWayToPay."""
+def channel_of(account_id: int, *, offered: bool = False) -> BillingChannel:
+    """The channel of one of the main station's accounts, with its secrets. `offered`: only while it is switched on.
+
+    What runs on an account goes on when it is switched off: Stripe still charges, and what it charged is ours to book.
+    Raises: NoWayToPay.
+    """
     with in_main():
-        if not selectors.collecting_accounts().filter(pk=account_id, channel=CHANNEL).exists():
+        accounts = selectors.collecting_accounts() if offered else selectors.own_accounts()
+        if not accounts.filter(pk=account_id, channel=CHANNEL).exists():
             raise NoWayToPay(_("This way to pay is not offered any more. Choose another."))
         account = receipts.account_with_credentials(account_id=account_id)
     return stripe.channel(account)
@@ -96,7 +97,7 @@ def open_subscription_page(
     first; a card pays for it already), NoWayToPay, ChannelAway.
     """
     assert not connection.in_atomic_block, "open_subscription_page calls the channel: not inside a transaction."
-    channel = channel_of(account_id)
+    channel = channel_of(account_id, offered=True)
     with in_main():
         page, opening, held, trial_days = _write_page(substation_id, account_id, plan_code, interval, by=by, now=now)
         shop, plan = page.substation, page.plan
@@ -245,11 +246,11 @@ def _apply(account_id: int, told: SubscriptionState, invoices: list[InvoiceState
         row = _begin(row, page, told, now=now)
         if row is None:
             for invoice in invoices:
-                _keep_stray_money(page, invoice, now=now)
+                keep_stray_money(page, invoice, now=now)
             return True
     _follow_terms(row, told, now=now)
     for invoice in sorted(invoices, key=lambda one: one.created_at):
-        _take_invoice(row, invoice, now=now)
+        take_invoice(row, invoice, now=now)
     _follow_state(row, told, now=now)
     if page is not None:
         _open_paid_signup(page, now=now)
@@ -350,86 +351,6 @@ def _follow_state(row: Subscription, told: SubscriptionState, *, now: datetime) 
         else:
             move(row, SubscriptionEvent.PAY, now=now, trial_ends_at=None)
     align(row, now=now)
-
-
-def _take_invoice(row: Subscription, told: InvoiceState, *, now: datetime) -> None:
-    """A channel's invoice becomes ours, once (the unique key on its reference), and is booked when it is paid."""
-    if told.amount_minor <= 0 or told.status == "draft":
-        return
-    ours = list(Invoice.objects.filter(provider_ref=told.id).order_by("id"))
-    if not ours and told.status in ("open", "paid"):
-        ours = _issue_ours(row, told)
-    if told.paid:
-        for number, invoice in enumerate(ours):
-            book_channel_payment(
-                invoice_id=invoice.pk, channel=CHANNEL, fee_minor=told.fee_minor if number == 0 else 0,
-                paid_at=told.paid_at or now, provider_ref=told.id,
-            )  # fmt: skip
-    elif told.status in ("void", "uncollectible"):
-        state = OurInvoiceState.VOID if told.status == "void" else OurInvoiceState.UNCOLLECTIBLE
-        Invoice.objects.filter(provider_ref=told.id, state=OurInvoiceState.OPEN).update(state=state)
-
-
-def _issue_ours(row: Subscription, told: InvoiceState) -> list[Invoice]:
-    """One for what is income and one for the deposit, with lines in our words and the channel's sums."""
-    quote = (
-        ChangeQuote.objects.filter(substation_id=row.substation_id, to_plan=row.plan)
-        .select_related("from_plan")
-        .first()
-    )
-    lines: list[Line] = []
-    for line in told.lines:
-        span = (line.period_start or told.period_start, line.period_end or told.period_end)
-        if line.kind == "opening":
-            whole = line.amount_minor == row.plan.opening_fee_minor
-            lines.append(
-                texts.opening_line(row.plan) if whole else texts.opening_difference_line(row.plan, line.amount_minor)
-            )
-        elif line.kind == "deposit":
-            lines.append(texts.deposit_line(row.plan, line.amount_minor))
-        elif line.kind == "period":
-            lines.append(texts.period_line(row.plan, row.interval, line.amount_minor, *span))
-        elif line.period_start is None:
-            lines.append(Line("note", line.text[:200], line.text[:200], line.amount_minor))
-        elif line.amount_minor < 0:
-            lines.append(texts.unused_line(quote.from_plan if quote else row.plan, -line.amount_minor, *span))
-        else:
-            lines.append(texts.rest_line(row.plan, line.amount_minor, *span))
-    kind = {"create": InvoiceKind.OPENING, "update": InvoiceKind.PRORATA}.get(told.reason, InvoiceKind.PERIOD)
-    period = (
-        (told.period_start, told.period_end)
-        if kind != InvoiceKind.PRORATA and told.period_end > told.period_start
-        else None
-    )
-    made = []
-    for which, part, months in (
-        (kind, [line for line in lines if line.kind != "deposit" and line.amount_minor], period),
-        (InvoiceKind.DEPOSIT, [line for line in lines if line.kind == "deposit"], None),
-    ):
-        if part and sum(line.amount_minor for line in part) > 0:
-            made.append(
-                issue(
-                    substation=row.substation, kind=which, lines=part, at=told.created_at, period=months,
-                    provider_ref=told.id,
-                )
-            )  # fmt: skip
-    return made
-
-
-def _keep_stray_money(page: PaymentPage, told: InvoiceState, *, now: datetime) -> None:
-    """Money for a subscription that did not come about (cancelled at once, a second one): it is the shop's balance."""
-    if not told.paid or told.amount_minor <= 0 or Invoice.objects.filter(provider_ref=told.id).exists():
-        return
-    legs = [
-        Leg(f"channel:{CHANNEL}:clearing", told.amount_minor), Leg(prepaid(page.substation_id), -told.amount_minor)
-    ]  # fmt: skip
-    if told.fee_minor:
-        legs += [Leg(CHANNEL_FEE, told.fee_minor), Leg(f"channel:{CHANNEL}:fee", -told.fee_minor)]
-    posting.post_transfer(
-        key=f"stray:{told.id}", kind=Kind.TOPUP, currency=told.currency, event_at=told.paid_at or told.created_at,
-        legs=legs, reference_type="payment_page", reference=page.public_id, substation_id=page.substation_id,
-        memo={"provider_ref": told.id},
-    )  # fmt: skip
 
 
 def _open_paid_signup(page: PaymentPage, *, now: datetime) -> None:

@@ -220,7 +220,7 @@ def confirm_change(*, substation_id: int, quote_public_id: str, by: Actor, now: 
         if quote.used_at is not None:
             return [quote.invoice] if quote.invoice else []
         by_card = list(
-            Invoice.objects.filter(substation_id=substation_id, kind=InvoiceKind.PRORATA, issued_at__gte=quote.at)
+            Invoice.objects.filter(substation_id=substation_id, kind=InvoiceKind.PRORATA, quote=None)
             .exclude(provider_ref="").order_by("-id")[:1]
         )  # fmt: skip
         invoices = [*by_card, *_charge(row, quote, own, by=by, now=now)]

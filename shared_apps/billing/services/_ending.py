@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+import structlog
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
@@ -22,6 +23,8 @@ from shared_apps.billing.services._cards import account_of, channel_for, follow
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway
 from shared_apps.billing.services._subscriptions import lock
 from shared_apps.billing.states import Method, SubscriptionState
+
+log = structlog.get_logger("billing")
 
 
 def cancel(*, substation_id: int, by: Actor, now: datetime) -> Subscription:
@@ -113,3 +116,22 @@ def pay_by_card(*, substation_id: int, now: datetime) -> bool:
         raise ChannelAway(_("The payment channel does not answer now. Nothing was changed; try again.")) from error
     with in_main():
         return not selectors.open_invoices(substation_id).exists()
+
+
+def end_closed(*, now: datetime) -> int:
+    """End the subscriptions by card of shops that are closed: their channel would go on charging. Answers how many
+    were looked at; one that its channel does not end now is looked at again."""
+    with in_main():
+        rows = Subscription.objects.filter(method=Method.STRIPE, substation__state__in=("CLOSED", "ERASED"))
+        found = list(rows.exclude(state=SubscriptionState.ENDED).select_related("substation"))
+    for row in found:
+        try:
+            with in_main():
+                account_id = account_of(row)
+            channel_for(row.substation_id).cancel(
+                subscription=row.stripe_subscription, at_period_end=False, idempotency_key=f"closed:{row.pk}"
+            )
+            follow(account_id=account_id, subscription_id=row.stripe_subscription, now=now)
+        except Exception:  # One shop's trouble must not let the others be charged.
+            log.exception("billing.subscription.not_ended", substation=row.substation_id)
+    return len(found)

@@ -11,6 +11,12 @@ class BillingRefused(Refused):
     code = "billing_refused"
 
 
+class WrongCurrency(Refused):
+    """The channel charged in another currency than the shop's. Nothing is booked; a person has to look."""
+
+    code = "billing_wrong_currency"
+
+
 class BalanceTooLow(Refused):
     """The prepaid balance does not cover it; `details["missing_minor"]` says how much is missing."""
 

@@ -38,6 +38,7 @@ from tenants.models import Plan, Substation
 from tenants.states import BillingInterval, Standing, SubstationEvent
 from tenants.states import SubstationState as ShopState
 
+GOING = frozenset({ShopState.CLOSING, ShopState.CLOSED, ShopState.ERASED})  # Nothing more is charged to these.
 log = structlog.get_logger("billing")
 _REFUSED = _("The subscription is “%(state)s” now. Nothing was changed.")
 
@@ -164,6 +165,10 @@ def renew(*, substation_id: int, now: datetime) -> Invoice | None:
             return None
         if row.method != Method.PREPAID:
             return None  # Its channel renews it, and tells.
+        if row.substation.state in GOING:
+            if row.substation.state != ShopState.CLOSING:  # Which may still be called off.
+                move(row, SubscriptionEvent.END, now=now)
+            return None
         if row.cancel_at_period_end:
             _end(row, now=now)
             return None
@@ -246,7 +251,9 @@ def collect(*, substation_id: int, now: datetime, by: Actor = SYSTEM) -> list[In
     paid = []
     with transaction.atomic():
         row = lock(substation_id)
-        for invoice in Invoice.objects.filter(substation_id=substation_id, state=InvoiceState.OPEN).order_by("id"):
+        # What a channel collects by itself is left to it: paid from here, the card would be charged for it once more.
+        ours = Invoice.objects.filter(substation_id=substation_id, state=InvoiceState.OPEN, provider_ref="")
+        for invoice in ours.order_by("id"):
             try:
                 paid.append(pay_from_prepaid(invoice_id=invoice.pk, now=now, by=by))
             except BalanceTooLow:

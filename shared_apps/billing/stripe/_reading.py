@@ -42,6 +42,11 @@ def item_of(subscription: Json) -> Json:
     return item
 
 
+def interval_of(price: Json) -> str:
+    """Our word for how long a price's period is: "MONTH" or "YEAR"."""
+    return _OUR_INTERVALS[price["recurring"]["interval"]]
+
+
 def subscription(found: Json) -> SubscriptionState:
     """A subscription with its item."""
     item, labels = item_of(found), found["metadata"] or {}
@@ -55,7 +60,7 @@ def subscription(found: Json) -> SubscriptionState:
         trial_ends_at=_moment(found["trial_end"]),
         cancel_at_period_end=found["cancel_at_period_end"],
         plan=labels.get("plan", ""),
-        interval=_OUR_INTERVALS[price["recurring"]["interval"]],
+        interval=interval_of(price),
         amount_minor=price["unit_amount"],
         currency=found["currency"].upper(),
         latest_invoice=id_of(found["latest_invoice"]),

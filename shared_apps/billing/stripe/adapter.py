@@ -1,8 +1,8 @@
 """The contract of `shared_apps.billing.channel` spoken to Stripe Billing.
 
-Prices are made with each subscription (`price_data`): a plan's price is ours to change, and what a shop has agreed to
-stays with its subscription. What our words mean at Stripe stands in metadata: `plan` and `reference` on session and
-subscription, `kind` on the products of fees that are paid once.
+Prices are made with each subscription (`price_data`), of one product for each plan: a plan's price is ours to change,
+and what a shop has agreed to stays with its subscription. What our words mean at Stripe stands in metadata: `plan` and
+`reference` on session and subscription, `kind` on the products of fees that are paid once.
 
 The account's setting for cards that keep failing must be "leave the subscription past due": how long a shop goes on
 unpaid is ours to say (dunning), and a subscription that Stripe ended can't be paid any more.
@@ -10,6 +10,7 @@ unpaid is ours to say (dunning), and a subscription that Stripe ended can't be p
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ class StripeBilling:
         period: Any = {
             "currency": currency.lower(),
             "unit_amount": period_fee_minor,
-            "product_data": {"name": name, "metadata": {"kind": "period", "plan": plan}},
+            "product": self._product(name, plan),
             "recurring": {"interval": _reading.INTERVALS[interval]},
         }
         lines: list[Any] = [{"quantity": 1, "price_data": period}]
@@ -183,7 +184,7 @@ class StripeBilling:
             return _state(found)
         if not prorate and found["status"] != "trialing":
             return self._change_later(found, new_amount_minor, interval, plan, name, idempotency_key)
-        price = _price(found, self._product(name, plan, idempotency_key), new_amount_minor, interval)
+        price = _price(found, self._product(name, plan), new_amount_minor, interval)
         params: SubscriptionUpdateParams = {
             "items": [{"id": _reading.item_of(found)["id"], "price_data": price}],
             "metadata": {"plan": plan},
@@ -250,10 +251,13 @@ class StripeBilling:
         client, item = self._client, _reading.item_of(found)
         if found["cancel_at_period_end"]:  # Who chooses another plan means to stay.
             self._update(found["id"], {"cancel_at_period_end": False}, f"{key}:keep")
-        price = _price(found, self._product(name, plan, key), amount_minor, interval)
+        price = _price(found, self._product(name, plan), amount_minor, interval)
         labels = {**(found["metadata"] or {}), "plan": plan}
+        old = item["price"]
+        # Made anew as it is: a price that was made for one subscription can't be named in a phase.
+        kept = _price(found, old["product"], old["unit_amount"], _reading.interval_of(old))
         present: Any = {
-            "items": [{"price": item["price"]["id"], "quantity": 1}],
+            "items": [{"price_data": kept, "quantity": 1}],
             "start_date": item["current_period_start"],
             "end_date": item["current_period_end"],
             "proration_behavior": "none",
@@ -281,12 +285,17 @@ class StripeBilling:
             self._client.v1.subscription_schedules.release(schedule, {}, {"idempotency_key": f"{key}:{schedule}"})
         return self._subscription(found["id"])
 
-    def _product(self, name: str, plan: str, key: str) -> str:
-        """What the payer reads on the invoice. A change of price can't make its product by itself, as Checkout does."""
-        with our_errors(writing=True):
-            return self._client.v1.products.create(
-                {"name": name, "metadata": {"kind": "period", "plan": plan}}, {"idempotency_key": f"{key}:product"}
-            ).id
+    def _product(self, name: str, plan: str) -> str:
+        """What the payer reads on the invoice. One product at Stripe for each name of a plan, made when it is first
+        needed: its id says so, and a second one of the same id is refused."""
+        id = f"plan_{plan}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        try:
+            with our_errors(writing=True):
+                self._client.v1.products.create({"id": id, "name": name, "metadata": {"kind": "period", "plan": plan}})
+        except ChannelRefused as refusal:
+            if refusal.code != "resource_already_exists":
+                raise
+        return id
 
     def _kinds(self, products: list[str]) -> dict[str, str]:
         """What fees are for, by product."""

@@ -70,7 +70,13 @@ def handle_event(*, event_id: int, now: datetime) -> str:
                 with in_main():
                     receipts.mark_handled(event_id=event_id, nothing_to_do=not told, now=now)
                 return "HANDLED" if told else "IGNORED"
-        taken = ask_and_take(account=account, payment_id=event.payment_id, channel_ref=event.channel_ref, now=now)
+        # An event of the merchant's other business (a customer, a payout) names nothing that could be asked about.
+        named = bool(event.payment_id or event.channel_ref)
+        taken = (
+            ask_and_take(account=account, payment_id=event.payment_id, channel_ref=event.channel_ref, now=now)
+            if named
+            else 0
+        )
     except (ProviderError, DomainError) as error:
         return _failed(event_id, f"{type(error).__name__}: {error}", now=now)
     except Exception as error:

@@ -41,10 +41,12 @@ class Changing(Invoicing):
 
     def create_product(self, params: Json) -> Json:
         """POST /v1/products."""
-        refuse_unknown(params, {"name", "metadata"})
+        refuse_unknown(params, {"id", "name", "metadata"})
         if not params.get("name"):
             raise invalid("Missing required param: name.", "name", code="parameter_missing")
-        return self._product(params["name"], params.get("metadata", {}))
+        if params.get("id") in self.products:
+            raise invalid("Product already exists.", "id", code="resource_already_exists")
+        return self._product(params["name"], params.get("metadata", {}), params.get("id", ""))
 
     def preview(self, params: Json) -> Json:
         """POST /v1/invoices/create_preview of a change of price: the invoice that it would make, kept nowhere."""
@@ -192,8 +194,8 @@ class Changing(Invoicing):
             self.items[item["id"]] = item
         return item
 
-    def _product(self, name: str, metadata: Json) -> Json:
-        id = self.merchant.new_id("prod_")
+    def _product(self, name: str, metadata: Json, id: str = "") -> Json:
+        id = id or self.merchant.new_id("prod_")
         self.products[id] = billing_objects.product(id=id, now=self.merchant.now(), name=name, metadata=metadata)
         return self.products[id]
 
@@ -202,9 +204,12 @@ class Changing(Invoicing):
         if line.get("quantity") != "1":
             raise invalid("One of each is all that this fake covers.", f"{param}[quantity]")
         data = line["price_data"]
-        refuse_unknown(data, {"currency", "product_data", "recurring", "unit_amount"})
-        refuse_unknown(data["product_data"], {"name", "metadata"})
-        product = self._product(data["product_data"]["name"], data["product_data"].get("metadata", {}))
+        refuse_unknown(data, {"currency", "product", "product_data", "recurring", "unit_amount"})
+        if "product" in data:
+            product = self.merchant.find(self.products, data["product"], "product")
+        else:
+            refuse_unknown(data["product_data"], {"name", "metadata"})
+            product = self._product(data["product_data"]["name"], data["product_data"].get("metadata", {}))
         price = self._price(data, f"{param}[price_data]", product=product["id"])
         self.prices[price["id"]] = price
         return price

@@ -47,8 +47,14 @@ def update(billing: Billing, schedule: Json, params: Json) -> Json:
     start, end = item["current_period_start"], item["current_period_end"]
     if (now["start_date"], now["end_date"]) != (str(start), str(end)):
         raise invalid("The first phase is the present period; more is not covered by the fake.", "phases[0]")
-    if now["items"] != [{"price": item["price"]["id"], "quantity": "1"}]:
+    (kept,) = now["items"]
+    if "price" in kept:  # Those that were made of `price_data` are not to be bought again, and here all are.
+        raise invalid("The price specified is inactive. This field only accepts active prices.", "phases[0][items]")
+    same = billing.price_of(kept["price_data"], "phases[0][items][0][price_data]", subscription)
+    if any(same[part] != item["price"][part] for part in ("unit_amount", "product", "recurring")):
         raise invalid("The first phase keeps the present price; more is not covered by the fake.", "phases[0][items]")
+    billing.prices[same["id"]] = same
+    item.update(price=same, plan=billing_objects.plan(same))
     price = billing.price_of(later["items"][0]["price_data"], "phases[1][items][0][price_data]", subscription)
     billing.prices[price["id"]] = price
     until = next_end(end, later["duration"]["interval"], end)

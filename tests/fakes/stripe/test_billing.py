@@ -391,7 +391,9 @@ class TestSchedules:
         schedule = client.v1.subscription_schedules.create({"from_subscription": subscription.id})
         price = to(client, subscription, 1000, interval)[0]["price_data"]
         item = subscription["items"].data[0]
-        now: Any = {"items": [{"price": item.price.id, "quantity": 1}], "start_date": item.current_period_start,
+        present: Any = {"currency": "cny", "product": item.price.product, "recurring": {"interval": "month"},
+                        "unit_amount": 9900}  # fmt: skip
+        now: Any = {"items": [{"price_data": present, "quantity": 1}], "start_date": item.current_period_start,
                     "end_date": item.current_period_end}  # fmt: skip
         later: Any = {
             "items": [{"price_data": price}],
@@ -411,6 +413,20 @@ class TestSchedules:
         fake.advance(days * DAY)
         assert client.v1.subscription_schedules.retrieve(schedule.id).status == "released"
         assert client.v1.subscriptions.retrieve(subscription.id).schedule is None
+
+    def test_take_no_price_that_was_made_for_one_subscription(
+        self, client: stripe.StripeClient, merchant: Merchant
+    ) -> None:
+        subscription = subscribed(client, merchant)
+        schedule = client.v1.subscription_schedules.create({"from_subscription": subscription.id})
+        item = subscription["items"].data[0]
+        price = to(client, subscription, 1000)[0]["price_data"]
+        now: Any = {"items": [{"price": item.price.id, "quantity": 1}], "start_date": item.current_period_start,
+                    "end_date": item.current_period_end}  # fmt: skip
+        later: Any = {"items": [{"price_data": price}], "duration": {"interval": "month"}}
+
+        with pytest.raises(stripe.InvalidRequestError, match="inactive"):
+            client.v1.subscription_schedules.update(schedule.id, {"phases": [now, later]})
 
     def test_stand_in_the_way_of_a_cancellation_until_they_are_released(
         self, client: stripe.StripeClient, merchant: Merchant

@@ -125,8 +125,15 @@ def phases(merchant: Merchant, id: str, amount: int, interval: str) -> dict[str,
     """Parameters of a schedule: another price from the next period on."""
     (item,) = merchant.billing.subscriptions[id]["items"]["data"]
     (asked,) = change(merchant, id, amount, interval)["items"]
+    price = item["price"]
+    present = {
+        "currency": price["currency"],
+        "product": price["product"],
+        "recurring": {"interval": price["recurring"]["interval"]},
+        "unit_amount": str(price["unit_amount"]),
+    }
     now = {
-        "items": [{"price": item["price"]["id"], "quantity": "1"}],
+        "items": [{"price_data": present, "quantity": "1"}],
         "start_date": str(item["current_period_start"]),
         "end_date": str(item["current_period_end"]),
     }

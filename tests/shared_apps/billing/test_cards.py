@@ -19,6 +19,7 @@ from shared_apps.billing import selectors, services
 from shared_apps.billing.models import Invoice, PaymentPage
 from shared_apps.ledger import selectors as ledger
 from shared_apps.receipts import services as receipts
+from shared_apps.receipts.models import InboxEvent
 from tenant_apps.payments import services as payments
 from tenants.models import Plan, Substation
 from tests.fakes.stripe import FakeStripe, Merchant
@@ -215,6 +216,18 @@ class TestSubscribe:
         assert state(shop) == ("ACTIVE", "ACTIVE", "GOOD")
 
 
+class TestOtherNews:
+    def test_that_names_neither_payment_nor_subscription_is_put_aside(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        """An account tells of its customers, products and payouts as well: nothing is asked about, nothing fails."""
+        by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+
+        with in_main():
+            told = InboxEvent.objects.filter(account_id=stripe.account_id, kind="customer.created")
+            assert list(told.values_list("state", "attempts", "problem")) == [("IGNORED", 0, "")]
+
+
 class TestRenewal:
     def test_is_an_invoice_of_ours_booked_once(self, stripe: Stripe, subscribed: Callable[..., Any]) -> None:
         shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
@@ -224,6 +237,47 @@ class TestRenewal:
 
         assert invoices(shop) == [("OPENING", "PAID", 9_800), ("PERIOD", "PAID", 9_800)]
         assert row_of(shop).period_start == datetime(2031, 4, 1, 2, tzinfo=UTC)
+
+    def test_is_booked_though_the_account_was_switched_off_meanwhile(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        """Stripe goes on charging for what was begun; only new pages are not opened any more."""
+        plan = make_plan(monthly_fee_minor=9_800)
+        shop = by_card(stripe, subscribed, plan)
+        with in_main():
+            receipts.set_enabled(account_public_id=stripe.public_id, enabled=False, by=SYSTEM)
+
+        stripe.pass_days(31.1)
+        stripe.tell()
+
+        assert invoices(shop)[1:] == [("PERIOD", "PAID", 9_800)]
+        with pytest.raises(services.NoWayToPay):
+            open_page(stripe, subscribed(make_plan(), at=stripe.now, paid=False), plan)
+
+    def test_in_another_currency_is_not_booked_and_a_person_sees_why(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+        stripe.pass_days(31.1)
+        (*_, renewal) = stripe.merchant.billing.invoices.values()
+        renewal["currency"] = "usd"
+        with in_main():
+            before = ledger.balance_minor("main:revenue")
+
+        stripe.tell()
+
+        assert invoices(shop) == [("OPENING", "PAID", 9_800)]
+        with in_main():
+            assert ledger.balance_minor("main:revenue") == before
+            problems = set(
+                InboxEvent.objects.filter(account_id=stripe.account_id, attempts__gt=0).values_list(
+                    "problem", flat=True
+                )
+            )
+        assert problems == {
+            f"WrongCurrency: Invoice {renewal['id']} of the channel is in USD, and the shop's money is CNY. "
+            "Nothing was booked."
+        }
 
     def test_a_declined_card_is_due_then_dunned_and_back_when_it_is_paid(
         self, stripe: Stripe, subscribed: Callable[..., Any]
@@ -249,6 +303,41 @@ class TestRenewal:
 
         assert state(shop) == ("ACTIVE", "ACTIVE", "GOOD")
         assert invoices(shop)[1:] == [("PERIOD", "PAID", 9_800)]
+
+
+class TestClosed:
+    def test_a_shop_that_is_closed_is_not_charged_any_more(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+        with in_main():
+            Substation.objects.filter(pk=shop.pk).update(state="CLOSED")
+
+        services.end_closed(now=stripe.now)
+        stripe.pass_days(31.1)
+        stripe.tell()
+
+        assert state(shop) == ("ENDED", "CLOSED", "GOOD")
+        assert len(invoices(shop)) == 1
+
+
+class TestDoublePayment:
+    def test_a_top_up_does_not_pay_what_the_card_will(self, stripe: Stripe, subscribed: Callable[..., Any]) -> None:
+        shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+        stripe.merchant.billing.decline(row_of(shop).stripe_customer)
+        stripe.pass_days(31.1)
+        stripe.tell()
+        top_up(shop, 9_800)
+
+        with in_main():
+            assert services.collect(substation_id=shop.pk, now=stripe.now) == []
+        stripe.merchant.billing.accept(row_of(shop).stripe_customer)
+        stripe.pass_days(4)
+        stripe.tell()
+
+        assert invoices(shop)[1:] == [("PERIOD", "PAID", 9_800)]
+        assert prepaid(shop) == 9_800
+        assert state(shop) == ("ACTIVE", "ACTIVE", "GOOD")
 
 
 class TestChange:

@@ -71,6 +71,8 @@ class TestPaying:
         done = fresh(signup)
         assert done.state == "LIVE"
         assert done.substation is not None
+        assert mail.outbox[-1].subject == "Night Market is open"
+        assert f"{done.substation.url}/panel/" in mail.outbox[-1].body
         assert state(done.substation) == ("ACTIVE", "ACTIVE", "GOOD")
         assert prepaid(done.substation) == 0
         with in_main():

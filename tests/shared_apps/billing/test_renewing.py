@@ -13,7 +13,7 @@ from django.db import connection, connections
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import MAIN, in_main, pointed_at
 from shared_apps.billing import selectors, services
-from shared_apps.billing.models import DunningStep, Invoice
+from shared_apps.billing.models import DunningStep, Invoice, Subscription
 from shared_apps.ledger import selectors as ledger
 from tenants.models import Substation, SubstationStep
 from tests.shared_apps.billing.stage import APRIL, MARCH, make_plan, prepaid, state, top_up
@@ -202,13 +202,29 @@ class TestCancel:
         assert not row.cancel_at_period_end
 
 
+class TestClosing:
+    @pytest.mark.parametrize(("shop_state", "then"), [("CLOSING", "ACTIVE"), ("CLOSED", "ENDED")])
+    def test_a_shop_that_goes_is_charged_nothing_more(
+        self, subscribed: Callable[..., Any], shop_state: str, then: str
+    ) -> None:
+        shop = subscribed(make_plan(monthly_fee_minor=9_800))
+        top_up(shop, 50_000)
+        with in_main():
+            Substation.objects.filter(pk=shop.pk).update(state=shop_state)
+            assert services.renew(substation_id=shop.pk, now=APRIL) is None
+
+        assert state(shop) == (then, shop_state, "GOOD")
+        assert prepaid(shop) == 50_000
+
+
 class TestRenewDue:
     def test_one_shops_trouble_does_not_keep_the_others_waiting(self, subscribed: Callable[..., Any]) -> None:
         plan = make_plan(monthly_fee_minor=9_800)
         broken, fine = subscribed(plan), subscribed(plan)
         top_up(fine, 9_800)
-        with in_main():  # Closed by the main station meanwhile: it can't become past due.
-            Substation.objects.filter(pk=broken.pk).update(state="CLOSED")
+        with in_main():  # A plan that can't be had any more, and a shop that can't be put on another.
+            Subscription.objects.filter(substation_id=broken.pk).update(next_plan=make_plan(), next_interval="MONTH")
+            Substation.objects.filter(pk=broken.pk).update(schema_name=f"none_{broken.public_id}")
 
         services.renew_due(now=APRIL)
 

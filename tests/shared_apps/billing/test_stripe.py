@@ -162,6 +162,14 @@ class TestPage:
         assert opened.url == session["url"]
         assert opened.expires_at == NOW + timedelta(days=1)
 
+    def test_makes_one_product_for_each_name_of_a_plan(self, billing: StripeBilling, merchant: Merchant) -> None:
+        for number, name in enumerate(("专业版", "专业版", "Professional")):
+            page(billing, name=name, idempotency_key=f"bpg_{number}", **only_period())
+
+        found = [(row["name"], row["metadata"]) for row in merchant.billing.products.values()]
+        labels = {"kind": "period", "plan": "pro"}
+        assert found == [("专业版", labels), ("Professional", labels)]
+
     def test_is_read_before_and_after_it_was_paid(self, billing: StripeBilling, merchant: Merchant) -> None:
         opened = page(billing)
         before = billing.fetch_checkout(opened.session_id)
@@ -477,7 +485,7 @@ class TestUnanswered:
 
         assert (failure.value.unknown, failure.value.retryable) == (unknown, retryable)
         asked = [path for method, path, _ in fake.requests if method == "POST"]
-        assert asked == ["/v1/customers", "/v1/checkout/sessions"]
+        assert asked == ["/v1/customers", "/v1/products", "/v1/checkout/sessions"]
 
     def test_a_page_that_was_made_is_found_by_asking_again(
         self, fake: FakeStripe, billing: StripeBilling, hurried: StripeBilling, merchant: Merchant

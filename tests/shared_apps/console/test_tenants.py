@@ -22,9 +22,10 @@ def fresh(shop: Any) -> Any:
 
 
 def trail(target: str) -> list[str]:
-    """What was done to it, after its opening."""
+    """What was done to a shop since it was made."""
+    made = ("billing.subscription.begun", "tenants.substation.opened")
     with in_main():
-        rows = AuditRecord.objects.filter(target=target).exclude(action="tenants.substation.opened")
+        rows = AuditRecord.objects.filter(target=target).exclude(action__in=made)
         return list(rows.order_by("pk").values_list("action", flat=True))
 
 
