@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection, transaction
 
 from kameng.db import roles
@@ -15,6 +16,10 @@ from tenants import template
 from tenants.models import SchemaScript, SpareSchema, SyncFeed
 from tenants.states import SpareState
 from tenants.upgrades import versions
+
+FILL_AT_ONCE = 5  # About a second's work: the worker has other things to do.
+FILLING_KEY = "tenants:filling-spares"
+FILLING_SECONDS = 60
 
 
 class NoScript(RuntimeError):
@@ -71,6 +76,22 @@ def fill(target: int) -> int:
         add_spare(script.version, script.sql)
         made += 1
     return made
+
+
+def refill(target: int) -> int:
+    """`fill`, one worker at a time and a few schemas a turn; answers how many were made. For the background.
+
+    Race: many sign-ups end at once, and each would fill the whole pool. `add` lets one of them begin; should it be
+    killed, the next begins when the mark has run out. Main scope.
+    """
+    if not cache.add(FILLING_KEY, 1, FILLING_SECONDS):
+        return 0
+    try:
+        with in_main():
+            ready = SpareSchema.objects.filter(state=SpareState.READY, version__in=versions.served()).count()
+        return fill(min(target, ready + FILL_AT_ONCE))
+    finally:
+        cache.delete(FILLING_KEY)
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,21 @@ from django.conf import settings
 from kameng.accounts.types import SYSTEM
 from kameng.jobs.registry import job, periodic
 from kameng.lib import clock
-from tenants import addresses, closing, domains, erasure, notices, signup, spares
+from tenants import addresses, closing, domains, erasure, notices, provisioning, signup, spares
 from tenants.archive import exports
 
 
 @job("tenants.provision", tenant=False)
 def provision(*, signup_id: int, **_: object) -> None:
     signup.provision(signup_id)
-    fill_spares()
+    # In a burst, those who wait come before those who may come: the pool is filled up when it runs low, and by the clock.
+    if provisioning.free_spares() * 2 < settings.SPARE_SCHEMAS:
+        fill_spares()
 
 
 @periodic("tenants.fill_spares")
 def fill_spares() -> None:
-    spares.fill(settings.SPARE_SCHEMAS)
+    spares.refill(settings.SPARE_SCHEMAS)
 
 
 @periodic("tenants.sweep_signups")

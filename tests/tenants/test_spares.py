@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.db import IntegrityError
 
-from kameng.db.context import in_main
+from kameng.db.context import MAIN, in_main, pointed_at
 from kameng.lib import clock
-from tenants import provisioning, spares, template
+from tenants import provisioning, signup, spares, tasks, template
 from tenants.models import Plan, SpareSchema, Substation, SyncState
 from tenants.states import SpareState
 from tests.tenant_apps.racing import Runner
@@ -157,3 +157,54 @@ class TestRaces:
         assert rows(alice)[2] == [(first, "TAKEN")]
         with in_main():
             assert SpareSchema.objects.get(schema_name=second).state == SpareState.READY
+
+
+class TestRefilling:
+    @pytest.fixture(autouse=True)
+    def _no_schemas(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Their making is tested elsewhere: here a spare is its row."""
+        monkeypatch.setattr(spares, "make_schema", lambda name, script: None)
+
+    def ready(self) -> int:
+        with in_main():
+            return SpareSchema.objects.filter(state=SpareState.READY).count()
+
+    def test_makes_a_few_a_turn_until_the_pool_is_full(self) -> None:
+        with pointed_at(MAIN):
+            made = [spares.refill(12) for _ in range(4)]
+
+        assert (made, self.ready()) == ([5, 5, 2, 0], 12)
+
+    def test_leaves_it_to_the_one_who_is_at_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        others = []
+        monkeypatch.setattr(spares, "make_schema", lambda name, script: others.append(spares.refill(12)))
+
+        with pointed_at(MAIN):
+            assert spares.refill(2) == 2
+
+        assert (others, self.ready()) == ([0, 0], 2)
+
+    def test_begins_again_after_one_that_failed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(name: str, script: str) -> None:
+            raise ZeroDivisionError
+
+        with pointed_at(MAIN):
+            with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+                patch.setattr(spares, "make_schema", fail)
+                spares.refill(2)
+
+            assert spares.refill(2) == 2
+
+    @pytest.mark.parametrize(("ready", "afterwards"), [(1, 4), (2, 2)])
+    def test_a_sign_up_refills_a_pool_that_runs_low(
+        self, monkeypatch: pytest.MonkeyPatch, ready: int, afterwards: int
+    ) -> None:
+        monkeypatch.setattr(tasks.settings, "SPARE_SCHEMAS", 4)
+        monkeypatch.setattr(signup, "provision", lambda signup_id: None)
+        for _ in range(ready):
+            spare()
+
+        with pointed_at(MAIN):
+            tasks.provision(signup_id=1)
+
+        assert self.ready() == afterwards

@@ -161,9 +161,9 @@ class Report:
         """Note a ratio, made round by round, for a machine's mood changes between rounds; answers its median."""
         return _note(self.ratios, key, [one / other for one, other in zip(ours, theirs, strict=True)])
 
-    def ask(self, what: str, sign: Literal["≥", "≤", "="], bound: float, got: float) -> None:
+    def ask(self, what: str, sign: Literal["≥", "≤", "<", "="], bound: float, got: float) -> None:
         """Note what the issue asks for, and whether it holds. `got` is compared as measured and shown rounded."""
-        holds = {"≥": got >= bound, "≤": got <= bound, "=": got == bound}[sign]
+        holds = {"≥": got >= bound, "≤": got <= bound, "<": got < bound, "=": got == bound}[sign]
         self.asked.append({"what": what, "asked": f"{sign} {bound:,}", "got": _short(got), "holds": holds})
 
     def result(self) -> dict[str, Any]:

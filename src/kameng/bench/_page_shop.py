@@ -45,23 +45,14 @@ WHERE i.indrelid = 'stock_code'::regclass AND NOT i.indisprimary"""
 
 def fill(listings: int, codes: int) -> None:
     """`listings` products of one SKU each on the shop's shelf; each of the home page's SKUs has `codes` codes."""
-    from django.db import connection
-
     from kameng.db.context import in_main
-    from shared_apps.library.models import Category, Sku
+    from shared_apps.library.models import Sku
     from shared_apps.stock import services as stock
     from tenants import prepare, provisioning
     from tenants.models import Plan, Substation
 
     prepare.prepare(spare_count=0)
-    with in_main():
-        Category.objects.bulk_create(
-            Category(slug=f"kind-{n}", name_zh=f"分类 {n}", name_en=f"Kind {n}", sort=n) for n in range(12)
-        )
-    for first in range(1, listings + 1, BATCH):
-        with in_main(), connection.cursor() as cursor:
-            for statement in (PRODUCTS, SKUS, PRICES):
-                cursor.execute(statement, {"first": first, "last": min(first + BATCH - 1, listings)})
+    write_library(listings)
     _fill_codes(codes)
     with in_main():
         shown = Sku.objects.filter(product__sort__lte=HOME).values_list("pk", flat=True)
@@ -74,6 +65,23 @@ def fill(listings: int, codes: int) -> None:
         substation.save()
     provisioning.run(substation)  # Its last steps fill the shelves.
     _analyse()
+
+
+def write_library(products: int) -> None:
+    """`products` products of one SKU each, in twelve categories, priced for every level."""
+    from django.db import connection
+
+    from kameng.db.context import in_main
+    from shared_apps.library.models import Category
+
+    with in_main():
+        Category.objects.bulk_create(
+            Category(slug=f"kind-{n}", name_zh=f"分类 {n}", name_en=f"Kind {n}", sort=n) for n in range(12)
+        )
+    for first in range(1, products + 1, BATCH):
+        with in_main(), connection.cursor() as cursor:
+            for statement in (PRODUCTS, SKUS, PRICES):
+                cursor.execute(statement, {"first": first, "last": min(first + BATCH - 1, products)})
 
 
 def _fill_codes(codes: int) -> None:

@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kameng.bench import _page_shop as shop
 from kameng.bench._apart import Apart
 from kameng.bench._common import Report, database, environment, postgres_in, redis_in, say
-from kameng.local._state import free_port
+from kameng.bench._programs import web
 from kameng.local.errors import LocalError
-from kameng.local.house import WEB_THREADS, WEB_WORKERS
+from kameng.local.house import WEB_WORKERS
 from kameng.local.postgres import EmbeddedPostgres
 from kameng.local.redis import EmbeddedRedis
-from kameng.local.supervisor import Process
 
 PAGES = {"hello": "/bench/hello/", "home": "/", "product": f"/p/{shop.HOT_PRODUCT}/"}
 # The same pages at addresses that nobody has asked for: nothing is remembered of them.
@@ -56,7 +54,8 @@ def run(data_dir: Path, quick: bool = False) -> dict[str, Any]:
                 process.call("kameng.bench._page_shop:fill", listings, codes)
                 if number == 0:  # The files are the same ones for both.
                     process.call("django.core.management:call_command", "collectstatic", "--noinput", "--verbosity=0")
-            ports[size] = stack.enter_context(_served(env, data_dir / f"{size}.log", workers))
+            served = web(env, data_dir / f"{size}.log", workers=workers, ready=_answers)
+            ports[size] = stack.enter_context(served)
         rates, weights = _measure(ports, rounds, requests, workers)
         report = Report("page", postgres, "django", "gunicorn")
     report.figures |= {"rounds": rounds, "requests_each": requests, "clients": CLIENTS, "sizes": sizes}
@@ -73,21 +72,6 @@ def _environment(
         settings="kameng.bench._page_settings",
         more={"REDIS_URL": f"{redis.url.rsplit('/', 1)[0]}/{number}"},
     )
-
-
-@contextlib.contextmanager
-def _served(env: Mapping[str, str], log: Path, workers: int) -> Iterator[int]:
-    """gunicorn as `kameng run` starts it (kameng.local.house), on a free port; answers the port."""
-    port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "kameng.wsgi:application", "--bind", f"127.0.0.1:{port}"]
-    command += ["--worker-class", "gthread", "--workers", str(workers), "--threads", str(WEB_THREADS)]
-    command += ["--access-logfile", str(log.with_suffix(".access")), "--error-logfile", "-", "--no-control-socket"]
-    server = Process("web", command, env, log, ready=lambda: _answers(port), mark=str(log.parent))
-    try:
-        server.start()
-        yield port
-    finally:
-        server.stop()
 
 
 def _answers(port: int) -> bool:

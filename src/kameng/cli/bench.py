@@ -14,7 +14,7 @@ import click
 from kameng.cli._signals import Stop, raise_on_signals
 from kameng.local._processes import die_with_parent
 
-NAMES = ("provisioning", "sync", "ledger", "sale", "page", "migrate")
+NAMES = ("provisioning", "sync", "ledger", "sale", "page", "migrate", "tenants")
 
 
 @click.command()

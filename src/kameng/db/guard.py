@@ -22,15 +22,16 @@ _ALLOWED = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "VALUES", 
 _ALLOWED_PAIRS = frozenset({("SET", "CONSTRAINTS"), ("ROLLBACK", "TO")})
 
 # Postgres' own alphabet: a letter is A–Z, the underscore or anything beyond ASCII; a name goes on with digits and `$`.
-# Only the characters that its scanner takes for a space are one; a comment ends at either line break. Quantifiers with
-# a `+` give nothing back: a token is what it is, whatever follows.
+# Only the characters that its scanner takes for a space are one; a comment ends at either line break. A token is what it
+# is, whatever follows: quantifiers with a `+` give nothing back, and a quote that may be a doubled one ends nothing. (No
+# such quantifier on a group: Python before 3.11.5 reads some of them wrongly.)
 _TOKEN = re.compile(
     r"""
       (?P<space>[ \t\n\r\f\v]++)
-    | (?P<comment>--[^\n\r]*+ | /\*(?:(?!\*/|/\*).)*+\*/)   # One in another is refused.
-    | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*+')
-    | (?P<text>'(?:[^']|'')*+')
-    | (?P<name>"(?:[^"]|"")*+")
+    | (?P<comment>--[^\n\r]*+ | /\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)   # One in another is refused.
+    | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*'(?!'))
+    | (?P<text>'(?:[^']|'')*'(?!'))
+    | (?P<name>"(?:[^"]|"")*"(?!"))
     | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*+)
     | (?P<number>[0-9][A-Za-z0-9_.]*+)
     | (?P<parameter>%(?:s|\([A-Za-z0-9_]++\)s))
@@ -42,7 +43,7 @@ _TOKEN = re.compile(
 # Text without a semicolon, a text constant, a dollar, a backslash, a comment or a letter beyond ASCII, and with nothing but
 # plain names in quotes, is one statement however it is read: looked at in one go, for a list of 20,000 parameters has as
 # many tokens.
-_PLAIN = re.compile(r'(?:[A-Za-z0-9_ \t\n.,()\[\]=<>*+:|&!?@#^~%/-]|"[A-Za-z0-9_]*+")*+')
+_PLAIN = re.compile(r'(?:[A-Za-z0-9_ \t\n.,()\[\]=<>*+:|&!?@#^~%/-]++|"[A-Za-z0-9_]*+")*')
 _VERB = re.compile(r"[ \t\n(]*+([A-Za-z]++)(?![0-9_])")
 _QUOTED = frozenset({"escaped", "text", "name", "comment"})
 

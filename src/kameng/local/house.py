@@ -179,7 +179,7 @@ class House:
         name = f"kameng-{os.getpid()}@{socket.gethostname()}"
         argv += [f"--concurrency={WORKER_THREADS}", "--loglevel=WARNING", f"--hostname={name}"]
         broker = self._env["REDIS_URL"]
-        return self._process("worker", argv, ready=lambda: _worker_answers(broker, name), ready_wait_s=120.0)
+        return self._process("worker", argv, ready=lambda: worker_answers(broker, name), ready_wait_s=120.0)
 
     def beat(self) -> Process:
         """Celery's clock; its schedule is in the data folder, its pid file nowhere: the lock of the folder is ours."""
@@ -254,7 +254,7 @@ def _answers(port: int) -> bool:
     return _status(port, "/", f"127.0.0.1:{port}") is not None
 
 
-def _worker_answers(broker: str, name: str) -> bool:
+def worker_answers(broker: str, name: str) -> bool:
     """Whether the worker called `name` takes messages from the broker."""
     with Celery(broker=broker, set_as_current=False) as app:
         try:

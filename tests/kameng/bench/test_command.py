@@ -18,13 +18,14 @@ from kameng.cli import bench as command
 from kameng.local._processes import processes_where
 
 # How many things the issue asks of each.
-ASKED = {"provisioning": 5, "sync": 2, "ledger": 9, "sale": 7, "page": 6}
+ASKED = {"provisioning": 5, "sync": 2, "ledger": 9, "sale": 7, "page": 6, "tenants": 1}
 SIZES = {
     "provisioning": {"rounds", "takes_each", "schemas", "tables_each"},
     "sync": {"rounds", "skus"},
     "ledger": {"rounds", "seconds_each"},
     "sale": {"rounds", "seconds_each", "codes"},
     "page": {"rounds", "requests_each", "clients", "sizes"},
+    "tenants": {"substations", "burst", "arrivals_per_s"},
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kameng.bench import ledger, page, provisioning, sale, sync
+from kameng.bench import ledger, page, provisioning, sale, sync, tenants
 from kameng.bench._common import Report
 from tests.kameng.bench.planted import got, holds, report
 
@@ -255,3 +255,22 @@ class TestPage:
             "product_to_hello_small", "product_to_hello_large", "product_large_to_small", "home_to_hello_small",
             "home_to_hello_large", "home_large_to_small", "home_anew_to_hello_large", "product_anew_to_hello_large",
         )  # fmt: skip
+
+
+class TestTenants:
+    COST = {"first_ms": 50.0, "last_ms": 60.0, "relations": 249.0, "disk_bytes": 2_300_000.0}
+
+    @pytest.mark.parametrize(("slow", "got_s", "held"), [(5, 0.2, True), (6, 1.0, False)])
+    def test_counts_the_slowest_twentieth_out(self, report: Report, slow: int, got_s: float, held: bool) -> None:
+        result = tenants.judge(report, self.COST, [1.0] * slow + [0.2] * (100 - slow))
+
+        assert [(line["asked"], line["got"], line["holds"]) for line in result["asked"]] == [("< 1.0", got_s, held)]
+
+    def test_names_every_figure_and_ratio(self, report: Report) -> None:
+        result = tenants.judge(report, self.COST, [0.2, 0.3, 0.4])
+
+        assert result["figures"] == {
+            "one_ms_first_tenth": 50.0, "one_ms_last_tenth": 60.0, "one_relations": 249.0, "one_disk_mb": 2.3,
+            "signup_s_median": 0.3, "signup_s_p95": 0.4, "signup_s_longest": 0.4,
+        }  # fmt: skip
+        assert result["ratios"] == {"last_tenth_to_first": 1.2}

@@ -11,7 +11,7 @@ import pytest
 
 from kameng.local import endpoint
 from kameng.local.errors import LocalError
-from kameng.local.house import House, _worker_answers, demo_logins, demo_shops
+from kameng.local.house import House, demo_logins, demo_shops, worker_answers
 from kameng.local.redis import EmbeddedRedis
 
 VARIABLES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "KAMENG_TESTPAY_URL", "KAMENG_SECRET_KEY")
@@ -134,10 +134,10 @@ class TestDemonstration:
 
 class TestWorker:
     def test_is_asked_again_when_redis_was_restarted(self, redis_server: EmbeddedRedis) -> None:
-        asked = [_worker_answers(redis_server.url, "kameng-nobody@here")]
+        asked = [worker_answers(redis_server.url, "kameng-nobody@here")]
         redis_server.stop()
-        asked.append(_worker_answers(redis_server.url, "kameng-nobody@here"))
+        asked.append(worker_answers(redis_server.url, "kameng-nobody@here"))
         redis_server.start()
-        asked.append(_worker_answers(redis_server.url, "kameng-nobody@here"))
+        asked.append(worker_answers(redis_server.url, "kameng-nobody@here"))
 
         assert asked == [False, False, False]
