@@ -42,8 +42,9 @@ def pay_order(
     is revived when its stock can be held again. `payable` saves the reading when the caller has locked the order;
     `statement` may do more than SETTLE, with the parameters `more`, and answers the same columns.
 
-    Raises: OrderMissing; OrderTransitionRefused (paid already, refunded); SoldOut (late, and the stock is gone);
-    ShopClosed (late, and the shop is closed for good); NotHeld; SettlementRefused (amount, receipt and legs don't agree; `details["reason"]`). Nothing is written then.
+    Raises: OrderMissing; OrderTransitionRefused (paid already, refunded); SoldOut (late, and the stock is gone); ShopClosed
+    (late, and the shop is closed for good); NotHeld; SettlementRefused (amount, receipt and legs don't agree;
+    `details["reason"]`). Nothing is written then.
     """
     # No savepoint: whoever calls this inside a transaction and goes on after a refusal opens one around the call.
     with transaction.atomic(savepoint=False):
