@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django.core import mail
 
-from kameng.db.context import in_main
+from kameng.db.context import in_main, in_substation
 from kameng.jobs import services as jobs
 from kameng.lib import clock
 from tenant_apps.orders.services import ShopClosed
@@ -294,13 +294,18 @@ class TestClosing:
         from shared_apps.receipts.models import PaymentCase
         from tenant_apps.orders import services as orders
         from tenant_apps.orders.models import Order
+        from tenant_apps.payments import services as payments
+        from tests.tenant_apps import market
 
         late = office.place()
+        with in_substation(office.shop):
+            payment = market.announce(late, office.account, now=clock.utc_now())
         orders.expire_due(now=clock.utc_now() + timedelta(hours=1))
         self.begin(office)
         assert office.owner.post("/panel/closing/finish/").status_code == 302
 
-        assert office.pay(late) == "CASE"
+        fact = market.pay_fact(office.account, payment, late.total_minor, occurred_at=clock.utc_now())
+        assert payments.take_fact(fact=fact, now=clock.utc_now()) == "CASE"
 
         assert office.read(Order, number=late.number).state == "EXPIRED"
         with in_main():
