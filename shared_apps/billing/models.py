@@ -98,7 +98,7 @@ class InvoiceCounter(models.Model):
     """The last number of a year. Its row is locked by whoever issues an invoice until the invoice is committed, so
     that the numbers have no gap."""
 
-    year = models.PositiveSmallIntegerField(primary_key=True)
+    year = models.BigIntegerField(primary_key=True)
     last = models.PositiveIntegerField(default=0)
 
 

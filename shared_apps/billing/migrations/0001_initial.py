@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="InvoiceCounter",
             fields=[
-                ("year", models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
+                ("year", models.BigIntegerField(primary_key=True, serialize=False)),
                 ("last", models.PositiveIntegerField(default=0)),
             ],
         ),
