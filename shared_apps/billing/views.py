@@ -22,7 +22,7 @@ from kameng.web.transactions import own_transactions
 from shared_apps.billing import selectors, services
 from shared_apps.billing.forms import TermsForm
 from shared_apps.billing.types import WayToPay
-from tenants import signup as signups
+from tenants import paying
 from tenants.models import Signup
 from tenants.states import SignupState
 from tenants.views import mine, site_nav
@@ -92,7 +92,7 @@ def choose(request: HttpRequest, public_id: str) -> HttpResponse:
     if not form.is_valid():
         return _page(request, signup, form=form, status=422)
     code, interval = form.chosen
-    signups.choose_plan(signup=signup, plan_code=code, interval=interval)
+    paying.choose_plan(signup=signup, plan_code=code, interval=interval)
     return redirect("tenants:progress", public_id)
 
 

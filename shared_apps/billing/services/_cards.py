@@ -40,7 +40,7 @@ from shared_apps.billing.types import OpenedPage
 from shared_apps.ledger import provisioning
 from shared_apps.ledger import selectors as ledger
 from shared_apps.receipts import services as receipts
-from tenants import signup as signups
+from tenants import paying
 from tenants.models import Plan, Substation
 
 PAGE_LIFE = timedelta(hours=24)
@@ -239,7 +239,7 @@ def _apply(account_id: int, told: SubscriptionState, invoices: list[InvoiceState
     if page is None and known is None:
         return False
     substation_id = known.substation_id if known else page.substation_id  # type: ignore[union-attr]
-    signups.lock_paying(substation_id)
+    paying.lock_paying(substation_id)
     row = lock(substation_id) if Subscription.objects.filter(substation_id=substation_id).exists() else None
     if row is None or row.stripe_subscription != told.id:
         assert page is not None
@@ -280,9 +280,9 @@ def _begin(
     shop, plan = page.substation, page.plan
     assert plan is not None
     if row is None:  # An application: what was paid for is the page's plan, whatever was chosen meanwhile.
-        signup = signups.lock_paying(shop.pk)
+        signup = paying.lock_paying(shop.pk)
         if signup is not None:
-            signups.put_on_plan(signup_id=signup.pk, plan=plan, interval=page.interval)
+            paying.put_on_plan(signup_id=signup.pk, plan=plan, interval=page.interval)
             shop = Substation.objects.select_related("plan").get(pk=shop.pk)
         row = begin(substation=shop, interval=page.interval, now=now)
         row = lock(shop.pk)
@@ -354,9 +354,9 @@ def _follow_state(row: Subscription, told: SubscriptionState, *, now: datetime) 
 
 
 def _open_paid_signup(page: PaymentPage, *, now: datetime) -> None:
-    signup = signups.lock_paying(page.substation_id)
+    signup = paying.lock_paying(page.substation_id)
     if signup is not None:
-        signups.paid(signup_id=signup.pk, now=now)
+        paying.paid(signup_id=signup.pk, now=now)
 
 
 def cancel_stray(*, account_id: int, subscription: str) -> None:

@@ -13,7 +13,7 @@ from shared_apps.billing.services._subscriptions import begin
 from shared_apps.billing.states import InvoiceKind
 from shared_apps.billing.types import Line
 from shared_apps.ledger import selectors as ledger
-from tenants import signup as signups
+from tenants import paying
 from tenants.models import Plan, Substation
 
 
@@ -35,7 +35,7 @@ def open_if_covered(*, substation_id: int, now: datetime) -> bool:
     Race: two payments come in at once. The signup's row is locked, and its state read under the lock.
     """
     with transaction.atomic():
-        signup = signups.lock_paying(substation_id)
+        signup = paying.lock_paying(substation_id)
         if signup is None:
             return False
         lines = opening_lines(signup.plan, signup.interval, now)
@@ -45,7 +45,7 @@ def open_if_covered(*, substation_id: int, now: datetime) -> bool:
             return False
         substation = Substation.objects.select_related("plan").get(pk=substation_id)
         charge_opening(substation=substation, interval=signup.interval, lines=lines, now=now)
-        signups.paid(signup_id=signup.pk, now=now)
+        paying.paid(signup_id=signup.pk, now=now)
     return True
 
 

@@ -18,6 +18,7 @@ from kameng.lib.errors import Refused
 from shared_apps.billing import selectors, services
 from shared_apps.billing.models import Invoice, Subscription
 from shared_apps.ledger import provisioning
+from tenants import paying
 from tenants import signup as signups
 from tenants.models import Plan, Signup, Substation
 from tests.shared_apps.billing.stage import make_plan, prepaid, state, top_up
@@ -131,7 +132,7 @@ class TestChoosingAgain:
     def test_another_plan_costs_what_that_one_costs(self, prepared: None) -> None:
         signup, other = applied(make_plan(monthly_fee_minor=9_800)), make_plan(monthly_fee_minor=29_800)
 
-        signups.choose_plan(signup=signup, plan_code=other.code, interval="MONTH")
+        paying.choose_plan(signup=signup, plan_code=other.code, interval="MONTH")
 
         assert fresh(signup).plan == other
         assert fresh(signup).substation.plan == other  # type: ignore[union-attr]
@@ -141,7 +142,7 @@ class TestChoosingAgain:
     def test_a_free_one_is_made_at_once(self, prepared: None) -> None:
         signup, free = applied(make_plan(monthly_fee_minor=9_800)), make_plan()
 
-        signups.choose_plan(signup=signup, plan_code=free.code, interval="MONTH")
+        paying.choose_plan(signup=signup, plan_code=free.code, interval="MONTH")
         jobs.run_all_due()
 
         assert fresh(signup).state == "LIVE"
@@ -152,7 +153,7 @@ class TestChoosingAgain:
         lodge(signup, 9_800)
 
         with pytest.raises(Refused):
-            signups.choose_plan(signup=signup, plan_code=make_plan().code, interval="MONTH")
+            paying.choose_plan(signup=signup, plan_code=make_plan().code, interval="MONTH")
 
         assert fresh(signup).plan == plan
 
