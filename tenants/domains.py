@@ -223,14 +223,10 @@ def _proved(claim: DomainClaim, *, by: Actor, now: datetime) -> DomainClaim:
         held_by_other = kept is None or kept.tenant_id != row.substation_id
         if not held_by_other:
             was = row.state
-            row.state, row.problem, row.found, row.failing_since, row.checked_at = (
-                ClaimState.VERIFIED,
-                "",
-                "",
-                None,
-                now,
-            )
-            row.save(update_fields=["state", "problem", "found", "failing_since", "checked_at"])
+            row.state, row.problem, row.found = ClaimState.VERIFIED, "", ""
+            row.failing_since, row.checked_at = None, now
+            row.asked_at = None
+            row.save(update_fields=["state", "problem", "found", "failing_since", "checked_at", "asked_at"])
             if made or was != ClaimState.VERIFIED:
                 audit.record(
                     action="tenants.domain.verified",

@@ -351,7 +351,10 @@ class TestDomains:
         owner.post(f"/panel/domains/{claim.pk}/check/")
         jobs.run_all_due()
 
-        assert "Connected" in words(owner.get("/panel/domains/"))
+        connected = owner.get("/panel/domains/")
+        assert "Connected" in words(connected)
+        assert "Being checked" not in words(connected)
+        assert b'hx-trigger="every 2s"' not in connected.content
         from django.test import Client
 
         assert Client(HTTP_HOST=name).get("/").status_code == 200
