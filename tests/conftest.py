@@ -133,10 +133,7 @@ class _one_at_a_time:  # noqa: N801  # Used like a function.
 
 
 # Where somebody sends on purpose what must not go through.
-HOSTILE = (
-    "tests/isolation/", "tests/kameng/db/", "tests/shared_apps/library/test_editing.py::TestWhoMaySeeIt",
-    "tests/api/test_fuzz.py",  # It starts the WSGI application, whose self-test tries the walls.
-)  # fmt: skip
+HOSTILE = ("tests/isolation/", "tests/kameng/db/", "tests/shared_apps/library/test_editing.py::TestWhoMaySeeIt")
 
 
 @pytest.fixture(autouse=True)

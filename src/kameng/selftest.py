@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +61,20 @@ class Wall:
     tried: Callable[[list[str]], str]
 
 
+# Whether a wall is being tried: then statements are sent on purpose that must not go through.
+trying: ContextVar[bool] = ContextVar("trying", default=False)
+
+
 def run() -> list[Finding]:
     """Try every wall; one that can't be tried any more because another is down counts as down."""
+    token = trying.set(True)
+    try:
+        return _run()
+    finally:
+        trying.reset(token)
+
+
+def _run() -> list[Finding]:
     findings = []
     shops: list[str] = []
     for wall in WALLS:

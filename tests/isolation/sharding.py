@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connections
 
+from kameng import selftest
 from kameng.db.backend.base import Scope
 from kameng.db.scopes import PUBLIC_SCHEMA, SYNC_ROLE
 
@@ -160,7 +161,7 @@ crossings: list[str] = []
 
 
 def observe(scope: Scope, sql: str) -> None:
-    """For `kameng.db.backend.base.observers`."""
-    found = crossing(scope, sql)
+    """For `kameng.db.backend.base.observers`. The self-test tries the walls, and is left alone."""
+    found = "" if selftest.trying.get() else crossing(scope, sql)
     if found:
         crossings.append(found)
