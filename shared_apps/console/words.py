@@ -142,6 +142,7 @@ JOBS: dict[str, Sentence] = {
     "payments.handle_event": _("Handle a callback"),
     "payments.run_refund": _("Send a refund to the channel"),
     "stock.import_run": _("Import codes"),
+    "tenants.mail_open": _("Mail the owner that the shop is open"),
     "tenants.provision": _("Make a shop"),
 }
 CHANNELS: dict[str, Sentence] = {"testpay": _("Test channel"), "stripe": "Stripe"}
