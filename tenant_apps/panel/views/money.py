@@ -79,7 +79,7 @@ def _line_row(line: Line) -> dict[str, Any]:
     name = screens.get(line.reference_type.lower(), "") if line.reference else ""
     return {
         "line": line, "kind": words.KINDS.get(line.kind, line.kind), "account": words.ACCOUNTS.get(line.account, line.account),
-        "url": reverse(name, args=[line.reference]) + ("#split" if name == "panel:order" else "") if name else "",
+        "url": reverse(name, args=[line.reference]) if name else "",
     }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ APRIL = datetime(2031, 4, 1, 2, 0, tzinfo=UTC)
 def make_plan(code: str = "", **values: Any) -> Plan:
     """A plan of one test's own."""
     name = code or f"p{next(_serial)}-{os.getpid()}"
-    terms = {"name_zh": name, "name_en": name, "supply_level": "BASIC", **values}
+    terms = {"name_zh": name, "name_en": name, "supply_level": "BASIC", "sort": 900, **values}
     with in_main():
         return Plan.objects.create(code=name, **terms)
 
