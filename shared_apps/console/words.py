@@ -164,6 +164,7 @@ JOBS: dict[str, Sentence] = {
     "tenants.check_domain": _("Ask DNS about a domain"),
     "tenants.export": _("Write an archive"),
     "tenants.mail_domain": _("Tell an owner about a domain"),
+    "tenants.mail_open": _("Mail the owner that the shop is open"),
     "tenants.provision": _("Make a shop"),
 }
 CHANNELS: dict[str, Sentence] = {"testpay": _("Test channel"), "stripe": "Stripe"}
