@@ -170,9 +170,7 @@ def release_domains(now: datetime | None = None) -> int:
 
 
 def _find(public_id: str, *, lock: bool = False) -> Substation:
-    rows = Substation.objects.select_related("plan")
-    rows = rows.select_for_update(of=("self",)) if lock else rows
-    found: Substation | None = rows.filter(public_id=public_id).first()
+    found: Substation | None = Substation.objects.select_related("plan").filter(public_id=public_id).first()
     if found is None:
         raise SubstationMissing(_("There is no such substation."))
-    return found
+    return lifecycle.locked(found.pk) if lock else found

@@ -24,7 +24,7 @@ from kameng.jobs import services as jobs
 from kameng.lib import clock
 from kameng.lib.errors import Missing, Refused
 from kameng.lib.words import Sentence, worded
-from tenants import dns, hosts, names
+from tenants import dns, hosts, lifecycle, limits, names
 from tenants.models import Domain, DomainClaim, Substation
 from tenants.names import CHALLENGE
 from tenants.states import UNREACHABLE, ClaimState, SubstationState
@@ -93,26 +93,21 @@ class Record:
     done: bool
 
 
-def plan_limit(shop: Substation) -> int:
-    """How many own domains the shop's plan allows. The one place that plans are asked about domains."""
-    return MAX_CLAIMS
-
-
 def add(*, substation_id: int, domain: str, by: Actor, now: datetime) -> DomainClaim:
     """Claim a domain; it leads here once it is proved. Main scope.
 
-    Raises: the DomainRefused family, DomainTaken, TooManyDomains, ShopNotOpen.
+    Raises: the DomainRefused family, DomainTaken, TooManyDomains, ShopNotOpen, limits.NotInPlan.
     """
     name = names.clean(domain)
     with transaction.atomic():
         # Race: two tabs at once. The shop's row makes them follow one another, so the limit is counted once.
-        shop = Substation.objects.select_related("plan").select_for_update(of=("self",)).get(pk=substation_id)
+        shop = lifecycle.locked(substation_id)
         if shop.state in UNREACHABLE | {SubstationState.CLOSING, SubstationState.CLOSED}:
             raise ShopNotOpen(_("The shop is being closed, so no domain can be added."), field="domain")
-        count = DomainClaim.objects.filter(substation=shop).count()
-        if count >= min(plan_limit(shop), MAX_CLAIMS):
-            message = _("Your plan allows %(count)s domains of your own. Remove one, or choose a larger plan.")
-            raise TooManyDomains(worded(message, count=min(plan_limit(shop), MAX_CLAIMS)), field="domain")
+        limits.require_of(shop.plan, limits.Switch.OWN_DOMAIN, field="domain")
+        if DomainClaim.objects.filter(substation=shop).count() >= MAX_CLAIMS:
+            message = _("A shop has %(count)s domains of its own at most. Remove one first.")
+            raise TooManyDomains(worded(message, count=MAX_CLAIMS), field="domain")
         try:
             with transaction.atomic():
                 claim: DomainClaim = DomainClaim.objects.create(
@@ -294,7 +289,7 @@ def make_primary(*, substation_id: int, claim_id: int | None, sends_on: bool, by
     Main scope. Raises: DomainUnknown, NotVerified.
     """
     with transaction.atomic():
-        shop = Substation.objects.select_related("plan").select_for_update(of=("self",)).get(pk=substation_id)
+        shop = lifecycle.locked(substation_id)
         name = ""
         if claim_id is not None:
             claim = _claim(substation_id, claim_id)

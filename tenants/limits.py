@@ -120,8 +120,13 @@ def claim(kind: Countable, *, count: Callable[[], int], adding: int) -> None:
 
 def require(switch: Switch) -> None:
     """The plan must have it, until the caller's transaction ends. A shop's scope. Raises: NotInPlan."""
-    if not getattr(_plan(lock=True), switch.value):
-        raise NotInPlan(_LACKING[switch], details={"limit": switch.name.lower()})
+    require_of(_plan(lock=True), switch)
+
+
+def require_of(plan: Plan, switch: Switch, *, field: str = "") -> None:
+    """The same of a plan whose substation the caller has locked. Any scope. Raises: NotInPlan."""
+    if not getattr(plan, switch.value):
+        raise NotInPlan(_LACKING[switch], field=field, details={"limit": switch.name.lower()})
 
 
 def room(kind: Countable, *, count: Callable[[], int]) -> int | None:

@@ -58,6 +58,10 @@ ERASED: tuple[Erased, ...] = (
     ),
     Erased("tenants_substationstep", _OWN, {"by": _by("by"), "reason": "CASE WHEN reason = '' THEN '' ELSE '[erased]' END"}),
     Erased("tenants_shopexport", _OWN, {"by": _by("by"), "by_ip": "''", "by_id": "NULL", "problem": "''"}),
+    # Invoices stay, as the law wants; whom they were sent to, beside the shop's name, goes.
+    Erased("billing_invoice", _OWN, {"buyer_details": "CASE WHEN buyer_details = '' THEN '' ELSE '[erased]' END"}),
+    Erased("billing_subscription", _OWN, {"stripe_customer": "''"}),
+    Erased("billing_paymentpage", _OWN, {"url": "''", "ask_at": "NULL"}),
     Erased("receipts_networkorder", _OWN, {"contact_hint": "''"}),
     Erased("receipts_refund", _OWN, {"reason": "'[erased]'", "by": _by("by"), "problem": "''"}),
     Erased(
@@ -123,6 +127,12 @@ KEPT: dict[tuple[str, str], str] = {
     ("tenants_substation", "name"): "A trade name; books and invoices refer to the shop by it.",
     ("tenants_heldaddress", "slug"): "An address, held so that nobody poses as the erased shop.",
     ("tenants_plan", "name_zh"): "A plan's name.",
+    ("billing_changequote", "lines"): "Plans, spans of time and sums.",
+    ("billing_invoice", "buyer_name"): "A trade name, on a paper that the law keeps.",
+    ("billing_invoice", "seller_name"): "The main station's own.",
+    ("billing_invoice", "seller_details"): "The main station's own.",
+    ("billing_invoiceline", "text_zh"): "What was charged: a plan, a span of time.",
+    ("billing_invoiceline", "text_en"): "What was charged: a plan, a span of time.",
     ("tenants_plan", "name_en"): "A plan's name.",
     ("tenants_erasurerecord", "by"): "The main station's person who erased it: the proof names them.",
     ("tenants_erasurerecord", "reason"): "Why it was erased, in the main station's words.",

@@ -15,8 +15,8 @@ from kameng.accounts.types import SYSTEM
 from kameng.db.context import MAIN, in_main, pointed_at
 from kameng.jobs import services as jobs
 from kameng.lib.ids import public_id
-from tenants import closing, domains, hosts, lifecycle, tls
-from tenants.models import Domain, DomainClaim, Substation
+from tenants import closing, domains, hosts, lifecycle, limits, tls
+from tenants.models import Domain, DomainClaim, Plan, Substation
 from tenants.states import SubstationEvent
 from tests.fakes.dns import NameServer
 from tests.tenant_apps.racing import Runner, all_at_once
@@ -132,13 +132,28 @@ class TestProof:
         assert page(name) == 200
 
     def test_no_more_than_so_many(self, outside: NameServer, fresh_shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(domains, "plan_limit", lambda shop: 1)
+        monkeypatch.setattr(domains, "MAX_CLAIMS", 1)
         add(fresh_shop, "one.example.org")
 
-        with pytest.raises(domains.TooManyDomains, match="allows 1 domains"):
+        with pytest.raises(domains.TooManyDomains, match="has 1 domains of its own at most"):
             add(fresh_shop, "two.example.org")
         with in_main():
             assert DomainClaim.objects.filter(substation=fresh_shop).count() == 1
+
+    def test_none_on_a_plan_without_them(self, outside: NameServer, fresh_shop: Any, name: str) -> None:
+        with in_main():
+            plan = Plan.objects.create(
+                code=f"plain-{fresh_shop.pk}", name_zh="-", name_en="-", supply_level="BASIC", active=False,
+                own_domain_allowed=False,
+            )  # fmt: skip
+            Substation.objects.filter(pk=fresh_shop.pk).update(plan=plan)
+
+        with pytest.raises(limits.NotInPlan, match="no domain of its own") as refused:
+            add(fresh_shop, name)
+
+        assert refused.value.field == "domain"
+        with in_main():
+            assert not DomainClaim.objects.filter(substation=fresh_shop).exists()
 
     def test_not_twice_in_one_shop_and_not_in_one_that_closes(
         self, outside: NameServer, fresh_shop: Any, name: str
