@@ -84,6 +84,8 @@ def load(
         say("copying its pictures")
         files = _copy_files(archive, substation.schema_name)
         say("opening the shop")
+        with in_main():  # What wrote it was the owner's connection; from here on it is the product's own.
+            substation = Substation.objects.select_related("plan").get(pk=substation.pk)
         provisioning.run(substation, None, now)
         with in_main():
             audit.record(

@@ -23,6 +23,14 @@ from tests.tenant_apps.channel import MemoryChannel, callback
 
 # What a handler's parameter is called: what of Bob's an attacker would put there.
 PAYLOADS: dict[str, Callable[[scene.Scene], Any]] = {
+    "account_id": lambda cast: cast.bob.account.id,
+    "by": lambda cast: "a neighbour",
+    "claim_id": lambda cast: cast.bob.claim,
+    "export": lambda cast: cast.bob.exports[True].public_id,
+    "reason": lambda cast: "a neighbour wishes it",
+    "subscription": lambda cast: "sub_0000",
+    "substation_id": lambda cast: cast.bob.shop.pk,
+    "what": lambda cast: "reminder",
     "base_url": lambda cast: f"http://{cast.bob.host}",
     "case_public_id": lambda cast: cast.bob.case,
     "event_id": lambda cast: cast.bob.event,
