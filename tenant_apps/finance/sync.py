@@ -40,7 +40,7 @@ WHERE y.substation_id = %(substation)s AND y.feed = 'STATEMENT'"""
 # ones too: a refund or a dispute may come late, and their owner still reads what they are owed.
 _DUE = """SELECT s.id, s.schema_name FROM tenants_substation s
 LEFT JOIN tenants_syncstate y ON y.substation_id = s.id AND y.feed = 'STATEMENT'
-WHERE s.state IN ('TRIAL', 'ACTIVE', 'PAST_DUE', 'SUSPENDED', 'CLOSING', 'CLOSED') AND s.schema_version <> '' AND EXISTS (
+WHERE s.state IN ('TRIAL', 'ACTIVE', 'PAST_DUE', 'SUSPENDED', 'CLOSING', 'CLOSED') AND NOT starts_with(s.schema_name, 'none_') AND EXISTS (
     SELECT 1 FROM ledger_account a JOIN ledger_entry e ON e.account_id = a.id AND e.xid >= coalesce(y.watermark, 0)
     WHERE a.substation_id = s.id)
 ORDER BY s.id"""
