@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import audit
@@ -99,6 +99,9 @@ def add(*, substation_id: int, domain: str, by: Actor, now: datetime) -> DomainC
     Raises: the DomainRefused family, DomainTaken, TooManyDomains, ShopNotOpen, limits.NotInPlan.
     """
     name = names.clean(domain)
+    if names.is_apex(name) and not settings.INGRESS_ADDRESSES:
+        told = _("A domain itself can only lead to an address, and this main station has named none. Use www.%(name)s.")
+        raise names.DomainRefused(worded(told, name=names.shown(name)), field="domain")
     with transaction.atomic():
         # Race: two tabs at once. The shop's row makes them follow one another, so the limit is counted once.
         shop = lifecycle.locked(substation_id)
@@ -324,6 +327,8 @@ def remove(*, substation_id: int, claim_id: int, by: Actor, now: datetime) -> st
 def release_all(shop: Substation, *, now: datetime) -> int:
     """Let go of every domain of a shop that was closed; answers how many. Main scope."""
     rows = list(DomainClaim.objects.select_related("substation").filter(substation=shop))
+    names_led = list(Domain.objects.filter(tenant=shop).values_list("domain", flat=True))
+    transaction.on_commit(lambda: hosts.forget_names(names_led))
     for row in rows:
         _let_go(row)
         audit.record(action="tenants.domain.released", by=SYSTEM, target=shop.public_id, at=now, domain=row.domain)
@@ -340,11 +345,6 @@ def _claim(substation_id: int, claim_id: int, *, lock: bool = False) -> DomainCl
     if found is None:
         raise DomainUnknown(_("There is no such domain in this shop."))
     return found
-
-
-def claim_of(substation_id: int, claim_id: int) -> DomainClaim:
-    """One claim of a shop. Main scope. Raises: DomainUnknown."""
-    return _claim(substation_id, claim_id)
 
 
 def claims_of(substation_id: int) -> list[DomainClaim]:
@@ -364,10 +364,13 @@ def check_due(now: datetime | None = None) -> int:
     fresh = Q(state=ClaimState.WAITING, created_at__gt=at - SOON_FOR) & Q(checked_at__lte=at - SOON)
     with in_main():
         rows = DomainClaim.objects.filter((Q(state__in=HELD) | waiting) & due | fresh)
-        ids = list(rows.exclude(substation__state__in=UNREACHABLE).order_by("checked_at").values_list("pk", flat=True))
-    for claim_id in ids[:DUE_AT_ONCE]:
+        rows = rows.exclude(substation__state__in=UNREACHABLE)
+        # Those never looked at come first: their owners wait at the page.
+        first = rows.order_by(F("checked_at").asc(nulls_first=True))
+        ids = list(first.values_list("pk", flat=True)[:DUE_AT_ONCE])
+    for claim_id in ids:
         try:
             check(claim_id=claim_id, by=SYSTEM, now=at)
-        except Exception:
+        except Exception:  # Whatever it was, the next claim is not to wait for it.
             log.exception("tenants.domain.not_checked", claim=claim_id)
-    return len(ids[:DUE_AT_ONCE])
+    return len(ids)

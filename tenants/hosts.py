@@ -9,10 +9,12 @@ from django.conf import settings
 from django.core.cache import cache
 
 from kameng.db.context import MAIN, in_main, pointed_at
-from tenants.models import Domain, HeldAddress, Substation
+from tenants.models import Domain, Substation
 from tenants.states import UNREACHABLE, Standing, SubstationState, sells
 
 CACHE_SECONDS = 300
+MISS_SECONDS = 5
+GONE: Literal[""] = ""  # Of an erased shop. Falsy, as the code before takes whatever leads nowhere.
 
 
 @dataclass(frozen=True)
@@ -86,14 +88,32 @@ def substation_for(host: str, *, anew: bool = False) -> TenantInfo | None:
 
     `anew`: ask the database, whatever is cached.
     """
+    return _answer(host, anew=anew) or None
+
+
+def is_gone(host: str) -> bool:
+    """Whether a shop was at this address of ours and was erased: its visitors are told so, as long as it is held."""
+    return _answer(host) == GONE
+
+
+def _answer(host: str, *, anew: bool = False) -> TenantInfo | Literal[False, ""]:
+    """What is at a host: a shop, nothing (False), or one that was erased (GONE). From the cache, if it knows."""
     key = f"global:host:{host}"
     with pointed_at(MAIN):  # A `global:` key is one only in the main station's scope.
-        found: TenantInfo | Literal[False] | None = None if anew else cache.get(key)
+        found: TenantInfo | Literal[False, ""] | None = None if anew else cache.get(key)
         if found is None:
             substation = _look_up(host)
-            found = info_of(substation, _primary(substation)) if substation else False
-            cache.set(key, found, CACHE_SECONDS if found else 5)
-    return found or None
+            found = info_of(substation, _primary(substation)) if substation else _erased(host)
+            cache.set(key, found, CACHE_SECONDS if found else MISS_SECONDS)
+    return found
+
+
+def _erased(host: str) -> Literal[False, ""]:
+    slug = host.removesuffix(f".{settings.BASE_DOMAIN}")
+    if slug == host:
+        return False
+    with in_main():  # The row keeps its slug for as long as the address is held (tenants.addresses).
+        return GONE if Substation.objects.filter(slug=slug, state=SubstationState.ERASED).exists() else False
 
 
 def _look_up(host: str) -> Substation | None:
@@ -113,18 +133,6 @@ def _primary(substation: Substation) -> str:
         return rows.values_list("domain", flat=True).first() or ""
 
 
-def is_gone(host: str) -> bool:
-    """Whether a shop was at this address of ours and was erased: its visitors are told so, as long as it is held."""
-    slug = host.removesuffix(f".{settings.BASE_DOMAIN}")
-    if slug == host:
-        return False
-    with in_main():
-        return (
-            HeldAddress.objects.filter(slug=slug).exists()
-            or Substation.objects.filter(slug=slug, state=SubstationState.ERASED).exists()
-        )
-
-
 def forget_names(names: list[str]) -> None:
     """Drop these hosts from the cache."""
     with pointed_at(MAIN):
@@ -135,8 +143,7 @@ def forget(substation: Substation) -> None:
     """Drop every host of `substation` from the cache; call it on commit of a change."""
     with in_main():
         names = [substation.host, *Domain.objects.filter(tenant=substation).values_list("domain", flat=True)]
-    with pointed_at(MAIN):
-        cache.delete_many([f"global:host:{name}" for name in names])
+    forget_names(names)
 
 
 def forget_schemas(schema_names: list[str]) -> None:
@@ -145,5 +152,4 @@ def forget_schemas(schema_names: list[str]) -> None:
         shops = dict(Substation.objects.filter(schema_name__in=schema_names).values_list("pk", "slug"))
         names = list(Domain.objects.filter(tenant_id__in=shops).values_list("domain", flat=True))
     names += [f"{slug}.{settings.BASE_DOMAIN}" for slug in shops.values()]
-    with pointed_at(MAIN):
-        cache.delete_many([f"global:host:{name}" for name in names])
+    forget_names(names)

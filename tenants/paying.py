@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
@@ -29,7 +30,11 @@ def paid(*, signup_id: int, now: datetime) -> None:
     assert row.state == SignupState.PAYING, "Whoever charges holds the signup's row."
     assert row.substation_id is not None
     lifecycle.move(
-        substation_id=row.substation_id, event=SubstationEvent.MAKE, by=SYSTEM, now=now, reason="The opening is paid."
+        substation_id=row.substation_id,
+        event=SubstationEvent.MAKE,
+        by=SYSTEM,
+        now=now,
+        reason=gettext_noop("The opening is paid."),
     )
     row.state = SignupState.VERIFIED
     row.save(update_fields=["state", "updated_at"])

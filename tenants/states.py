@@ -61,7 +61,7 @@ SUBSTATION_TRANSITIONS: dict[SubstationEvent, tuple[frozenset[SubstationState], 
 }
 # Those whose storefront sells, unless their standing is SHUT. `gate.place_order` holds the same rule.
 SELLING = frozenset({_S.TRIAL, _S.ACTIVE, _S.PAST_DUE})
-# Those to whom goods, prices and statements are synced: whoever sells, or may again.
+# Those to whom goods and prices are synced: whoever sells, or may again. A closed shop's statement goes on: it is owed money.
 SYNCED = SELLING | {_S.SUSPENDED, _S.CLOSING}
 # Those that no host leads to: not made yet, or gone.
 UNREACHABLE = frozenset({_S.APPLIED, _S.PROVISIONING, _S.ERASED})

@@ -254,6 +254,7 @@ STEP_WORDS = {
     "write_settings": ("Name, colour and language", ""),
     "create_owner": ("Your log-in", ""),
     "fill_shelves": ("The main station's products on your shelves", ""),
+    "begin_subscription": ("Your plan", ""),
     "go_live": ("Open to the public", ""),
 }
 
@@ -263,7 +264,7 @@ def _step_words() -> None:
     _("A room of your own in the database"), _("Nobody else's data is in it, and nobody else can look in.")
     _("Your accounts in the ledger"), _("Every cent of every sale will be there.")
     _("Name, colour and language"), _("Your log-in"), _("The main station's products on your shelves")
-    _("Open to the public")
+    _("Your plan"), _("Open to the public")
 
 
 def _step_views(signup: Signup) -> list[dict[str, Any]]:
@@ -271,7 +272,7 @@ def _step_views(signup: Signup) -> list[dict[str, Any]]:
     views = []
     for name, _step in provisioning_steps():
         row = rows.get(name)
-        title, text = STEP_WORDS.get(name, (name, ""))
+        title, text = STEP_WORDS[name]
         took = ""
         if row is not None and row.finished_at and row.started_at and row.state == StepState.DONE:
             took = f"{max(1, round((row.finished_at - row.started_at).total_seconds() * 1000))} ms"

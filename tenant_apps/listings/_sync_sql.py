@@ -224,8 +224,7 @@ SELECT s.id, s.schema_name, array_agg(n.feed ORDER BY n.feed)
 FROM newest n
 CROSS JOIN public.tenants_substation s
 LEFT JOIN public.tenants_syncstate y ON y.substation_id = s.id AND y.feed = n.feed
-WHERE s.state IN ('TRIAL', 'ACTIVE', 'PAST_DUE', 'SUSPENDED', 'CLOSING') AND NOT starts_with(s.schema_name, 'none_')
-  AND n.stamp >= coalesce(y.watermark, 0)
+WHERE s.state = ANY (%(states)s) AND n.stamp >= coalesce(y.watermark, 0)
   AND (y.ran_at IS NULL OR %(nudged)s OR y.ran_at < %(patience)s OR y.error <> ''
        OR y.watermark < pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
 GROUP BY s.id, s.schema_name

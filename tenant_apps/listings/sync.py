@@ -29,6 +29,7 @@ from kameng.lib.errors import Missing
 from tenant_apps.listings import _sync_sql as sql
 from tenant_apps.listings import services
 from tenants.models import Substation, SyncFeed, SyncState
+from tenants.states import SYNCED
 
 FEEDS = (SyncFeed.LIBRARY, SyncFeed.STOCK)
 # How long rows that can't be concluded yet (a transaction stays open) wait before they are looked at again.
@@ -121,7 +122,8 @@ def _run(cursor: Any, statements: tuple[str, ...], values: dict[str, str], arriv
 def due(*, nudged: bool = False, now: datetime | None = None) -> list[Due]:
     """Substations that a change waits for, found in one query. `nudged`: do not wait for the horizon."""
     with in_main(), connection.cursor() as cursor:
-        cursor.execute(sql.DUE, {"nudged": nudged, "patience": (now or clock.utc_now()) - PATIENCE})
+        patience = (now or clock.utc_now()) - PATIENCE
+        cursor.execute(sql.DUE, {"states": [*SYNCED], "nudged": nudged, "patience": patience})
         return [Due(substation_id, schema, tuple(feeds)) for substation_id, schema, feeds in cursor.fetchall()]
 
 

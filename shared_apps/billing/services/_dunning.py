@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db.models import F, QuerySet
+from django.utils.translation import gettext_noop
 
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
@@ -43,7 +44,7 @@ def dun_one(*, substation_id: int, now: datetime) -> None:
     row = lock(substation_id)
     if row.state != SubscriptionState.PAST_DUE or row.due_since is None or settle_debt(row, now=now):
         return
-    align(row, now=now, reason="A payment is due.")
+    align(row, now=now, reason=gettext_noop("A payment is due."))
     since = row.due_since
     days = (now - since).days
     grace = row.plan.grace_days

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from kameng.accounts import audit
 from kameng.accounts.types import SYSTEM, Actor
@@ -178,7 +179,7 @@ def renew(*, substation_id: int, now: datetime) -> Invoice | None:
 
 def _end(row: Subscription, *, now: datetime) -> None:
     move(row, SubscriptionEvent.END, now=now)
-    align(row, now=now, reason="The subscription was cancelled.")
+    align(row, now=now, reason=gettext_noop("The subscription was cancelled."))
     _notices.step(row, DunningKind.ENDED, round_at=now, now=now)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from tenants import closing, domains
 from tenants.archive import exports
-from tenants.models import ErasureRecord, Substation
+from tenants.models import ErasureRecord, Substation, SubstationStep
 from tenants.states import ExportState, SubstationEvent, SubstationState
 
 LATEST = 10
@@ -36,7 +37,7 @@ def about(request: HttpRequest, row: Substation) -> dict[str, Any]:
         for export in exports.exports_of(row.pk)[:LATEST]
     ]  # fmt: skip
     return {
-        "life": [(step, TONES.get(SubstationEvent(step.event), "")) for step in row.lifecycle_steps.all()[:LATEST]],
+        "life": [(_told(step), TONES.get(SubstationEvent(step.event), "")) for step in row.lifecycle_steps.all()[:LATEST]],
         "matters": closing.open_matters(row) if row.state == _S.CLOSING else [],
         "closes_at": row.closing_at + timedelta(hours=settings.CLOSING_HOURS) if row.closing_at else None,
         "may_close": row.state in MAY_CLOSE, "archives": archives,
@@ -45,6 +46,12 @@ def about(request: HttpRequest, row: Substation) -> dict[str, Any]:
         "proof": ErasureRecord.objects.filter(substation=row).first(),
         "domains": domains.claims_of(row.pk),
     }  # fmt: skip
+
+
+def _told(step: SubstationStep) -> SubstationStep:
+    """With `told`: its reason in the reader's language where the product wrote it itself, else as a person typed it."""
+    step.told = gettext(step.reason) if step.reason else ""  # type: ignore[attr-defined]
+    return step
 
 
 def _link(request: HttpRequest, row: Substation, export: Any) -> str:

@@ -13,7 +13,8 @@ from django.db import connection, connections
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import MAIN, in_main, pointed_at
 from shared_apps.billing import selectors, services
-from shared_apps.billing.models import DunningStep, Invoice, Subscription
+from shared_apps.billing.models import DunningStep, Invoice
+from shared_apps.billing.services import _subscriptions
 from shared_apps.ledger import selectors as ledger
 from tenants.models import Substation, SubstationStep
 from tests.shared_apps.billing.stage import APRIL, MARCH, make_plan, prepaid, state, top_up
@@ -218,13 +219,20 @@ class TestClosing:
 
 
 class TestRenewDue:
-    def test_one_shops_trouble_does_not_keep_the_others_waiting(self, subscribed: Callable[..., Any]) -> None:
+    def test_one_shops_trouble_does_not_keep_the_others_waiting(
+        self, subscribed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         plan = make_plan(monthly_fee_minor=9_800)
         broken, fine = subscribed(plan), subscribed(plan)
         top_up(fine, 9_800)
-        with in_main():  # A plan that can't be had any more, and a shop that can't be put on another.
-            Subscription.objects.filter(substation_id=broken.pk).update(next_plan=make_plan(), next_interval="MONTH")
-            Substation.objects.filter(pk=broken.pk).update(schema_name=f"none_{broken.public_id}")
+        renew = _subscriptions.renew
+
+        def trouble(*, substation_id: int, now: datetime) -> Any:
+            if substation_id == broken.pk:
+                raise ZeroDivisionError
+            return renew(substation_id=substation_id, now=now)
+
+        monkeypatch.setattr(_subscriptions, "renew", trouble)
 
         services.renew_due(now=APRIL)
 
