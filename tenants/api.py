@@ -23,9 +23,10 @@ from tenants import admission, provisioning
 from tenants import signup as signups
 from tenants.forms import PRESETS
 from tenants.models import Plan, Signup
-from tenants.states import SignupState, StepState
+from tenants.states import BillingInterval, SignupState, StepState
 
 TAG = "Signup"
+UNPAID = (SignupState.VERIFYING, SignupState.PAYING)
 OPEN: dict[str, str | None] = {"GET": None, "POST": None}
 THROTTLES = (TenantAnonThrottle, TenantTokenThrottle, TenantScopedThrottle)
 SIGNUP_ID = in_path("public_id", "The signup's id.")
@@ -40,6 +41,15 @@ class PlanShape(serializers.Serializer[Any]):
     pitch_en = serializers.CharField()
     opening_fee_minor = serializers.IntegerField(help_text="Once, in minor units.")
     monthly_fee_minor = serializers.IntegerField()
+    yearly_fee_minor = serializers.IntegerField(help_text="For twelve months at once; 0: only by the month.")
+    deposit_minor = serializers.IntegerField(help_text="Held for the shop and given back when it closes.")
+    trial_days = serializers.IntegerField(help_text="Free before the first period is due.")
+    grace_days = serializers.IntegerField(help_text="Without payment until the panel only shows.")
+    max_listings = serializers.IntegerField(allow_null=True, help_text="SKUs on the shelf; null: as many as one likes.")
+    max_staff = serializers.IntegerField(allow_null=True)
+    max_own_products = serializers.IntegerField(allow_null=True)
+    api_allowed = serializers.BooleanField()
+    own_domain_allowed = serializers.BooleanField()
     platform_fee_bps = serializers.IntegerField(help_text="Of what a sale leaves, in ten-thousandths.")
     currency = serializers.SerializerMethodField()
 
@@ -59,6 +69,10 @@ class SignupBody(serializers.Serializer[Any]):
     name = serializers.CharField(min_length=2, max_length=40, help_text="What buyers see.")
     slug = serializers.CharField(max_length=63, help_text="3 to 30 small letters, digits and hyphens.")
     plan = serializers.CharField(max_length=20)
+    interval = serializers.ChoiceField(
+        choices=BillingInterval.choices, required=False, default=BillingInterval.MONTH.value,
+        help_text="How long is paid for at once.",
+    )  # fmt: skip
     email = serializers.CharField(max_length=254)
     password = serializers.CharField(max_length=200, trim_whitespace=False)
     owner_name = serializers.CharField(max_length=80, required=False, allow_blank=True, default="")
@@ -81,11 +95,16 @@ class SignupShape(serializers.Serializer[Any]):
     name = serializers.CharField()
     slug = serializers.CharField(help_text="The address's label, as in `slug.example.com`.")
     plan = serializers.CharField(source="plan.code")
+    interval = serializers.ChoiceField(choices=BillingInterval.choices)
+    due_minor = serializers.SerializerMethodField(help_text="What has to be paid before the shop is made.")
     email = serializers.CharField()
     code_expires_at = serializers.DateTimeField(help_text="Until when the mailed code is good.")
     steps = serializers.SerializerMethodField(help_text="The making of the shop, in its order.")
     shop_url = serializers.SerializerMethodField(help_text="Where the shop is, once it is live.")
     panel_url = serializers.SerializerMethodField(help_text="Where its owner logs in, once it is live.")
+
+    def get_due_minor(self, row: Signup) -> int:
+        return row.plan.due_at_signup_minor(row.interval) if row.state in UNPAID else 0
 
     def get_steps(self, row: Signup) -> StepShape(many=True):  # type: ignore[valid-type]
         done = {step.name: step for step in row.steps.all()}
@@ -110,7 +129,7 @@ class CodeBody(serializers.Serializer[Any]):
     code = serializers.CharField(max_length=20, help_text="The six digits from the mail.")
 
 
-def _of(request: Request, public_id: str) -> Signup:
+def signup_of(request: Request, public_id: str) -> Signup:
     """The signup that the token opens. Raises: Missing, for a wrong token as for a wrong id."""
     return signups.find(public_id, request.headers.get("X-Signup-Token", ""))
 
@@ -158,7 +177,7 @@ class Signups(ApiView):
         admission.count_signup(ip=client_ip(request))
         started = signups.begin(
             name=data["name"], slug=data["slug"], plan_code=data["plan"], email=data["email"],
-            password=data["password"], owner_name=data["owner_name"], preset=data.get("preset", ""),
+            interval=data["interval"], password=data["password"], owner_name=data["owner_name"], preset=data.get("preset", ""),
             accent=data.get("accent", ""), language=get_language() or settings.LANGUAGE_CODE, ip=client_ip(request),
             now=now,
         )  # fmt: skip
@@ -174,7 +193,7 @@ class OneSignup(ApiView):
         text="Ask about once a second while the shop is being made; `shop_url` is there when it is live.",
     )  # fmt: skip
     def get(self, request: Request, public_id: str) -> Response:
-        return Response(SignupShape(_of(request, public_id)).data)
+        return Response(SignupShape(signup_of(request, public_id)).data)
 
 
 @own_transactions
@@ -191,7 +210,7 @@ class Verify(ApiView):
         text="Five wrong codes end a code. Repeating it after success changes nothing.",
     )  # fmt: skip
     def post(self, request: Request, public_id: str) -> Response:
-        found = _of(request, public_id)
+        found = signup_of(request, public_id)
         signups.verify(found, self.sent(request, CodeBody)["code"], now=clock.utc_now())
         return _shown(public_id, request.headers.get("X-Signup-Token", ""))
 
@@ -207,7 +226,7 @@ class Resend(ApiView):
     )  # fmt: skip
     @idempotent
     def post(self, request: Request, public_id: str) -> Response:
-        signups.resend(_of(request, public_id), now=clock.utc_now())
+        signups.resend(signup_of(request, public_id), now=clock.utc_now())
         return _shown(public_id, request.headers.get("X-Signup-Token", ""))
 
 
@@ -219,7 +238,7 @@ class Retry(ApiView):
         extra=(SIGNUP_ID, SIGNUP_TOKEN),
     )  # fmt: skip
     def post(self, request: Request, public_id: str) -> Response:
-        signups.retry(_of(request, public_id))
+        signups.retry(signup_of(request, public_id))
         return _shown(public_id, request.headers.get("X-Signup-Token", ""))
 
 

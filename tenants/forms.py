@@ -29,6 +29,25 @@ PRESETS = (
 )
 
 
+def period_words(plan: Plan) -> str:
+    """What a plan costs as time goes by, as short as it can be said."""
+    if not plan.monthly_fee_minor:
+        return str(_("free") if not plan.opening_fee_minor else format_minor(plan.opening_fee_minor))
+    return str(_("%(sum)s a month") % {"sum": format_minor(plan.monthly_fee_minor)})
+
+
+def price_words(plan: Plan) -> list[str]:
+    """What else a plan asks for, or gives away."""
+    found = []
+    if plan.has_trial:
+        found.append(_("%(days)s days free") % {"days": plan.trial_days})
+    if plan.opening_fee_minor and plan.monthly_fee_minor:
+        found.append(_("%(sum)s to open") % {"sum": format_minor(plan.opening_fee_minor)})
+    if plan.deposit_minor:
+        found.append(_("%(sum)s deposit") % {"sum": format_minor(plan.deposit_minor)})
+    return [str(words) for words in found]
+
+
 class SignupForm(forms.Form):
     name = forms.CharField(
         label=_("Shop name"), max_length=40, min_length=2, help_text=_("What your buyers see; you can change it later.")
@@ -58,9 +77,12 @@ class SignupForm(forms.Form):
         choices = []
         for plan in plans:
             name, pitch = (plan.name_en, plan.pitch_en) if english else (plan.name_zh, plan.pitch_zh)
-            aside = _("free") if not plan.opening_fee_minor else format_minor(plan.opening_fee_minor)
-            fee = _("platform fee %(percent)s %%") % {"percent": f"{plan.platform_fee_bps / 100:g}"}
-            choices.append((plan.code, CardLabel(name, f"{pitch} · {fee}" if pitch else fee, aside)))
+            words = [
+                pitch,
+                *price_words(plan),
+                _("platform fee %(percent)s %%") % {"percent": f"{plan.platform_fee_bps / 100:g}"},
+            ]
+            choices.append((plan.code, CardLabel(name, " · ".join(filter(None, words)), period_words(plan))))
         field: Any = self.fields["plan"]
         field.choices = choices
         if plans:

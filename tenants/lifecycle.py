@@ -44,6 +44,17 @@ class LifecycleRefused(Refused):
     code = "substation_state_refused"
 
 
+def locked(substation_id: int) -> Substation:
+    """A substation with its plan, its row locked until the transaction ends.
+
+    Locked without its plan, and read in a second statement: where a lock was waited for, Postgres joins the new row with
+    the old one's partners, and a shop whose plan was changed meanwhile would not be found.
+    """
+    Substation.objects.select_for_update().get(pk=substation_id)
+    found: Substation = Substation.objects.select_related("plan").get(pk=substation_id)
+    return found
+
+
 def move(
     *, substation_id: int, event: SubstationEvent, by: Actor, now: datetime, reason: str = "", **fields: Any
 ) -> Substation:
@@ -56,9 +67,7 @@ def move(
     with transaction.atomic():
         # Race: two operators, dunning and a payment at once. The row's lock makes them follow one another; the second
         # then finds a state that its event does not lead out of.
-        row: Substation = (
-            Substation.objects.select_related("plan").select_for_update(of=("self",)).get(pk=substation_id)
-        )
+        row = locked(substation_id)
         if row.state not in sources:
             raise LifecycleRefused(
                 worded(_("The shop is “%(state)s” now. Nothing was changed."), state=row.get_state_display())
@@ -91,7 +100,7 @@ def set_standing(*, substation_id: int, standing: Standing, by: Actor, now: date
     Raises: LifecycleRefused when the shop is not PAST_DUE: only what is due may bite.
     """
     with transaction.atomic():
-        row = Substation.objects.select_related("plan").select_for_update(of=("self",)).get(pk=substation_id)
+        row = locked(substation_id)
         if row.standing == standing:
             return False
         if row.state != SubstationState.PAST_DUE:

@@ -7,14 +7,31 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import get_language
 from django_tenants.models import DomainMixin, TenantMixin
 
 from kameng.lib.ids import public_id
-from tenants.states import SignupState, SpareState, Standing, SubstationEvent, SubstationState, SupplyLevel, UpgradeKind
+from tenants.states import (
+    BillingInterval,
+    ClaimState,
+    ErasureState,
+    ExportState,
+    SignupState,
+    SpareState,
+    Standing,
+    SubstationEvent,
+    SubstationState,
+    SupplyLevel,
+    UpgradeKind,
+)
 
 
 def _substation_id() -> str:
     return public_id("sub")
+
+
+def _export_id() -> str:
+    return public_id("exp")
 
 
 def _signup_id() -> str:
@@ -22,7 +39,10 @@ def _signup_id() -> str:
 
 
 class Plan(models.Model):  # type: ignore[django-manager-missing]
-    """What a substation pays and gets. Prices in minor units of the network's currency."""
+    """What a substation pays and gets. Prices in minor units of the network's currency.
+
+    The database's defaults are for the code before, which inserts without these columns while it still serves.
+    """
 
     code = models.SlugField(max_length=20, unique=True)
     name_zh = models.CharField(max_length=40)
@@ -32,7 +52,21 @@ class Plan(models.Model):  # type: ignore[django-manager-missing]
     supply_level = models.CharField(max_length=10, choices=SupplyLevel.choices)
     opening_fee_minor = models.BigIntegerField(default=0)
     monthly_fee_minor = models.BigIntegerField(default=0)
+    # What twelve months cost when they are paid at once; 0: only by the month.
+    yearly_fee_minor = models.BigIntegerField(default=0, db_default=0)
+    # Held for the shop and given back when it closes; income of nobody.
+    deposit_minor = models.BigIntegerField(default=0, db_default=0)
+    trial_days = models.PositiveSmallIntegerField(default=0, db_default=0)
+    # After so many days without payment the panel is read-only, after twice as many the storefront closes.
+    grace_days = models.PositiveSmallIntegerField(default=7, db_default=7)
     platform_fee_bps = models.PositiveIntegerField(default=100)
+    settlement_days = models.PositiveSmallIntegerField(default=1, db_default=1, help_text="T+n; 0: the same day.")
+    # Limits: null is none.
+    max_listings = models.PositiveIntegerField(null=True, blank=True)
+    max_staff = models.PositiveIntegerField(null=True, blank=True)
+    max_own_products = models.PositiveIntegerField(null=True, blank=True)
+    api_allowed = models.BooleanField(default=True, db_default=True)
+    own_domain_allowed = models.BooleanField(default=True, db_default=True)
     sort = models.PositiveSmallIntegerField(default=0)
     active = models.BooleanField(default=True)
 
@@ -40,9 +74,46 @@ class Plan(models.Model):  # type: ignore[django-manager-missing]
 
     class Meta:
         ordering = ("sort", "id")
+        constraints = (
+            models.CheckConstraint(
+                name="plan_fees_not_negative",
+                condition=Q(
+                    opening_fee_minor__gte=0, monthly_fee_minor__gte=0, yearly_fee_minor__gte=0, deposit_minor__gte=0
+                ),
+            ),
+        )
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def label(self) -> str:
+        """Its name in the active language."""
+        return self.name_en if (get_language() or "").startswith("en") else self.name_zh
+
+    def period_fee_minor(self, interval: str) -> int:
+        """What one period costs, in minor units."""
+        return self.yearly_fee_minor if interval == BillingInterval.YEAR else self.monthly_fee_minor
+
+    @property
+    def intervals(self) -> tuple[str, ...]:
+        """The periods it is sold for. A plan without a price has the month, which costs nothing."""
+        return (BillingInterval.MONTH, BillingInterval.YEAR) if self.yearly_fee_minor else (BillingInterval.MONTH,)
+
+    @property
+    def costs(self) -> bool:
+        """Whether its periods have a price."""
+        return bool(self.monthly_fee_minor or self.yearly_fee_minor)
+
+    @property
+    def has_trial(self) -> bool:
+        """Whether a shop begins on it without paying for a period first."""
+        return self.costs and self.trial_days > 0
+
+    def due_at_signup_minor(self, interval: str) -> int:
+        """What has to be paid before the shop is made: opening fee, deposit, and the first period without a trial."""
+        period = 0 if self.has_trial else self.period_fee_minor(interval)
+        return self.opening_fee_minor + self.deposit_minor + period
 
 
 class Substation(TenantMixin):  # type: ignore[misc]
@@ -71,6 +142,10 @@ class Substation(TenantMixin):  # type: ignore[misc]
     standing = models.CharField(
         max_length=9, choices=Standing.choices, default=Standing.GOOD, db_default=Standing.GOOD.value
     )
+    closing_at = models.DateTimeField(null=True, help_text="When its closing began.")
+    closed_at = models.DateTimeField(null=True)
+    # Whether its other addresses send browsers on to the primary domain.
+    sends_on = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         ordering = ("id",)
@@ -121,9 +196,112 @@ class SubstationStep(models.Model):
 
 
 class Domain(DomainMixin):  # type: ignore[misc]
-    """A host name of a substation beside its subdomain (which needs no row)."""
+    """A host name of a substation beside its subdomain (which needs no row): proved, and held by its unique name."""
 
     verified_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("tenant",), condition=Q(is_primary=True), name="domain_one_primary"),
+        )
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A plain save: the library's makes the first one primary, and here its owner says which is."""
+        models.Model.save(self, *args, **kwargs)
+
+
+class DomainClaim(models.Model):
+    """A domain that a shop says is its own, and the token that proves it. A `Domain` row is made when it is proved.
+
+    Any shop may claim any name: a claim holds nothing, so that nobody can keep a domain's owner out by naming it first.
+    What is proved is held by `Domain.domain`, which is unique. A claim that is given up and made again has another token.
+    """
+
+    substation = models.ForeignKey(Substation, on_delete=models.CASCADE, related_name="domain_claims")
+    domain = models.CharField(max_length=253, help_text="As DNS has it: lower case, punycode.")
+    token = models.CharField(max_length=64)
+    state = models.CharField(max_length=8, choices=ClaimState.choices, default=ClaimState.WAITING)
+    problem = models.CharField(max_length=30, blank=True, default="", help_text="What the last check found, as a code.")
+    found = models.CharField(max_length=300, blank=True, default="", help_text="What DNS said instead.")
+    created_at = models.DateTimeField()
+    asked_at = models.DateTimeField(null=True, help_text="When somebody asked for a check that was not made yet.")
+    checked_at = models.DateTimeField(null=True)
+    failing_since = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (models.UniqueConstraint(fields=("substation", "domain"), name="domain_claimed_once"),)
+        indexes = (models.Index(fields=("checked_at",), name="domain_claim_due"),)
+
+    @property
+    def host(self) -> str:
+        """As a person reads it."""
+        try:
+            return self.domain.encode("ascii").decode("idna")
+        except UnicodeError:  # A name of another edition of the rules; DNS takes it as it is.
+            return self.domain
+
+
+class ShopExport(models.Model):
+    """An archive of everything that a substation owns: asked for, written by a worker, kept for some days."""
+
+    public_id = models.CharField(max_length=30, unique=True, default=_export_id)
+    substation = models.ForeignKey(Substation, on_delete=models.PROTECT, related_name="exports")
+    state = models.CharField(max_length=7, choices=ExportState.choices, default=ExportState.PENDING)
+    with_codes = models.BooleanField(default=False)
+    for_owner = models.BooleanField(help_text="Asked for in the shop's panel; else by the main station.")
+    by = models.CharField(max_length=120)
+    # Who they were, for the record of the codes that they see.
+    by_kind = models.CharField(max_length=10)
+    by_id = models.BigIntegerField(null=True)
+    by_ip = models.CharField(max_length=45, blank=True, default="")
+    asked_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    parts_done = models.PositiveSmallIntegerField(default=0)
+    parts_total = models.PositiveSmallIntegerField(default=0)
+    rows_done = models.BigIntegerField(default=0)
+    size_bytes = models.BigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True, default="")
+    problem = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = (
+            # Race: two clicks at once. One file at a time is written for a shop.
+            models.UniqueConstraint(
+                fields=("substation",), condition=Q(state__in=("PENDING", "RUNNING")), name="export_one_under_way"
+            ),
+            models.CheckConstraint(
+                name="export_done_has_digest",
+                condition=~Q(state="DONE") | (~Q(sha256="") & Q(expires_at__isnull=False)),
+            ),
+        )
+
+
+class ErasureRecord(models.Model):
+    """The proof that a substation was erased: what, how much, by whom, when. Holds nothing of what it was."""
+
+    substation = models.OneToOneField(Substation, on_delete=models.PROTECT, related_name="erasure")
+    state = models.CharField(max_length=7, choices=ErasureState.choices, default=ErasureState.RUNNING)
+    schema_name = models.CharField(max_length=63)
+    reason = models.CharField(max_length=200)
+    by = models.CharField(max_length=120)
+    begun_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    tables = models.JSONField(default=dict, help_text="Table → rows and SHA-256 of its rows, as an archive has them.")
+    shared = models.JSONField(default=dict, help_text="Shared table → rows that lost their personal data.")
+    counts = models.JSONField(default=dict, help_text="Files, cache entries, jobs, signups, domains, archives.")
+    digest = models.CharField(max_length=64, blank=True, default="", help_text="SHA-256 of the three above.")
+
+
+class HeldAddress(models.Model):
+    """An erased shop's address: for some time nobody gets it, nor one that the eye takes for it."""
+
+    slug = models.CharField(max_length=30, unique=True)
+    skeleton = models.CharField(max_length=60, db_index=True)
+    substation = models.OneToOneField(Substation, on_delete=models.PROTECT, related_name="held_address")
+    until = models.DateTimeField()
 
 
 class SpareSchema(models.Model):
@@ -188,6 +366,10 @@ class Signup(models.Model):
     name = models.CharField(max_length=60)
     slug = models.CharField(max_length=30)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT)
+    interval = models.CharField(
+        max_length=5, choices=BillingInterval.choices, default=BillingInterval.MONTH,
+        db_default=BillingInterval.MONTH.value,
+    )  # fmt: skip
     preset = models.CharField(max_length=20, blank=True, default="")
     accent = models.CharField(max_length=7, blank=True, default="")
     language = models.CharField(max_length=10, default="zh-hans")
@@ -212,7 +394,7 @@ class Signup(models.Model):
             # An address that somebody is signing up for is held for them until the signup ends.
             models.UniqueConstraint(
                 fields=("slug",),
-                condition=Q(state__in=("VERIFIED", "PROVISIONING", "FAILED")),
+                condition=Q(state__in=("PAYING", "VERIFIED", "PROVISIONING", "FAILED")),
                 name="signup_holds_address",
             ),
         )

@@ -79,7 +79,8 @@ def go_live(substation: Substation, signup: Signup | None, now: datetime) -> Non
     with in_main():
         row = Substation.objects.select_for_update().get(pk=substation.pk)
         if row.state == SubstationState.PROVISIONING:
-            row = lifecycle.move(substation_id=row.pk, event=SubstationEvent.OPEN, by=SYSTEM, now=now, live_at=now)
+            opens = SubstationEvent.OPEN_ON_TRIAL if row.plan.has_trial else SubstationEvent.OPEN
+            row = lifecycle.move(substation_id=row.pk, event=opens, by=SYSTEM, now=now, live_at=now)
         substation.state, substation.live_at = row.state, row.live_at
     hosts.forget(substation)
 

@@ -64,7 +64,7 @@ def shop_names(ids: set[int] | list[int] | None = None) -> dict[int, ShopName]:
 
 def schemas() -> list[tuple[int, str]]:
     """Id and schema's name of every substation that has a schema."""
-    return list(Substation.objects.exclude(schema_name="").values_list("pk", "schema_name"))
+    return list(Substation.objects.exclude(state__in=UNREACHABLE).values_list("pk", "schema_name"))
 
 
 def state_counts() -> dict[str, int]:

@@ -24,7 +24,8 @@ GOODS_FEEDS = (SyncFeed.LIBRARY, SyncFeed.STOCK)
 PLAN_FIELDS = frozenset(
     {
         "code", "name_zh", "name_en", "pitch_zh", "pitch_en", "supply_level", "opening_fee_minor", "monthly_fee_minor",
-        "platform_fee_bps", "sort", "active",
+        "yearly_fee_minor", "deposit_minor", "trial_days", "grace_days", "platform_fee_bps", "settlement_days",
+        "max_listings", "max_staff", "max_own_products", "api_allowed", "own_domain_allowed", "sort", "active",
     }
 )  # fmt: skip
 
@@ -123,9 +124,11 @@ def _save_plan(plan: Plan, values: dict[str, Any], action: str, by: Actor, now: 
         if getattr(plan, name) != value:
             changed[name] = value
             setattr(plan, name, value)
-    if plan.opening_fee_minor < 0 or plan.monthly_fee_minor < 0:
-        name = "opening_fee_minor" if plan.opening_fee_minor < 0 else "monthly_fee_minor"
-        raise PlanInvalid(_("A fee can't be below zero."), field=name)
+    for name in ("opening_fee_minor", "monthly_fee_minor", "yearly_fee_minor", "deposit_minor"):
+        if getattr(plan, name) < 0:
+            raise PlanInvalid(_("A fee can't be below zero."), field=name)
+    if plan.yearly_fee_minor and not plan.monthly_fee_minor:
+        raise PlanInvalid(_("A plan with a yearly price has a monthly one, too."), field="monthly_fee_minor")
     if plan.platform_fee_bps > 10_000:
         raise PlanInvalid(_("The platform's fee is between 0 and 100 percent."), field="platform_fee_bps")
     try:
@@ -162,9 +165,7 @@ def _forget_sync(substation_ids: list[int]) -> None:
 
 
 def _find(public_id: str, *, lock: bool = False) -> Substation:
-    rows = Substation.objects.select_related("plan")
-    rows = rows.select_for_update(of=("self",)) if lock else rows
-    found: Substation | None = rows.filter(public_id=public_id).first()
+    found: Substation | None = Substation.objects.select_related("plan").filter(public_id=public_id).first()
     if found is None:
         raise SubstationMissing(_("There is no such substation."))
-    return found
+    return lifecycle.locked(found.pk) if lock else found

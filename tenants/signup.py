@@ -1,6 +1,7 @@
 """Self-service signup: apply, prove the mail address, watch the shop being made, land in its panel.
 
-States: VERIFYING → VERIFIED → PROVISIONING → LIVE; FAILED can be tried again; EXPIRED was never verified in time.
+States: VERIFYING → VERIFIED → PROVISIONING → LIVE; PAYING stands before VERIFIED where the plan costs something to open;
+FAILED can be tried again; EXPIRED was never verified, or never paid, in time.
 The mail code opens the way; the signup's own token (a cookie, or the API's answer) says who may watch and finish it.
 """
 
@@ -27,16 +28,19 @@ from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib import clock, slugs
 from kameng.lib.errors import DomainError, Invalid, Missing, Refused, TooMany
-from tenants import provisioning
+from tenants import addresses, paying, provisioning
 from tenants.models import Plan, Signup, Substation
-from tenants.states import SignupState
+from tenants.states import BillingInterval, SignupState, SubstationState
 
 CODE_LIFE = timedelta(minutes=15)
 CODE_TRIES = 5
 CODE_SENDS = 4
 SIGNUP_LIFE = timedelta(days=1)
 MAX_ATTEMPTS = 6
-HOLDING = (SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
+MAKING = (SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
+HOLDING = (SignupState.PAYING, *MAKING)
+# How long an application keeps its address while nobody pays for it. Longer than any payment page lives.
+PAYING_LIFE = timedelta(days=3)
 
 
 class AddressTaken(Refused):
@@ -79,8 +83,12 @@ def address_problem(slug: str) -> str:
 
 
 def is_taken(slug: str) -> bool:
-    """By a shop, or by a signup that holds it. Inside a main-station transaction."""
-    return Substation.objects.filter(slug=slug).exists() or Signup.objects.filter(slug=slug, state__in=HOLDING).exists()
+    """By a shop, by a signup that holds it, or for one that was erased. Inside a main-station transaction."""
+    return (
+        Substation.objects.filter(slug=slug).exists()
+        or Signup.objects.filter(slug=slug, state__in=HOLDING).exists()
+        or addresses.is_held(slug)
+    )
 
 
 def _taken_message(slug: str) -> str:
@@ -117,6 +125,7 @@ def begin(
     preset: str = "",
     accent: str = "",
     language: str = "zh-hans",
+    interval: str = BillingInterval.MONTH,
     ip: str = "",
     now: datetime | None = None,
 ) -> Started:
@@ -140,6 +149,7 @@ def begin(
             name=name,
             slug=slug,
             plan=plan,
+            interval=paying.checked_interval(plan, interval),
             email=email,
             owner_name=owner_name.strip()[:80],
             preset=preset[:20],
@@ -266,22 +276,35 @@ def verify(signup: Signup, code: str, now: datetime | None = None) -> Signup:
             )
         else:
             _hold_address(row)
-            jobs.enqueue(kind="tenants.provision", payload={"signup_id": row.pk}, dedupe=str(row.pk))
     if problem is not None:
         raise problem
     return row
 
 
 def _hold_address(row: Signup) -> None:
-    """Race: two signups for one address verify at once. The partial unique key lets one through."""
+    """Keep the address for this signup, and go on: to the payment, where the plan costs something, else to the making.
+
+    Race: two signups for one address verify at once. The partial unique key lets one through."""
     if Substation.objects.filter(slug=row.slug).exists():
         raise AddressTaken(_taken_message(row.slug), field="slug")
-    row.state = SignupState.VERIFIED
+    pays = bool(row.plan.due_at_signup_minor(row.interval))
+    row.state = SignupState.PAYING if pays else SignupState.VERIFIED
     try:
         with transaction.atomic():
             row.save(update_fields=["state", "updated_at"])
     except IntegrityError as error:
         raise AddressTaken(_taken_message(row.slug), field="slug") from error
+    if pays:
+        _apply(row)
+    else:
+        jobs.enqueue(kind="tenants.provision", payload={"signup_id": row.pk}, dedupe=str(row.pk))
+
+
+def _apply(row: Signup) -> None:
+    """The substation of an application: it has a row, so that what is paid for it is somebody's, and nothing else yet."""
+    if row.substation is None:
+        row.substation = _new_substation(row, SubstationState.APPLIED)
+        row.save(update_fields=["substation", "updated_at"])
 
 
 def retry(signup: Signup) -> None:
@@ -306,8 +329,8 @@ def provision(signup_id: int, now: datetime | None = None) -> Substation | None:
         row = Signup.objects.select_for_update().select_related("plan").get(pk=signup_id)
         if row.state == SignupState.LIVE:
             return row.substation
-        if row.state not in HOLDING:
-            raise NotVerified(_("The mail address was not verified."))
+        if row.state not in MAKING:
+            raise NotVerified(_("The mail address was not verified, or the opening is not paid."))
         row.attempts += 1
         row.state = SignupState.PROVISIONING
         substation = row.substation or _new_substation(row)
@@ -320,11 +343,28 @@ def provision(signup_id: int, now: datetime | None = None) -> Substation | None:
         raise
     with in_main():
         Signup.objects.filter(pk=row.pk).update(state=SignupState.LIVE, problem="", updated_at=clock.utc_now())
+        if row.plan.due_at_signup_minor(row.interval):  # Whoever waited for a payment may have left the page.
+            jobs.enqueue(kind="tenants.mail_open", payload={"signup_id": row.pk}, dedupe=str(row.pk))
     return substation
 
 
-def _new_substation(row: Signup) -> Substation:
+def mail_open(signup_id: int) -> None:
+    """Tell the owner of a shop that was paid for that it is open, and where. Run by a worker."""
+    with in_main():
+        row = Signup.objects.select_related("substation").get(pk=signup_id)
+    shop = row.substation
+    if shop is None or row.state != SignupState.LIVE:
+        return
+    with translation.override(row.language):
+        words = _(
+            "Your shop is paid for and open:\n\n    %(shop)s/\n\nIts panel, with your email and password:\n\n    %(shop)s/panel/"
+        )
+        send_mail(_("%(name)s is open") % {"name": row.name}, words % {"shop": shop.url}, None, [row.email])
+
+
+def _new_substation(row: Signup, state: SubstationState = SubstationState.PROVISIONING) -> Substation:
     substation = Substation(
+        state=state,
         slug=row.slug,
         name=row.name,
         plan=row.plan,
@@ -348,9 +388,10 @@ def _note_failure(row: Signup, error: Exception) -> None:
 
 
 def sweep(now: datetime | None = None) -> int:
-    """Expire signups that were never verified, and wake those whose job was lost."""
+    """Expire signups that were never verified or paid, and wake those whose job was lost."""
     at = now or clock.utc_now()
     with in_main():
+        _let_unpaid_go(at)
         gone = Signup.objects.filter(state=SignupState.VERIFYING, created_at__lt=at - SIGNUP_LIFE)
         expired = gone.update(state=SignupState.EXPIRED)
         stuck = Signup.objects.filter(
@@ -359,3 +400,14 @@ def sweep(now: datetime | None = None) -> int:
         for row in stuck:
             jobs.enqueue(kind="tenants.provision", payload={"signup_id": row.pk}, dedupe=str(row.pk))
     return expired
+
+
+def _let_unpaid_go(at: datetime) -> None:
+    """Give the address of an application free again that nobody paid for. Its row stays, under a name that nobody can
+    ask for: what is paid for it all the same is still somebody's, and a person settles it."""
+    for row in Signup.objects.select_for_update(of=("self",), skip_locked=True).filter(
+        state=SignupState.PAYING, updated_at__lt=at - PAYING_LIFE
+    ):
+        Signup.objects.filter(pk=row.pk).update(state=SignupState.EXPIRED, updated_at=at)
+        for shop in Substation.objects.filter(pk=row.substation_id, state=SubstationState.APPLIED):
+            Substation.objects.filter(pk=shop.pk).update(slug=shop.public_id.lower().replace("_", "-")[:30])

@@ -61,7 +61,7 @@ SUBSTATION_TRANSITIONS: dict[SubstationEvent, tuple[frozenset[SubstationState], 
 }
 # Those whose storefront sells, unless their standing is SHUT. `gate.place_order` holds the same rule.
 SELLING = frozenset({_S.TRIAL, _S.ACTIVE, _S.PAST_DUE})
-# Those to whom goods, prices and statements are synced: whoever sells, or may again.
+# Those to whom goods and prices are synced: whoever sells, or may again. A closed shop's statement goes on: it is owed money.
 SYNCED = SELLING | {_S.SUSPENDED, _S.CLOSING}
 # Those that no host leads to: not made yet, or gone.
 UNREACHABLE = frozenset({_S.APPLIED, _S.PROVISIONING, _S.ERASED})
@@ -72,8 +72,16 @@ def sells(state: str, standing: str) -> bool:
     return state in SELLING and standing != Standing.SHUT
 
 
+class BillingInterval(models.TextChoices):
+    """How long what was paid for a plan lasts."""
+
+    MONTH = "MONTH", _("Monthly")
+    YEAR = "YEAR", _("Yearly")
+
+
 class SignupState(models.TextChoices):
     VERIFYING = "VERIFYING", _("Waiting for the mail code")
+    PAYING = "PAYING", _("Waiting for payment")  # The plan costs something before it opens; the address is held.
     VERIFIED = "VERIFIED", _("Mail verified")
     PROVISIONING = "PROVISIONING", _("Being made")
     LIVE = "LIVE", _("Live")
@@ -97,6 +105,28 @@ class UpgradeKind(models.TextChoices):
     SQL = "SQL"  # Statements that were recorded when the template took them; run as they are in every schema.
     PYTHON = "PYTHON"  # A data migration: Django runs it in every schema.
     RIGHTS = "RIGHTS"  # What the roles may do with new tables, and where the matrix changed.
+
+
+class ExportState(models.TextChoices):
+    PENDING = "PENDING", _("Waiting for a worker")
+    RUNNING = "RUNNING", _("Being written")
+    DONE = "DONE", _("Ready")
+    FAILED = "FAILED", _("Failed")
+    EXPIRED = "EXPIRED", _("Taken away")  # The file is gone; that it was made stays known.
+
+
+class ErasureState(models.TextChoices):
+    RUNNING = "RUNNING", _("Under way")  # Begun; each step can be repeated, so a killed one goes on.
+    DONE = "DONE", _("Erased")
+
+
+class ClaimState(models.TextChoices):
+    """Of a domain that a shop says is its own."""
+
+    WAITING = "WAITING", _("Waiting for DNS")
+    VERIFIED = "VERIFIED", _("Connected")
+    FAILING = "FAILING", _("Connected, but its records are gone")  # In grace: it still leads to the shop.
+    LOST = "LOST", _("Taken off")  # The grace ran out. Checked again on demand.
 
 
 class SupplyLevel(models.TextChoices):

@@ -46,6 +46,23 @@ def plans() -> list[Plan]:
     return list(Plan.objects.filter(active=True))
 
 
+def limit_words(plan: Plan) -> list[str]:
+    """What a plan holds, in words, one a line; what has no bound is said once."""
+    bounds = (
+        (plan.max_listings, _("%(n)s listings on the shelf")),
+        (plan.max_staff, _("%(n)s log-ins for your team")),
+        (plan.max_own_products, _("%(n)s products of your own")),
+    )
+    found = [words % {"n": bound} for bound, words in bounds if bound is not None]
+    if not found:
+        found.append(_("As many listings and log-ins as you like"))
+    found.append(_("API for programs") if plan.api_allowed else _("No API"))
+    found.append(
+        _("A domain of your own") if plan.own_domain_allowed else _("On our address, without a domain of your own")
+    )
+    return found
+
+
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     context = {
@@ -68,6 +85,11 @@ def _plan_cards(rows: list[Plan]) -> list[dict[str, Any]]:
             "pitch": plan.pitch_en if english else plan.pitch_zh,
             "opening_fee_minor": plan.opening_fee_minor,
             "monthly_fee_minor": plan.monthly_fee_minor,
+            "yearly_fee_minor": plan.yearly_fee_minor,
+            "saved_minor": 12 * plan.monthly_fee_minor - plan.yearly_fee_minor if plan.yearly_fee_minor else 0,
+            "deposit_minor": plan.deposit_minor,
+            "trial_days": plan.trial_days if plan.has_trial else 0,
+            "limits": limit_words(plan),
             "fee_percent": f"{plan.platform_fee_bps / 100:g}",
             "level": LEVEL_WORDS[plan.supply_level],
         }
@@ -124,7 +146,7 @@ def _initial(request: HttpRequest) -> dict[str, str]:
     """The plan that was chosen before, or all that an earlier signup of this browser said, but for its password."""
     earlier = request.GET.get("again", "")
     if earlier in request.session.get("signups", {}):
-        row = _mine(request, earlier)
+        row = mine(request, earlier)
         return {
             "name": row.name, "slug": row.slug, "plan": row.plan.code, "email": row.email, "preset": row.preset,
             "owner_name": row.owner_name, "accent": row.accent,
@@ -154,7 +176,8 @@ def _remember(request: HttpRequest, signup: Signup, token: str) -> None:
     request.session["signups"] = {**request.session.get("signups", {}), signup.public_id: token}
 
 
-def _mine(request: HttpRequest, public_id: str) -> Signup:
+def mine(request: HttpRequest, public_id: str) -> Signup:
+    """The signup that this browser began. Raises: Missing."""
     token = request.session.get("signups", {}).get(public_id)
     if not token:
         raise Missing(_("There is no such signup, or it was begun in another browser."))
@@ -164,7 +187,7 @@ def _mine(request: HttpRequest, public_id: str) -> Signup:
 @own_transactions
 def verify(request: HttpRequest, public_id: str) -> HttpResponse:
     """The mail code. Its own transactions: a wrong try is counted whatever becomes of the request."""
-    signup = _mine(request, public_id)
+    signup = mine(request, public_id)
     if signup.state not in (SignupState.VERIFYING, SignupState.EXPIRED):
         return redirect("tenants:progress", public_id)
     form = CodeForm(request.POST or None)
@@ -193,7 +216,7 @@ def _verify_page(
 @own_transactions
 def resend(request: HttpRequest, public_id: str) -> HttpResponse:
     """A new code; a refusal stands on the page of the code, where it can be read beside what still works."""
-    signup = _mine(request, public_id)
+    signup = mine(request, public_id)
     try:
         signups.resend(signup)
     except DomainError as refusal:
@@ -206,9 +229,11 @@ def resend(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_GET
 def progress(request: HttpRequest, public_id: str) -> HttpResponse:
     """The shop being made, step by step; htmx asks for the fragment until it is live."""
-    signup = _mine(request, public_id)
+    signup = mine(request, public_id)
     if signup.state == SignupState.VERIFYING:
         return redirect("tenants:verify", public_id)
+    if signup.state in (SignupState.PAYING, SignupState.EXPIRED):
+        return redirect("billing:pay", public_id)  # By name: the billing room lies above this one.
     done = signup.state == SignupState.LIVE
     context = {
         "signup": signup,
@@ -229,6 +254,7 @@ STEP_WORDS = {
     "write_settings": ("Name, colour and language", ""),
     "create_owner": ("Your log-in", ""),
     "fill_shelves": ("The main station's products on your shelves", ""),
+    "begin_subscription": ("Your plan", ""),
     "go_live": ("Open to the public", ""),
 }
 
@@ -238,7 +264,7 @@ def _step_words() -> None:
     _("A room of your own in the database"), _("Nobody else's data is in it, and nobody else can look in.")
     _("Your accounts in the ledger"), _("Every cent of every sale will be there.")
     _("Name, colour and language"), _("Your log-in"), _("The main station's products on your shelves")
-    _("Open to the public")
+    _("Your plan"), _("Open to the public")
 
 
 def _step_views(signup: Signup) -> list[dict[str, Any]]:
@@ -246,7 +272,7 @@ def _step_views(signup: Signup) -> list[dict[str, Any]]:
     views = []
     for name, _step in provisioning_steps():
         row = rows.get(name)
-        title, text = STEP_WORDS.get(name, (name, ""))
+        title, text = STEP_WORDS[name]
         took = ""
         if row is not None and row.finished_at and row.started_at and row.state == StepState.DONE:
             took = f"{max(1, round((row.finished_at - row.started_at).total_seconds() * 1000))} ms"
@@ -269,14 +295,14 @@ def _step_views(signup: Signup) -> list[dict[str, Any]]:
 @require_POST
 @own_transactions
 def retry(request: HttpRequest, public_id: str) -> HttpResponse:
-    signups.retry(_mine(request, public_id))
+    signups.retry(mine(request, public_id))
     return redirect("tenants:progress", public_id)
 
 
 @require_POST
 def enter(request: HttpRequest, public_id: str) -> HttpResponse:
     """Hand the owner over to the new shop's host, logged in: a signed pass, good once and for two minutes."""
-    signup = _mine(request, public_id)
+    signup = mine(request, public_id)
     substation = signup.substation
     if signup.state != SignupState.LIVE or substation is None:
         return redirect("tenants:progress", public_id)

@@ -77,7 +77,8 @@ _NEEDS = {
     "levels": catalogue.STOCK_LOOK, "batches": catalogue.STOCK_LOOK, "code_import": catalogue.STOCK_LOOK,
     "reveals": catalogue.STOCK_LOOK, "keys": catalogue.STOCK_LOOK, "accounts": catalogue.LEDGER_LOOK,
     "cases": catalogue.CASES_LOOK, "inbox": catalogue.CASES_LOOK, "merchants": catalogue.MERCHANTS_LOOK,
-    "rules": catalogue.SPLITS_LOOK, "people": catalogue.STATION_PEOPLE_LOOK, "roles": catalogue.STATION_PEOPLE_LOOK,
+    "rules": catalogue.SPLITS_LOOK, "invoices": catalogue.INVOICES_LOOK, "unpaid": catalogue.INVOICES_LOOK,
+    "people": catalogue.STATION_PEOPLE_LOOK, "roles": catalogue.STATION_PEOPLE_LOOK,
     "audit": catalogue.AUDIT_LOOK, "jobs": catalogue.SYSTEM_LOOK, "tokens": catalogue.STATION_TOKENS_LOOK,
 }  # fmt: skip
 
@@ -139,6 +140,8 @@ def _groups(here: str) -> list[dict[str, Any]]:
             "label": _("Money"),
             "items": [
                 item("accounts", _("Ledger"), "ledger"),
+                item("invoices", _("Invoices"), "file"),
+                item("unpaid", _("Unpaid"), "bell", badge=waiting["unpaid"]),
                 item("cases", _("Payment cases"), "scale", bar=_("Cases"), badge=waiting["cases"]),
                 item("inbox", _("Webhook inbox"), "webhook", badge=waiting["events"]),
                 item("merchants", _("Merchant accounts"), "card"),

@@ -46,7 +46,7 @@ NOTICE_JOB = "console.mail_notice"
 
 
 @job(NOTICE_JOB, tenant=False)
-def mail_notice(*, user_id: int, what: str, at: str, ip: str, who: str, agent: str, **_rest: object) -> None:
+def mail_notice(*, user_id: int, notice: str, at: str, ip: str, who: str, agent: str, **_rest: object) -> None:
     """Tell one of the main station's people what happened to their log-in (`accounts.notices`)."""
     with in_main():
         user = User.objects.filter(pk=user_id).first()
@@ -54,7 +54,7 @@ def mail_notice(*, user_id: int, what: str, at: str, ip: str, who: str, agent: s
         return
     base = f"{settings.SCHEME}://{settings.BASE_DOMAIN}{settings.AUTHORITY}"
     with translation.override(user.language or settings.LANGUAGE_CODE):
-        subject, body = notices.letter(user, "Kameng", base, what=what, at=at, ip=ip, who=who, agent=agent)
+        subject, body = notices.letter(user, "Kameng", base, what=notice, at=at, ip=ip, who=who, agent=agent)
     EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [user.email]).send()
 
 

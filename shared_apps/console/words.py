@@ -58,6 +58,21 @@ ACTIONS: dict[str, Sentence] = {
     "support.asked": _("Asked to look into the shop as support"),
     "support.entered": _("Looked into the shop as support"),
     "support.left": _("Left the shop"),
+    "billing.deposit.returned": _("Gave a deposit back"),
+    "billing.invoice.issued": _("Issued an invoice"),
+    "billing.invoice.paid": _("An invoice was paid"),
+    "billing.invoice.voided": _("Voided an invoice"),
+    "billing.invoice.written_off": _("Wrote an invoice off"),
+    "billing.page.opened": _("Opened a payment page"),
+    "billing.page.paid": _("A payment page was paid"),
+    "billing.plan.changed": _("Changed their plan"),
+    "billing.plan.scheduled": _("Chose a plan for the next period"),
+    "billing.subscription.begun": _("Began a subscription"),
+    "billing.subscription.card": _("A card pays from now on"),
+    "billing.subscription.cancelled": _("Cancelled a subscription"),
+    "billing.subscription.downgrade_off": _("Took back a change of plan"),
+    "billing.subscription.kept": _("Kept a subscription"),
+    "billing.subscription.second": _("A second subscription was ended"),
     "console.job.retried": _("Set a job going again"),
     "console.keys.rotate": _("Had secrets encrypted under a new key"),
     "console.person.activated": _("Let somebody in again"),
@@ -87,11 +102,22 @@ ACTIONS: dict[str, Sentence] = {
     "stock.codes.import": _("Imported codes"),
     "stock.codes.void": _("Withdrew codes"),
     "stock.count.set": _("Set a stock count"),
+    "tenants.address.freed": _("An erased shop's address is free again"),
+    "tenants.domain.added": _("Added a domain"),
+    "tenants.domain.failing": _("A domain's records are gone"),
+    "tenants.domain.lost": _("A domain was taken off"),
+    "tenants.domain.primary": _("Chose the first address"),
+    "tenants.domain.released": _("Let go of a closed shop's domain"),
+    "tenants.domain.removed": _("Removed a domain"),
+    "tenants.domain.verified": _("A domain was proved"),
     "tenants.plan.changed": _("Changed a plan"),
     "tenants.plan.created": _("Added a plan"),
     "tenants.substation.closed": _("Closed a shop for good"),
     "tenants.substation.closing": _("Began to close a shop"),
     "tenants.substation.erased": _("Erased a shop"),
+    "tenants.substation.export": _("Had an archive made"),
+    "tenants.substation.imported": _("Made a shop of an archive"),
+    "tenants.substation.wiped": _("A shop's data is gone"),
     "tenants.substation.kept": _("Called off a shop's closing"),
     "tenants.substation.making": _("Began to make a shop"),
     "tenants.substation.opened": _("Opened a shop"),
@@ -113,11 +139,15 @@ TOKEN_STATES: dict[str, Sentence] = {
     "REVOKED": _("Revoked"),
 }
 JOBS: dict[str, Sentence] = {
+    "billing.cancel_stray": _("End a subscription at the channel that nobody has"),
+    "billing.mail": _("Mail about a plan's payment"),
     "console.mail_invitation": _("Mail an invitation"),
     "console.mail_notice": _("Mail what happened to a log-in"),
     "console.rotate_keys": _("Encrypt secrets under a new key"),
     "library.import_run": _("Import products"),
     "listings.sync_all": _("Sync all shops"),
+    "orders.mail_closing": _("Mail the buyer that the shop closes"),
+    "orders.tell_closing": _("Tell buyers that the shop closes"),
     "orders.mail_delivered": _("Mail the buyer that goods are ready"),
     "orders.notify_queue": _("Tell the shop what waits for its hands"),
     "panel.mail_invitation": _("Mail an invitation"),
@@ -125,16 +155,28 @@ JOBS: dict[str, Sentence] = {
     "payments.ask_soon": _("Ask the channel about open payments"),
     "payments.carry_out_case": _("Carry out a decided case"),
     "payments.handle_event": _("Handle a callback"),
+    "payments.refund_order": _("Give an order's money back"),
     "payments.run_refund": _("Send a refund to the channel"),
     "stock.import_run": _("Import codes"),
+    "tenants.check_domain": _("Ask DNS about a domain"),
+    "tenants.export": _("Write an archive"),
+    "tenants.mail_domain": _("Tell an owner about a domain"),
+    "tenants.mail_open": _("Mail the owner that the shop is open"),
     "tenants.provision": _("Make a shop"),
 }
 CHANNELS: dict[str, Sentence] = {"testpay": _("Test channel"), "stripe": "Stripe"}
 # What stands before a deed in a list: by the first word of its name.
 ICONS = {
-    "accounts": "user", "console": "settings", "library": "package", "listings": "sync", "receipts": "scale",
+    "accounts": "user", "billing": "file", "console": "settings", "library": "package", "listings": "sync", "receipts": "scale",
     "splits": "percent", "stock": "box", "tenants": "shop",
 }  # fmt: skip
+
+
+# What is taken away next from a shop whose payment is due.
+DUNNING_NEXT: dict[str, Sentence] = {
+    "READ_ONLY": _("Panel made read-only"),
+    "SHUT": _("Storefront closed"),
+}
 
 
 def chinese() -> bool:
@@ -181,6 +223,8 @@ def address_of(action: str, target: str) -> str:
         return reverse("console:merchant", args=[target])
     if target.startswith("imp_"):
         return reverse("console:import_run", args=[target])
+    if action.startswith("billing.invoice."):
+        return reverse("console:invoice", args=[target])
     if target.startswith("event:"):
         return reverse("console:event", args=[target.removeprefix("event:")])
     kind = ".".join(action.split(".")[:2])
@@ -237,6 +281,20 @@ def account_words(code: str) -> Sentence:
     return code
 
 
+_REASONS: dict[str, Sentence] = {
+    "A payment is due.": _("A payment is due."),
+    "The subscription was cancelled.": _("The subscription was cancelled."),
+}
+
+
+def reason_words(text: str) -> Sentence:
+    """Why something was done: what the services write has words of the reader's, what a person wrote stays as it is."""
+    number = text.removeprefix("Invoice ").removesuffix(" is not paid.")
+    if text.endswith(" is not paid.") and " " not in number:
+        return worded(_("Invoice %(number)s is not paid."), number=number)
+    return _REASONS.get(text, text)
+
+
 def note_words(text: str) -> Sentence:
     """A payment case's note: what the services write begins with a stored word, which is said in the reader's."""
     head, _colon, rest = text.partition(": ")
@@ -281,4 +339,5 @@ SCOPES: dict[str, Sentence] = {
     "sync:read": _("Read the sync's state"),
     "sync:write": _("Have shops synced again"),
     "cases:read": _("Read payment cases"),
+    "billing:read": _("Read invoices and subscriptions"),
 }

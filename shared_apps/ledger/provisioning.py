@@ -32,7 +32,13 @@ def open_accounts(substation: Any, signup: Any, now: datetime) -> None:
             )
 
 
-MAIN_ACCOUNTS = (("main:revenue", "INCOME"), ("main:platform_fee", "INCOME"), ("main:subsidy", "EXPENSE"))
+MAIN_ACCOUNTS = (
+    ("main:revenue", "INCOME"),
+    ("main:platform_fee", "INCOME"),
+    ("main:subsidy", "EXPENSE"),
+    # What channels keep of what substations pay us; of a sale it is a leg of the split.
+    ("main:channel_fee", "EXPENSE"),
+)
 
 
 def open_main_accounts() -> None:

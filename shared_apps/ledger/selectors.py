@@ -26,6 +26,11 @@ def find_account(code: str) -> Account:
     return account
 
 
+def has_account(code: str) -> bool:
+    """Whether an account was ever opened."""
+    return Account.objects.filter(code=code).exists()
+
+
 def balance_minor(code: str) -> int:
     """An account's balance on its own side, as of this statement: what was rolled up and the tail of what was not."""
     account = find_account(code)

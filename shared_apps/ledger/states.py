@@ -47,3 +47,8 @@ class Kind(models.TextChoices):
     HOLD = "hold", _("Hold")
     HOLD_POST = "hold.post", _("Hold posted")
     HOLD_VOID = "hold.void", _("Hold voided")
+    INVOICE = "invoice", _("Plan invoice")
+    CREDIT_NOTE = "credit_note", _("Credit note")
+    TOPUP = "topup", _("Prepaid top-up")
+    DEPOSIT = "deposit", _("Deposit taken")
+    DEPOSIT_RETURN = "deposit.return", _("Deposit returned")

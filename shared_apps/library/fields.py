@@ -33,6 +33,7 @@ EDITABLE: dict[type[Model], frozenset[str]] = {
         }
     ),
 }  # fmt: skip
+MULTILINE = frozenset({"description_zh", "description_en", "usage_zh", "usage_en"})
 BUYER_FIELD_KINDS = ("text", "phone", "email", "choice")
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,29}", re.ASCII)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}", re.ASCII)

@@ -37,7 +37,7 @@ def owner_of_payment(*, payment_id: str, account_id: int) -> OrderRef | None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT a.substation_id, s.schema_name, a.order_number FROM receipts_announced a "
-            "JOIN tenants_substation s ON s.id = a.substation_id WHERE a.payment_id = %s AND a.account_id = %s",
+            "JOIN tenants_substation s ON s.id = a.substation_id WHERE a.payment_id = %s AND a.account_id = %s AND s.state <> 'ERASED'",
             [payment_id, account_id],
         )
         row = cursor.fetchone()
@@ -124,6 +124,20 @@ def sale_receipt_id(*, substation_id: int, order_number: str) -> int | None:
     """The receipt that settled an order."""
     rows = Receipt.objects.filter(substation_id=substation_id, order_number=order_number, used_for="SALE")
     return rows.values_list("pk", flat=True).first()
+
+
+def is_undelivered_sale(*, substation_id: int, order_number: str) -> bool:
+    """Whether an order is paid and nothing of it was delivered, as far as the main station knows itself: no code of the
+    stock went out for it, and the shop has not said that it is delivered."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT o.state = 'PAID' AND NOT EXISTS (SELECT FROM stock_hold h JOIN stock_code c ON c.hold_id = h.id "
+            "WHERE h.substation_id = o.substation_id AND h.order_number = o.order_number AND c.state = 'DELIVERED') "
+            "FROM receipts_networkorder o WHERE o.substation_id = %s AND o.order_number = %s",
+            [substation_id, order_number],
+        )
+        row = cursor.fetchone()
+    return bool(row and row[0])
 
 
 def refunds_of_order(*, substation_id: int, order_number: str) -> QuerySet[Refund]:

@@ -6,6 +6,7 @@ from django.urls import path, re_path
 
 from kameng.web.apidocs import Contract, DocsView, IndexView, SchemaView
 from kameng.web.endpoint import NothingHere
+from shared_apps.billing import api as billing
 from shared_apps.console import api as console
 from shared_apps.library import api as library
 from tenants import api as tenants
@@ -15,7 +16,7 @@ CONTRACT = Contract(
     title="Kameng",
     description="The main station: plans and signup for everybody; library, stock, substations and their syncs for "
     "programs with a token.",
-    patterns=[*tenants.urlpatterns, *library.urlpatterns, *console.urlpatterns],
+    patterns=[*tenants.urlpatterns, *billing.urlpatterns, *library.urlpatterns, *console.urlpatterns],
     layout="ui/main_site.html",
     context=lambda request: {"site_nav": site_nav(request)},
 )

@@ -39,6 +39,36 @@ class Env(BaseSettings):
         default=False, alias="KAMENG_SECOND_FACTOR_FOR_ALL",
         description="Nobody uses the billing console without a second factor; else it is asked for money and codes.",
     )  # fmt: skip
+    seller_name: str = Field(default="Kameng", alias="KAMENG_SELLER_NAME", description="Who bills, on invoices.")
+    seller_details: str = Field(
+        default="", alias="KAMENG_SELLER_DETAILS", description="Address and tax number on invoices; lines parted by |."
+    )
+    closing_hours: int = Field(
+        default=24, alias="KAMENG_CLOSING_HOURS", description="A closing can be called off so long."
+    )
+    domain_hold_days: int = Field(default=30, alias="KAMENG_DOMAIN_HOLD_DAYS")
+    address_hold_days: int = Field(default=365, alias="KAMENG_ADDRESS_HOLD_DAYS")
+    retention_days: int = Field(
+        default=0,
+        alias="KAMENG_RETENTION_DAYS",
+        description="A closed shop is erased after so many days; 0: by a person.",
+    )
+    dns_resolvers: str = Field(
+        default="", alias="KAMENG_DNS_RESOLVERS", description="192.0.2.53:53,…; empty: the machine's own."
+    )
+    ingress: str = Field(
+        default="",
+        alias="KAMENG_INGRESS",
+        description="Our public addresses, for A records of shops' domains: 203.0.113.7,…",
+    )
+    proxies: str = Field(
+        default="",
+        alias="KAMENG_PROXIES",
+        description="Addresses of proxies beside loopback that may ask about certificates.",
+    )
+    domain_test_endings: str = Field(
+        default="", alias="KAMENG_DOMAIN_TEST_ENDINGS", description="Endings that are no public ones: for trials only."
+    )
     email_url: str = Field(default="", alias="EMAIL_URL", description="smtp://user:password@host:port; empty: mailbox.")
     log_level: str = Field(default="INFO", alias="KAMENG_LOG_LEVEL")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ from django.utils.translation import gettext as _
 from kameng.accounts import sessions, support
 from kameng.db.context import MAIN, pointed_at
 from kameng.lib import clock
-from kameng.lib.errors import DomainError, Missing, Unavailable
+from kameng.lib.errors import DomainError, Gone, Missing, Unavailable
 from kameng.web import errors
 from kameng.web.transactions import owns_transactions
 from tenants import hosts
@@ -32,7 +33,31 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 RETRY_AFTER_S = 60
 QUERY_CANCELLED = "57014"  # Postgres: it ran into the log-in role's statement_timeout.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+# What is never sent on to a shop's own domain: what machines call, and the panel, which its owner must reach when that
+# domain's records are broken.
+AT_EVERY_ADDRESS = (
+    "/healthz", "/hooks/", "/api/", "/panel/", "/login/", "/logout/", "/enter/", "/password/", "/static/", "/files/",
+    "/i18n/",
+)  # fmt: skip
 log = structlog.get_logger("web")
+
+
+def _visitor(request: HttpRequest) -> str:
+    """Who asks: the peer, or whom our own proxy says it asks for. A proxy stands in front where shops are served over
+    https (infra/caddy), on this machine or at one of settings.PROXY_ADDRESSES; of anybody else the header is their own word.
+    """
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    said = request.META.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", 1)[-1].strip()
+    if (
+        settings.SCHEME != "https"
+        or not said
+        or not (peer.startswith("127.") or peer in ("::1", *settings.PROXY_ADDRESSES))
+    ):
+        return peer
+    try:
+        return str(ipaddress.ip_address(said))
+    except ValueError:
+        return peer
 
 
 class RequestContext:
@@ -43,6 +68,7 @@ class RequestContext:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.request_id = secrets.token_hex(8)  # type: ignore[attr-defined]
+        request.META["REMOTE_ADDR"] = _visitor(request)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
         with pointed_at(MAIN):
@@ -66,6 +92,8 @@ class TenantFromHost:
             request.urlconf = settings.PUBLIC_SCHEMA_URLCONF
             return self.get_response(request)
         tenant = hosts.substation_for(host)
+        if tenant is None and hosts.is_gone(host):
+            return self._gone(request, host)
         if tenant is None:
             with translation.override(_language(request)):
                 if errors.wants_json(request):
@@ -76,11 +104,32 @@ class TenantFromHost:
             tenant = hosts.substation_for(host, anew=True) or tenant
             if not versions.serves(tenant.schema_version):
                 return self._being_updated(request, tenant)
+        if tenant.sends_on and host != tenant.primary and not request.path_info.startswith(AT_EVERY_ADDRESS):
+            return self._sent_on(request, tenant)
         request.tenant = tenant  # type: ignore[attr-defined]
         request.urlconf = settings.ROOT_URLCONF
         structlog.contextvars.bind_contextvars(tenant=tenant.schema_name)
         with pointed_at(tenant):
             return self.get_response(request)
+
+    @staticmethod
+    def _gone(request: HttpRequest, host: str) -> HttpResponse:
+        """An erased shop's address, and every link below it that somebody kept."""
+        with translation.override(_language(request)):
+            if errors.wants_json(request):
+                return errors.refusal(request, Gone(_("The shop at this address was closed, and its data was erased.")))
+            return HttpResponse(render(request, "web/shop_gone.html", {"host": host}).content, status=410)
+
+    @staticmethod
+    def _sent_on(request: HttpRequest, tenant: hosts.TenantInfo) -> HttpResponse:
+        """To the shop's first address, whole: 301 where only a page was asked for, 308 where something is sent along."""
+        target = f"{settings.SCHEME}://{tenant.primary}{settings.AUTHORITY}{request.get_full_path()}"
+        status = 301 if request.method in READING else 308
+        response = HttpResponse(status=status, headers={"Location": target})
+        response["Cache-Control"] = (
+            "max-age=300"  # The owner may change their mind; a browser must not keep it for good.
+        )
+        return response
 
     @staticmethod
     def _being_updated(request: HttpRequest, tenant: hosts.TenantInfo) -> HttpResponse:

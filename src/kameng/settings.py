@@ -54,6 +54,7 @@ SHARED_APPS = [
     "shared_apps.library",
     "shared_apps.stock",
     "shared_apps.receipts",
+    "shared_apps.billing",
     "shared_apps.console",
     "kameng.demo",
 ]
@@ -85,8 +86,30 @@ PROVISIONING_STEPS = [
     "tenant_apps.shop.provisioning.write_settings",
     "tenant_apps.panel.provisioning.create_owner",
     "tenant_apps.listings.provisioning.fill_shelves",
+    "shared_apps.billing.provisioning.begin_subscription",
     "tenants.provisioning.go_live",
 ]
+# What an archive holds beside tables and files: functions that answer parts (tenants.archive.writing.Part).
+ARCHIVE_PARTS = ["tenant_apps.finance.archive.parts", "shared_apps.stock.services.archived_codes"]
+# What has to end before a shop is closed: functions of the substation that answer matters (tenants.closing.Matter).
+CLOSING_CHECKS = ["tenant_apps.orders.closing.open_orders", "shared_apps.receipts.closing.open_matters"]
+# What is done last, in the transaction that closes it.
+CLOSING_STEPS = ["tenant_apps.finance.sync.sync_before_closing"]
+CLOSING_HOURS = ENV.closing_hours
+DOMAIN_HOLD_DAYS = ENV.domain_hold_days
+ADDRESS_HOLD_DAYS = ENV.address_hold_days
+RETENTION_DAYS = ENV.retention_days
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+# Shops' own domains: whom DNS is asked, where an A record leads, who may ask whether a certificate is wanted.
+DNS_RESOLVERS = _listed(ENV.dns_resolvers)
+INGRESS_ADDRESSES = _listed(ENV.ingress)
+PROXY_ADDRESSES = _listed(ENV.proxies)
+DOMAIN_TEST_ENDINGS = _listed(ENV.domain_test_endings)
 # What `kameng db prepare` runs after the schema is right, each safe to repeat.
 PREPARE_STEPS = [
     "shared_apps.ledger.provisioning.open_main_accounts",
@@ -253,11 +276,18 @@ CELERY_BEAT_SCHEDULE = {
     "orders.expire_due": {"task": "orders.expire_due", "schedule": 15.0},
     "payments.ask_about_unknown": {"task": "payments.ask_about_unknown", "schedule": 60.0},
     "payments.handle_waiting": {"task": "payments.handle_waiting", "schedule": 15.0},
+    "billing.renew_due": {"task": "billing.renew_due", "schedule": 60.0},
+    "billing.dun": {"task": "billing.dun", "schedule": 60.0},
+    "billing.ask_about_pages": {"task": "billing.ask_about_pages", "schedule": 60.0},
     "finance.sync_statements": {"task": "finance.sync_statements", "schedule": 10.0},
     "ledger.roll_up": {"task": "ledger.roll_up", "schedule": 60.0},
     "ledger.seal": {"task": "ledger.seal", "schedule": 60.0},
     "tenants.fill_spares": {"task": "tenants.fill_spares", "schedule": 20.0},
     "tenants.sweep_signups": {"task": "tenants.sweep_signups", "schedule": 60.0},
+    "tenants.sweep_exports": {"task": "tenants.sweep_exports", "schedule": 3600.0},
+    "tenants.close_due": {"task": "tenants.close_due", "schedule": 60.0},
+    "tenants.erase_due": {"task": "tenants.erase_due", "schedule": 3600.0},
+    "tenants.check_domains": {"task": "tenants.check_domains", "schedule": 300.0},
 }
 
 # -- The API.
@@ -293,7 +323,10 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CaseKind": "shared_apps.receipts.models.CaseKind",
         "CaseState": "shared_apps.receipts.models.CaseState",
+        "BillingMethod": "shared_apps.billing.states.Method",
         "DeliveryState": "tenant_apps.orders.states.DeliveryState",
+        "InvoiceKind": "shared_apps.billing.states.InvoiceKind",
+        "InvoiceState": "shared_apps.billing.states.InvoiceState",
         "OrderState": "tenant_apps.orders.states.OrderState",
         "PaymentState": "tenant_apps.payments.states.PaymentState",
         "ProductKind": "shared_apps.library.models.Kind",
@@ -301,12 +334,16 @@ SPECTACULAR_SETTINGS = {
         "SignupState": "tenants.states.SignupState",
         "StepState": "tenants.states.StepState",
         "StockState": "tenant_apps.listings.states.StockState",
+        "SubscriptionState": "shared_apps.billing.states.SubscriptionState",
         "SubstationState": "tenants.states.SubstationState",
     },
 }
 
 # -- Security.
 SECURE_CONTENT_TYPE_NOSNIFF = True
+# Each host for itself: a shop's own domain has names beside it that are not ours to bind.
+SECURE_HSTS_SECONDS = 365 * 86400 if ENV.scheme == "https" else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = False
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.scheme == "https" else None
@@ -320,6 +357,11 @@ STRIPE_API_URL = ENV.stripe_api_url
 POW_BITS = ENV.pow_bits
 SECOND_FACTOR_FOR_ALL = ENV.second_factor_for_all
 ORDER_EXPIRY_MINUTES = 15
+# Who bills the substations, as it stands on their invoices.
+SELLER_NAME = ENV.seller_name
+SELLER_DETAILS = "\n".join(part.strip() for part in ENV.seller_details.split("|") if part.strip())
+# What takes one payment on a hosted page; it lies above the shared apps, so composition names it.
+BILLING_PAGES = "tenant_apps.payments.pages.PAGES"
 # Stock stays held a while longer than the order may be paid: a callback in flight finds it.
 HOLD_GRACE_MINUTES = 5
 

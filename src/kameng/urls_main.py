@@ -7,6 +7,7 @@ from django.urls import include, path
 from kameng.accounts import views as accounts
 from kameng.accounts import views_passwords as passwords
 from kameng.web import views as web
+from tenants import tls
 
 urlpatterns = [
     path("healthz", web.healthz, name="healthz"),
@@ -23,7 +24,9 @@ urlpatterns = [
     path("hooks/", include("tenant_apps.payments.urls")),
     path("files/<slug:folder>/<str:name>", web.public_file, name="public_file"),
     path("console/", include("shared_apps.console.urls")),
+    path("internal/tls/allow", tls.allow, name="tls_allow"),
     path("", include("kameng.ui.urls")),
+    path("", include("shared_apps.billing.urls")),
     path("", include("tenants.urls")),
 ]
 

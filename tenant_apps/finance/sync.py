@@ -17,6 +17,7 @@ from django.db import connection
 from kameng.db.context import HasSchema, SchemaScope, in_main, in_sync
 from kameng.lib import clock
 from tenants.models import SyncFeed, SyncState
+from tenants.states import SYNCED, SubstationState
 
 log = structlog.get_logger("finance.sync")
 
@@ -36,10 +37,11 @@ SET watermark = %(horizon)s, ran_at = %(now)s,
     changed_at = CASE WHEN %(rows)s > 0 THEN %(now)s ELSE y.changed_at END,
     rows_changed = %(rows)s, duration_ms = %(duration_ms)s, error = ''
 WHERE y.substation_id = %(substation)s AND y.feed = 'STATEMENT'"""
-# One query for all shops: whose accounts have an entry at or above their watermark. One index probe an account.
+# One query for all shops: whose accounts have an entry at or above their watermark. One index probe an account. Closed
+# ones too: a refund or a dispute may come late, and their owner still reads what they are owed.
 _DUE = """SELECT s.id, s.schema_name FROM tenants_substation s
 LEFT JOIN tenants_syncstate y ON y.substation_id = s.id AND y.feed = 'STATEMENT'
-WHERE s.state IN ('TRIAL', 'ACTIVE', 'PAST_DUE', 'SUSPENDED', 'CLOSING') AND EXISTS (
+WHERE s.state = ANY (%(states)s) AND EXISTS (
     SELECT 1 FROM ledger_account a JOIN ledger_entry e ON e.account_id = a.id AND e.xid >= coalesce(y.watermark, 0)
     WHERE a.substation_id = s.id)
 ORDER BY s.id"""
@@ -82,7 +84,7 @@ def sync_statement(substation: HasSchema, *, full: bool = False, now: datetime |
 def sync_due(*, now: datetime | None = None) -> list[StatementSync]:
     """Sync every shop with entries it has not seen; one that fails is logged, shown, and stops no other."""
     with in_main(), connection.cursor() as cursor:
-        cursor.execute(_DUE)
+        cursor.execute(_DUE, {"states": [*SYNCED, SubstationState.CLOSED]})
         due = cursor.fetchall()
     done = []
     for substation_id, schema_name in due:
@@ -104,3 +106,8 @@ def ensure_state(substation_id: int) -> None:
         SyncState.objects.bulk_create(
             [SyncState(substation_id=substation_id, feed=SyncFeed.STATEMENT)], ignore_conflicts=True
         )
+
+
+def sync_before_closing(substation: HasSchema) -> None:
+    """One of settings.CLOSING_STEPS: what the closed shop's owner reads at once is whole."""
+    sync_statement(substation)

@@ -12,7 +12,7 @@ new rows; there is none, because both feeds' rows are locked first (LOCK).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CATEGORY_COLUMNS = {
     "name_zh": "c.name_zh",
@@ -172,6 +172,10 @@ LISTINGS = Table(
     here="sp.unit IS NOT NULL",
 )
 
+# Where the plan counts what is on the shelf, new goods wait beside it until the room is known (`sync._run`).
+LISTINGS_BOUNDED = replace(LISTINGS, own={"on_shelf": "false"})
+ARRIVED = "\nRETURNING merge_action() = 'INSERT' AND mine.active, mine.id"
+
 STOCK = """UPDATE listings_listing mine SET stock_state = v.state, stock_available = v.available
 FROM public.stock_stocklevel v
 WHERE mine.id = v.sku_id AND mine.stock_policy <> 'UNLIMITED'
@@ -182,6 +186,8 @@ STOCK_CHANGED = f"{STOCK}\n  AND v.changed_xid >= {SINCE}"
 TABLES = (CATEGORIES, PRODUCTS, LISTINGS)
 LIBRARY_FULL = tuple(table.merge(changed=False) for table in TABLES)
 LIBRARY_CHANGED = tuple(table.merge(changed=True) for table in TABLES)
+BOUNDED_FULL = (*LIBRARY_FULL[:-1], LISTINGS_BOUNDED.merge(changed=False) + ARRIVED)
+BOUNDED_CHANGED = (*LIBRARY_CHANGED[:-1], LISTINGS_BOUNDED.merge(changed=True) + ARRIVED)
 
 # Both feeds' rows are locked by whoever syncs either of them. The library's feed carries stock levels too, so two
 # runners side by side could put an older one over a newer.
@@ -191,7 +197,7 @@ WHERE s.schema_name = %(schema)s AND y.feed IN ('LIBRARY', 'STOCK')
 ORDER BY y.feed FOR UPDATE OF y"""
 # A statement of its own, after the lock: one that waited for the lock would read the plan as it was before.
 # The horizon is this snapshot's; what later statements see beyond it is read again next time.
-LEVEL = """SELECT pl.supply_level, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+LEVEL = """SELECT pl.supply_level, pl.max_listings, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 FROM public.tenants_substation s JOIN public.tenants_plan pl ON pl.id = s.plan_id
 WHERE s.schema_name = %(schema)s"""
 FINISH = """UPDATE public.tenants_syncstate y
@@ -218,7 +224,7 @@ SELECT s.id, s.schema_name, array_agg(n.feed ORDER BY n.feed)
 FROM newest n
 CROSS JOIN public.tenants_substation s
 LEFT JOIN public.tenants_syncstate y ON y.substation_id = s.id AND y.feed = n.feed
-WHERE s.state IN ('TRIAL', 'ACTIVE', 'PAST_DUE', 'SUSPENDED', 'CLOSING') AND n.stamp >= coalesce(y.watermark, 0)
+WHERE s.state = ANY (%(states)s) AND n.stamp >= coalesce(y.watermark, 0)
   AND (y.ran_at IS NULL OR %(nudged)s OR y.ran_at < %(patience)s OR y.error <> ''
        OR y.watermark < pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
 GROUP BY s.id, s.schema_name

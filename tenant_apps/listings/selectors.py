@@ -263,6 +263,11 @@ def panel_listings(
     return rows.filter(stock_state=stock_state) if stock_state else rows
 
 
+def for_sale_count() -> int:
+    """SKUs on the shelf that the library still has: what a plan counts."""
+    return Listing.objects.filter(on_shelf=True, active=True).count()
+
+
 def priced(listings: Iterable[Listing]) -> list[PanelRow]:
     """A page of listings with their products and prices, in three statements."""
     rows = list(listings)

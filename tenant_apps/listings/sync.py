@@ -23,11 +23,13 @@ from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import audit
 from kameng.accounts.types import Actor
-from kameng.db.context import HasSchema, SchemaScope, in_main, in_sync
+from kameng.db.context import HasSchema, SchemaScope, in_main, in_substation, in_sync
 from kameng.lib import clock
 from kameng.lib.errors import Missing
 from tenant_apps.listings import _sync_sql as sql
+from tenant_apps.listings import services
 from tenants.models import Substation, SyncFeed, SyncState
+from tenants.states import SYNCED
 
 FEEDS = (SyncFeed.LIBRARY, SyncFeed.STOCK)
 # How long rows that can't be concluded yet (a transaction stays open) wait before they are looked at again.
@@ -69,19 +71,20 @@ def sync_substation(
     """
     began = time.monotonic()
     rows: dict[str, int] = {}
+    arrived: list[int] = []
     with in_sync(substation), connection.cursor() as cursor:
         cursor.execute(sql.LOCK, {"schema": substation.schema_name})
         watermarks = dict(cursor.fetchall())
         if len(watermarks) < len(FEEDS):
             raise SubstationUnknown(_("This substation has no sync yet. Its making has to be finished first."))
         cursor.execute(sql.LEVEL, {"schema": substation.schema_name})
-        level, horizon = cursor.fetchone()
+        level, bound, horizon = cursor.fetchone()
         for feed in FEEDS:  # In this order: the stock feed only changes listings that are there.
             if feed not in feeds:
                 continue
             whole = full or watermarks[feed] == 0
             values = {"since": str(watermarks[feed]), "level": level}
-            rows[feed] = _run(cursor, _statements(feed, whole), values)
+            rows[feed] = _run(cursor, _statements(feed, whole, bounded=bound is not None), values, arrived)
             done = {
                 "horizon": horizon,
                 "rows": rows[feed],
@@ -91,27 +94,36 @@ def sync_substation(
                 "feed": feed,
             }
             cursor.execute(sql.FINISH, done)
+    if arrived:  # Afterwards, for it locks the substation's row, which a change of plan locks before the feeds' rows.
+        with in_substation(substation):
+            services.fill_room(listing_ids=arrived)
     return Outcome(substation.schema_name, rows, int((time.monotonic() - began) * 1000))
 
 
-def _statements(feed: str, whole: bool) -> tuple[str, ...]:
+def _statements(feed: str, whole: bool, *, bounded: bool) -> tuple[str, ...]:
     if feed == SyncFeed.STOCK:
         return (sql.STOCK,) if whole else (sql.STOCK_CHANGED,)
+    if bounded:
+        return sql.BOUNDED_FULL if whole else sql.BOUNDED_CHANGED
     return sql.LIBRARY_FULL if whole else sql.LIBRARY_CHANGED
 
 
-def _run(cursor: Any, statements: tuple[str, ...], values: dict[str, str]) -> int:
+def _run(cursor: Any, statements: tuple[str, ...], values: dict[str, str], arrived: list[int]) -> int:
+    """Rows written; new goods that wait for room on the shelf are added to `arrived`."""
     written = 0
     for statement in statements:
         cursor.execute(statement, values)
         written += cursor.rowcount
+        if cursor.description is not None:
+            arrived.extend(listing_id for new, listing_id in cursor.fetchall() if new)
     return written
 
 
 def due(*, nudged: bool = False, now: datetime | None = None) -> list[Due]:
     """Substations that a change waits for, found in one query. `nudged`: do not wait for the horizon."""
     with in_main(), connection.cursor() as cursor:
-        cursor.execute(sql.DUE, {"nudged": nudged, "patience": (now or clock.utc_now()) - PATIENCE})
+        patience = (now or clock.utc_now()) - PATIENCE
+        cursor.execute(sql.DUE, {"states": [*SYNCED], "nudged": nudged, "patience": patience})
         return [Due(substation_id, schema, tuple(feeds)) for substation_id, schema, feeds in cursor.fetchall()]
 
 

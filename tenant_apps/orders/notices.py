@@ -46,6 +46,26 @@ def mail_buyer(number: str) -> bool:
     return True
 
 
+def mail_closing(number: str) -> bool:
+    """Tell a buyer whose order is open that the shop closes, and what becomes of it. Answers whether a mail was sent."""
+    with transaction.atomic():
+        order = Order.objects.filter(number=number).first()
+        shop = ShopSettings.objects.filter(pk=1).first()
+    open_states = (OrderState.PAID, OrderState.PENDING_PAYMENT)
+    if order is None or shop is None or "@" not in order.contact or order.state not in open_states:
+        return False
+    link = _shop_url() + order_path(number, identity.mailed_token(number))
+    with translation.override(order.language):
+        subject = _("%(shop)s is closing: your order %(number)s") % {"shop": shop.name, "number": number}
+        if order.state == OrderState.PAID:
+            first = _("The shop takes no new orders. Yours is paid: it is still delivered, or your money comes back.")
+        else:
+            first = _("The shop takes no new orders. Yours can still be paid until its time runs out.")
+        last = _("Save what you bought: once the shop is closed and its data erased, this link opens nothing any more.")
+    _send(subject, f"{first}\n\n{link}\n\n{last}\n", [order.contact], sender=shop.name)
+    return True
+
+
 def mail_staff(number: str) -> bool:
     """Tell the shop's owner that a line waits for a person. Names the order and nothing that is secret."""
     with transaction.atomic():

@@ -39,6 +39,7 @@ def page(
     **context: Any,
 ) -> HttpResponse:
     """Render a screen. `here` names the menu's entry that it belongs to; crumbs are (label, address) pairs."""
+    unpaid = bool(getattr(getattr(request, "tenant", None), "read_only", False))
     frame = _frame(request)
     trail = [{"label": label, "url": url} for label, url in crumbs]
     shown = {
@@ -49,6 +50,7 @@ def page(
         "shop": shops.shop_settings(),
         "crumbs": [*trail, {"label": heading, "url": ""}] if trail else [],
         "heading": heading,
+        "here": here,
         "frame": frame,
         "sees_money": sees_money(request),
         "may": words_of(request),
@@ -56,7 +58,9 @@ def page(
         "support_present": support.present(clock.utc_now())
         if frame == FRAME and may(request, catalogue.SUPPORT_VISITS)
         else [],
-        "may_change": may_change(request),
+        "may_change": may_change(request) and not unpaid,
+        # What a buyer has paid for is delivered, whatever the shop owes.
+        "may_deliver": may(request, catalogue.ORDERS_DELIVER),
         **context,
     }
     response = render(request, template, shown, status=status)
@@ -130,13 +134,19 @@ def _nav(request: HttpRequest, here: str, *, waiting: int) -> list[dict[str, Any
             item("orders", _("All orders"), "receipt", catalogue.ORDERS_LOOK, bar=True)
             + item("queue", _("To do"), "inbox", catalogue.ORDERS_LOOK, badge=waiting, bar=not money),
         ),
-        (_("Money"), item("statement", _("Statement"), "wallet", catalogue.MONEY_LOOK, bar=True)),
+        (
+            _("Money"),
+            item("statement", _("Statement"), "wallet", catalogue.MONEY_LOOK, bar=True)
+            + item("billing", _("Plan and billing"), "card", catalogue.BILLING_MANAGE),
+        ),
         (
             pgettext("menu", "Shop"),
             item("settings", _("Shop settings"), "shop", catalogue.SETTINGS_LOOK)
+            + item("domains", pgettext("menu", "Domains"), "globe", catalogue.DOMAINS_MANAGE)
             + item("staff", pgettext("menu", "Staff"), "users", catalogue.PEOPLE_MANAGE)
             + item("roles", _("Roles"), "shield", catalogue.PEOPLE_MANAGE)
             + item("tokens", _("API tokens"), "key", catalogue.TOKENS_MANAGE)
+            + item("archives", pgettext("menu", "Archives"), "download", catalogue.ARCHIVE_MAKE)
             + item("support", pgettext("menu", "Support visits"), "eye", catalogue.SUPPORT_VISITS),
         ),
         ("", item("audit", _("Activity"), "history", catalogue.ACTIVITY_LOOK)),

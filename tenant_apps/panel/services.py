@@ -9,14 +9,17 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit, catalogue, roles
-from kameng.accounts.models import Role, StaffRole, User
+from kameng.accounts import audit, catalogue, roles, tokens
+from kameng.accounts.models import ApiToken, Role, StaffRole, User
 from kameng.accounts.types import Actor
 from kameng.jobs.services import enqueue
 from kameng.lib.errors import Invalid, Missing, Refused
 from kameng.lib.words import worded
 from tenant_apps.orders import identity
 from tenant_apps.orders import selectors as orders
+from tenant_apps.orders import services as order_services
+from tenant_apps.panel.selectors import people
+from tenants import limits
 
 INVITATION_JOB = "panel.mail_invitation"
 
@@ -50,10 +53,16 @@ class ReasonMissing(Invalid):
     code = "reason_missing"
 
 
+class RefundNotNow(Refused):
+    """Only what is paid and not delivered, of a shop that is being closed."""
+
+    code = "refund_not_now"
+
+
 def invite(*, email: str, name: str, role: str, base_url: str, by: Actor, now: datetime) -> User:
     """Make a log-in without a password and mail its owner a link to set one: good once, for a day.
 
-    `base_url` is the shop's address, for the link. Raises: StaffInvalid.
+    `base_url` is the shop's address, for the link. Raises: StaffInvalid, LimitReached (the plan has no room).
     """
     by.must(catalogue.PEOPLE_MANAGE)
     address = email.strip().lower()
@@ -63,6 +72,7 @@ def invite(*, email: str, name: str, role: str, base_url: str, by: Actor, now: d
         raise StaffInvalid(_("This email address can't be used."), field="email") from None
     try:
         with transaction.atomic():
+            limits.claim(limits.Countable.STAFF, count=people.may_log_in, adding=1)
             built_in, own, permissions = _role(role)
             if not by.may_give(permissions):
                 raise roles.MoreThanYours()
@@ -132,9 +142,15 @@ def set_role(*, user_id: int, role: str, by: Actor, now: datetime) -> User:
 
 
 def set_active(*, user_id: int, active: bool, by: Actor, now: datetime) -> User:
-    """Lock somebody out at once, their API tokens with them, or let them in again. Raises: StaffUnknown, LastOwner."""
+    """Lock somebody out at once, their API tokens with them, or let them in again.
+
+    Raises: StaffUnknown, LastOwner, LimitReached (letting in: the plan has no room).
+    """
     by.must(catalogue.PEOPLE_MANAGE)
     with transaction.atomic():
+        if active:  # Before the people's rows are locked, as `invite` does it.
+            inside = User.objects.filter(pk=user_id, is_active=True).exists()
+            limits.claim(limits.Countable.STAFF, count=people.may_log_in, adding=0 if inside else 1)
         owners = _locked_owners()
         user = _found(user_id)
         if user.is_active == active:
@@ -150,6 +166,15 @@ def set_active(*, user_id: int, active: bool, by: Actor, now: datetime) -> User:
     return user
 
 
+def make_token(
+    *, user: User, name: str, scopes: list[str], expires_at: datetime | None, by: Actor, now: datetime
+) -> tuple[ApiToken, str]:
+    """A token of a program, and its secret. Raises: NotInPlan (the plan has no API), Invalid."""
+    with transaction.atomic():
+        limits.require(limits.Switch.API)
+        return tokens.create(user=user, name=name, scopes=scopes, expires_at=expires_at, by=by, now=now)
+
+
 def buyer_page_key(*, number: str, reason: str, by: Actor, now: datetime) -> tuple[str, str]:
     """Number and key of the buyer's own page of an order. It shows codes, so the look is recorded with its reason.
 
@@ -162,6 +187,24 @@ def buyer_page_key(*, number: str, reason: str, by: Actor, now: datetime) -> tup
         order = orders.order_for_staff(number)
         audit.record(action="panel.order.link", by=by, target=order.number, at=now, reason=reason.strip()[:200])
     return order.number, identity.mailed_token(order.number)
+
+
+def refund_while_closing(*, number: str, state: str, reason: str, by: Actor, now: datetime) -> None:
+    """Have a paid order's money given back by a worker, once, while the shop is being closed and nothing of the order
+    was delivered. The worker looks at all of it again.
+
+    Raises: OrderMissing, RefundNotNow.
+    """
+    with transaction.atomic():
+        order = orders.order_for_staff(number)
+        if state != "CLOSING" or not order_services.is_undelivered(number=order.number):
+            raise RefundNotNow(_("This order can't be given back here now. Nothing was changed."))
+        enqueue(
+            kind="payments.refund_order",
+            payload={"order_number": order.number, "reason": reason[:200]},
+            dedupe=order.number,
+        )
+        audit.record(action="panel.order.refund_asked", by=by, target=order.number, at=now, reason=reason[:200])
 
 
 def _mail(user: User, base_url: str) -> None:

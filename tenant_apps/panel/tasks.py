@@ -42,7 +42,7 @@ NOTICE_JOB = "panel.mail_notice"
 
 
 @job(NOTICE_JOB)
-def mail_notice(*, user_id: int, what: str, at: str, ip: str, who: str, agent: str, **_rest: object) -> None:
+def mail_notice(*, user_id: int, notice: str, at: str, ip: str, who: str, agent: str, **_rest: object) -> None:
     """Tell one of the shop's people what happened to their log-in (`accounts.notices`)."""
     with transaction.atomic():
         user = User.objects.filter(pk=user_id).first()
@@ -50,7 +50,7 @@ def mail_notice(*, user_id: int, what: str, at: str, ip: str, who: str, agent: s
     if user is None:  # Removed meanwhile.
         return
     with translation.override(user.language or shop.language):
-        subject, body = notices.letter(user, shop.name, _shop_url(), what=what, at=at, ip=ip, who=who, agent=agent)
+        subject, body = notices.letter(user, shop.name, _shop_url(), what=notice, at=at, ip=ip, who=who, agent=agent)
     sender = formataddr((shop.name, parseaddr(settings.DEFAULT_FROM_EMAIL)[1]))
     EmailMessage(subject, body, sender, [user.email]).send()
 

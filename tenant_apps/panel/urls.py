@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from django.urls import path
 
-from tenant_apps.panel.views import account, listings, money, orders, overview, people, pricing, roles, shop, support
+from tenant_apps.panel.views import (
+    account,
+    archives,
+    billing,
+    closing,
+    domains,
+    listings,
+    money,
+    orders,
+    overview,
+    people,
+    pricing,
+    roles,
+    shop,
+    support,
+)
 
 app_name = "panel"
 
@@ -31,6 +46,21 @@ urlpatterns = [
     path("orders/<str:number>/codes/", orders.reveal, name="reveal"),
     path("orders/<str:number>/buyer/", orders.buyer_page, name="buyer_page"),
     path("statement/", money.statement, name="statement"),
+    path("billing/", billing.index, name="billing"),
+    path("billing/plans/", billing.plans, name="plan"),
+    path("billing/quote/", billing.quote, name="quote"),
+    path("billing/change/<str:quote>/", billing.change, name="change"),
+    path("billing/change/<str:quote>/confirm/", billing.confirm, name="confirm"),
+    path("billing/pay/", billing.pay, name="pay"),
+    path("billing/retry/", billing.retry, name="pay_retry"),
+    path("billing/top-up/", billing.top_up, name="top_up"),
+    path("billing/card/", billing.card, name="card"),
+    path("billing/portal/", billing.portal, name="portal"),
+    path("billing/back/", billing.back, name="billing_back"),
+    path("billing/check/", billing.check, name="billing_check"),
+    path("billing/cancel/", billing.cancel, name="subscription_cancel"),
+    path("billing/keep/", billing.keep, name="subscription_keep"),
+    path("billing/invoices/<str:number>.pdf", billing.invoice, name="invoice"),
     path("settings/", shop.settings, name="settings"),
     path("settings/accent/", shop.accent, name="accent"),
     path("staff/", people.staff, name="staff"),
@@ -51,5 +81,17 @@ urlpatterns = [
     path("support/enter/", support.enter, name="support_enter"),
     path("support/leave/", support.leave, name="support_leave"),
     path("support/show-out/", support.show_out, name="support_show_out"),
+    path("domains/", domains.index, name="domains"),
+    path("domains/first/", domains.first, name="domain_first"),
+    path("domains/<int:pk>/check/", domains.check, name="domain_check"),
+    path("domains/<int:pk>/remove/", domains.remove, name="domain_remove"),
+    path("archives/", archives.index, name="archives"),
+    path("archives/make/", archives.make, name="archive_make"),
+    path("archives/fetch/<str:token>/", archives.fetch, name="archive_fetch"),
+    path("closing/", closing.index, name="closing"),
+    path("closing/begin/", closing.begin, name="closing_begin"),
+    path("closing/keep/", closing.keep, name="closing_keep"),
+    path("closing/finish/", closing.finish, name="closing_finish"),
+    path("closing/orders/<str:number>/refund/", closing.refund, name="closing_refund"),
     path("activity/", people.audit, name="audit"),
 ]

@@ -12,10 +12,11 @@ from django.utils.translation import pgettext_lazy
 
 from kameng.accounts import deeds
 from kameng.lib import money
-from kameng.lib.words import Sentence
+from kameng.lib.words import Sentence, worded
 from tenant_apps.listings.models import MarkupRule
 from tenant_apps.listings.states import Rounding, RuleKind
 from tenant_apps.orders.models import OrderStep
+from tenants.limits import Countable, Limit
 
 ACTIONS: dict[str, Sentence] = {
     **deeds.ACTIONS,
@@ -30,6 +31,7 @@ ACTIONS: dict[str, Sentence] = {
     "orders.line.delivered": _("Delivered by hand"),
     "orders.order.cancelled": _("Cancelled an order"),
     "panel.order.link": _("Opened the buyer's page"),
+    "panel.order.refund_asked": _("Gave an order's money back"),
     "panel.owner.created": _("The owner's log-in was made"),
     "panel.owner.entered": _("The owner came from the signup"),
     "panel.staff.activated": _("Let somebody in again"),
@@ -53,6 +55,11 @@ KINDS: dict[str, Sentence] = {
     "hold": _("Hold"),
     "hold.post": _("Hold posted"),
     "hold.void": _("Hold voided"),
+    "invoice": _("Plan invoice"),
+    "credit_note": _("Credit note"),
+    "topup": _("Prepaid top-up"),
+    "deposit": _("Deposit taken"),
+    "deposit.return": _("Deposit returned"),
 }
 ACCOUNTS: dict[str, Sentence] = {
     "": _("All accounts"),
@@ -73,6 +80,7 @@ ACCOUNT_NOTES: dict[str, Sentence] = {
 }
 PARTS: dict[str, Sentence] = {
     "supply": _("Supply cost"),
+    "plan": _("Plan invoice"),
     "platform_fee": _("Platform fee"),
     "channel_fee": _("Channel's fee"),
     "partner": _("Partners"),
@@ -189,3 +197,22 @@ def actions_like(query: str) -> list[str]:
 def action_words(action: str) -> Sentence:
     """What somebody did; the stored name where it has no words."""
     return ACTIONS.get(action, action)
+
+
+_LIMITS: dict[Countable, tuple[Sentence, Sentence]] = {
+    Countable.LISTINGS: (
+        _("%(used)s of %(bound)s SKUs on the shelf"),
+        _("New goods wait off the shelf. Take some off to make room, or choose a bigger plan."),
+    ),
+    Countable.STAFF: (
+        _("%(used)s of %(bound)s people may log in"),
+        _("Nobody else can be invited. Lock somebody out, or choose a bigger plan."),
+    ),
+}
+
+
+def limit_words(limit: Limit) -> dict[str, Any]:
+    """What `panel/_limit.html` needs to say how much of the plan is used."""
+    told, full = _LIMITS[limit.kind]
+    bound = f"{limit.bound:,}" if limit.bound is not None else ""
+    return {"limit": limit, "limit_words": worded(told, used=f"{limit.used:,}", bound=bound), "limit_full": full}

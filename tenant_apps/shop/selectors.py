@@ -45,14 +45,21 @@ class ShopAway(Unavailable):
     code = "shop_away"
 
 
-def open_shop(*, allowed: bool) -> ShopInfo:
-    """The settings of a shop that sells now; `allowed`: `TenantInfo.sells`. Raises: ShopAway.
+# Why a shop sells nothing, where its state in the network says more than that it does not.
+_AWAY = {
+    "CLOSING": _("%(shop)s is closing and takes no new orders."),
+    "CLOSED": _("%(shop)s has closed for good."),
+}
 
-    For pages and API alike; what buyers have bought is shown by pages that don't ask this.
+
+def open_shop(*, allowed: bool, state: str = "") -> ShopInfo:
+    """The settings of a shop that sells now; `allowed`: `TenantInfo.sells`, `state`: its state, for the words.
+
+    For pages and API alike; what buyers have bought is shown by pages that don't ask this. Raises: ShopAway.
     """
     shop = shop_settings()
     if not allowed:
-        raise ShopAway(worded(_("%(shop)s is closed at the moment."), shop=shop.name))
+        raise ShopAway(worded(_AWAY.get(state, _("%(shop)s is closed at the moment.")), shop=shop.name))
     if not shop.open:
         raise ShopAway(worded(_("%(shop)s is taking a break and sells nothing right now."), shop=shop.name))
     return shop

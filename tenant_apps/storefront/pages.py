@@ -58,7 +58,8 @@ def selling(view: Callable[Concatenate[HttpRequest, ShopInfo, P], HttpResponse])
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
-            shop = open_shop(allowed=request.tenant.sells)  # type: ignore[attr-defined]
+            tenant: Any = request.tenant  # type: ignore[attr-defined]
+            shop = open_shop(allowed=tenant.sells, state=tenant.state)
         except ShopAway as away:
             if wants_json(request):
                 raise

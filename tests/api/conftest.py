@@ -278,3 +278,17 @@ def pay(substation: Any, account: Any, bought: Bought) -> str:
 
 def begin_payment(bought: Bought, account: Any) -> Answer:
     return bought.buyer.post(f"orders/{bought.number}/payments/", {"channel_id": account.public_id})
+
+
+def an_invoice(shop: Any) -> str:
+    """A due invoice of the shop; its number. Committed."""
+    from kameng.db.context import in_main
+    from shared_apps.billing import services as billing
+    from shared_apps.billing.states import InvoiceKind
+    from shared_apps.billing.types import Line
+    from tenants.models import Substation
+
+    with in_main():
+        row = Substation.objects.get(pk=shop.pk)
+        line = Line("period", "专业版一个月", "Professional, a month", 9900)
+        return billing.issue(substation=row, kind=InvoiceKind.PERIOD, lines=[line], at=market.NOW).number

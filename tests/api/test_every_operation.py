@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from tests.api.conformance import METHODS, contracts
-from tests.api.conftest import Answer, Api, Bought, an_order, begin_payment, pay, some_goods
+from tests.api.conftest import Answer, Api, Bought, an_invoice, an_order, begin_payment, pay, some_goods
 from tests.api.test_main_station import a_sku, product_slug
 from tests.api.test_signup import an_application, begun, mailed_code
+from tests.shared_apps.billing.stage import make_plan
 from tests.tenant_apps import market
 from tests.tenant_apps.channel import MemoryChannel
 
@@ -22,6 +23,7 @@ SHARED = {"", "schema/", "docs/"}  # Where the API begins, its contract and the 
 READS = ("_list", "_read", "_price", "_preview")
 UNKEYED = {
     "signups_verify": "repeating it after success changes nothing",
+    "signups_pay": "the page that is open for the same sum is answered again",
     "signups_retry": "only a failed making can be tried again, once",
     "orders_codes": "each look is recorded, and no table may hold the codes once more",
 }
@@ -74,6 +76,13 @@ def _signups(scene: Scene, method: str, deed: str, body: Callable[[], Any] = lam
     return program.call(method, f"signups/{answer.body['id']}/{deed}", body())
 
 
+def _pay(scene: Scene) -> Any:
+    assert scene.account and scene.channel
+    answer, program = begun(scene.main, plan=make_plan(monthly_fee_minor=9_800).code)
+    program.post(f"signups/{answer.body['id']}/verify/", {"code": mailed_code()})
+    return program.post(f"signups/{answer.body['id']}/pay/", {"return_url": "https://robot.example/done"})
+
+
 def _retry(scene: Scene) -> Any:
     public_id, program = scene.failed_signup()
     return program.post(f"signups/{public_id}/retry/")
@@ -109,6 +118,7 @@ MAIN: dict[str, Callable[[Scene], Any]] = {
     "signups_verify": lambda s: _signups(s, "POST", "verify/", lambda: {"code": mailed_code()}),
     "signups_resend": lambda s: _signups(s, "POST", "resend/"),
     "signups_retry": _retry,
+    "signups_pay": _pay,
     "library_categories_list": lambda s: (s.goods(), s.operator.get("library/categories/"))[1],
     "library_categories_read": lambda s: (s.goods(), s.operator.get("library/categories/cards/"))[1],
     "library_brands_list": lambda s: (s.brand(), s.operator.get("library/brands/"))[1],
@@ -128,6 +138,9 @@ MAIN: dict[str, Callable[[Scene], Any]] = {
     "stock_batches_list": lambda s: (MAIN["stock_batches_create"](s), s.operator.get("stock/batches/"))[1],
     "substations_list": lambda s: (s.shop, s.operator.get("substations/"))[1],
     "substations_read": lambda s: s.operator.get(f"substations/{s.shop.public_id}/"),
+    "subscriptions_read": lambda s: s.operator.get(f"substations/{s.shop.public_id}/subscription/"),
+    "invoices_list": lambda s: (an_invoice(s.shop), s.operator.get("billing/invoices/"))[1],
+    "invoices_read": lambda s: s.operator.get(f"billing/invoices/{an_invoice(s.shop)}/"),
     "sync_list": lambda s: (s.shop, s.operator.get("sync/"))[1],
     "sync_repeat": lambda s: s.operator.post(f"sync/{s.shop.slug}/repeat/", {"full": True}),
     "cases_list": lambda s: (_double_payment(s), s.operator.get("cases/"))[1],

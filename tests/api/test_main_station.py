@@ -11,7 +11,7 @@ from kameng.accounts.models import AuditRecord
 from kameng.db.context import in_main
 from shared_apps.library.models import Product, Sku
 from shared_apps.stock.models import Code, CodeBatch, StockLevel
-from tests.api.conftest import Api, some_goods
+from tests.api.conftest import Api, a_token, an_invoice, program_at, some_goods
 from tests.tenant_apps import market
 
 
@@ -235,3 +235,30 @@ class TestNetwork:
         assert operator.get("cases/").status == 200
         assert operator.get("cases/?state=OPEN&kind=LATE").body["results"] == []
         assert operator.get("cases/?kind=NONE").error["field"] == "kind"
+
+
+class TestBilling:
+    def test_reads_what_a_shop_was_charged(self, operator: Api, fresh_shop: Any) -> None:
+        number = an_invoice(fresh_shop)
+
+        listed = operator.get(f"billing/invoices/?substation={fresh_shop.slug}&state=OPEN").body["results"]
+        whole = operator.get(f"billing/invoices/{number}/").body
+
+        assert [row["number"] for row in listed] == [number]
+        assert (whole["total_minor"], whole["currency"], whole["state"]) == (9900, "CNY", "OPEN")
+        assert (whole["paid_by"], whole["transfer"], whole["reverses"]) == (None, None, None)
+        assert [(line["text_en"], line["amount_minor"]) for line in whole["lines"]] == [("Professional, a month", 9900)]
+
+    def test_reads_for_which_time_a_plan_is_paid_and_what_is_owed(self, operator: Api, fresh_shop: Any) -> None:
+        an_invoice(fresh_shop)
+
+        found = operator.get(f"substations/{fresh_shop.public_id}/subscription/").body
+
+        assert (found["plan"], found["state"], found["standing"]) == ("basic", "ACTIVE", "GOOD")
+        assert (found["due_minor"], found["prepaid_minor"], found["deposit_minor"]) == (9900, 0, 0)
+
+    def test_refuses_what_is_not_there_and_who_may_not(self, operator: Api, prepared: None) -> None:
+        assert operator.get("billing/invoices/KM-1999-000001/").status == 404
+        assert operator.get("billing/invoices/?state=SOLD").error["field"] == "state"
+        assert operator.get("billing/invoices/?substation=nobody").status == 404
+        assert program_at("localhost", a_token(["cases:read"])).get("billing/invoices/").status == 403

@@ -13,8 +13,10 @@ from django.core import mail
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib import clock, pow
+from shared_apps.billing import services
 from tenants.models import Signup
 from tests.api.conftest import RATES, Answer, Api, stranger_at
+from tests.shared_apps.billing.stage import make_plan
 
 _serial = itertools.count(1)
 PASSWORD = "correct horse battery staple"
@@ -61,8 +63,42 @@ class TestPlans:
         assert [plan["code"] for plan in answer.body][:3] == ["basic", "pro", "flagship"]
         assert answer.body[0] | {"name_zh": "", "name_en": ""} == {
             "code": "basic", "name_zh": "", "name_en": "", "pitch_zh": "", "pitch_en": "", "opening_fee_minor": 0,
-            "monthly_fee_minor": 0, "platform_fee_bps": 200, "currency": "CNY",
+            "monthly_fee_minor": 0, "yearly_fee_minor": 0, "deposit_minor": 0, "trial_days": 0, "grace_days": 7,
+            "max_listings": None, "max_staff": None, "max_own_products": None, "api_allowed": True,
+            "own_domain_allowed": True, "platform_fee_bps": 200, "currency": "CNY",
         }  # fmt: skip
+
+
+class TestPaidPlan:
+    def test_waits_for_payment_and_is_made_when_it_comes(self, main: Api, channel: Any, account: Any) -> None:
+        plan = make_plan(monthly_fee_minor=9_800, opening_fee_minor=20_000)
+        answer, program = begun(main, plan=plan.code)
+        path = f"signups/{answer.body['id']}/"
+        assert answer.body["due_minor"] == 29_800
+        waiting = program.post(f"{path}verify/", {"code": mailed_code()}).body
+        assert (waiting["state"], waiting["due_minor"]) == ("PAYING", 29_800)
+
+        page = program.post(f"{path}pay/", {"return_url": "https://robot.example/done"})
+        assert (page.status, page.body["amount_minor"]) == (200, 29_800)
+        again = program.post(f"{path}pay/", {"return_url": "https://robot.example/done"})
+        assert again.body == page.body
+        channel.pays(page.body["id"], 29_800, at=clock.utc_now())
+        assert services.ask_about(page_public_id=page.body["id"], now=clock.utc_now()) == "PAID"
+        jobs.run_all_due()
+
+        done = program.get(path).body
+        assert (done["state"], done["due_minor"]) == ("LIVE", 0)
+        refused = program.post(f"{path}pay/", {"return_url": "https://robot.example/done"})
+        assert (refused.status, refused.body["error"]["code"]) == (409, "nothing_to_pay")
+
+    def test_a_page_leads_back_to_the_web_and_nowhere_else(self, main: Api) -> None:
+        plan = make_plan(monthly_fee_minor=9_800)
+        answer, program = begun(main, plan=plan.code)
+        program.post(f"signups/{answer.body['id']}/verify/", {"code": mailed_code()})
+
+        refused = program.post(f"signups/{answer.body['id']}/pay/", {"return_url": "javascript:alert(1)"})
+
+        assert (refused.status, refused.body["error"]["field"]) == (422, "return_url")
 
 
 class TestSignup:

@@ -51,6 +51,15 @@ def api_token(cast: scene.Scene, host: str) -> Iterator[Visit]:
         yield Visit(at(cast, host, Authorization=f"Bearer {cast.bob.secret}"), "get", f"/api/v1/{path}")
 
 
+def archive_link(cast: scene.Scene, host: str) -> Iterator[Visit]:
+    """With the log-in of that host's own people: the link alone opens nothing anywhere."""
+    shop, user = (None, cast.operator) if host == MAIN else (cast.alice.shop, cast.alice.users["OWNER"])
+    reader = Visitor("a reader", host, scene.browser(host, user, shop), cast.bob)
+    yield Visit(reader, "get", f"/panel/archives/fetch/{cast.bob.archive_link(for_owner=True)}/")
+    path = f"/console/substations/{cast.bob.shop.public_id}/export/{cast.bob.archive_link(for_owner=True)}/"
+    yield Visit(reader, "get", path)
+
+
 def signup_token(cast: scene.Scene, host: str) -> Iterator[Visit]:
     public_id = cast.bob.signup.signup.public_id
     token = cast.bob.signup.token if host != MAIN else cast.alice.signup.token
@@ -74,7 +83,16 @@ def order_password(cast: scene.Scene, host: str) -> Iterator[Visit]:
 
 CARRIERS = {
     function.__name__: function
-    for function in (password_link, entry_pass, support_pass, api_token, signup_token, order_link, order_password)
+    for function in (
+        password_link,
+        entry_pass,
+        support_pass,
+        api_token,
+        archive_link,
+        signup_token,
+        order_link,
+        order_password,
+    )
 }
 
 
@@ -92,9 +110,10 @@ class TestEverySecret:
     @pytest.mark.parametrize("where", ["another shop", "the main station"])
     def test_opens_nothing_where_it_was_not_made_for(self, cast: scene.Scene, name: str, where: str) -> None:
         host = cast.alice.host if where == "another shop" else MAIN
+        visits = list(CARRIERS[name](cast, host))  # Whoever carries has logged in by now.
         before = watch.state_of(cast)
 
-        for visit in CARRIERS[name](cast, host):
+        for visit in visits:
             response = visit.ask()
 
             assert response.status_code in (401, 403, 404, 405, 422), f"{visit}: {response.status_code}"

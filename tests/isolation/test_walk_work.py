@@ -25,6 +25,13 @@ from tests.tenant_apps.channel import MemoryChannel, callback
 PAYLOADS: dict[str, Callable[[scene.Scene], Any]] = {
     "agent": lambda cast: f"Firefox/1 of {cast.bob.mark}",
     "at": lambda cast: clock.utc_now().isoformat(),
+    "account_id": lambda cast: cast.bob.account.id,
+    "claim_id": lambda cast: cast.bob.claim,
+    "export": lambda cast: cast.bob.exports[True].public_id,
+    "reason": lambda cast: "a neighbour wishes it",
+    "subscription": lambda cast: "sub_0000",
+    "substation_id": lambda cast: cast.bob.shop.pk,
+    "what": lambda cast: "reminder",
     "base_url": lambda cast: f"http://{cast.bob.host}",
     "case_public_id": lambda cast: cast.bob.case,
     "event_id": lambda cast: cast.bob.event,
@@ -34,7 +41,7 @@ PAYLOADS: dict[str, Callable[[scene.Scene], Any]] = {
     "signup_id": lambda cast: cast.bob.signup.signup.pk,
     "ip": lambda cast: "192.0.2.1",
     "user_id": lambda cast: cast.bob.users["STAFF"].pk,
-    "what": lambda cast: "reset",
+    "notice": lambda cast: "reset",
     "who": lambda cast: "a neighbour",
 }
 

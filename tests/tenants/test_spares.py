@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,8 +21,11 @@ _serial = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
-def _empty_pool(prepared: None) -> None:
-    """What other tests left is nobody's here."""
+def _empty_pool(prepared: None) -> Iterator[None]:
+    """What other tests left is nobody's here, and what these leave (rows without a schema) is nobody's after them."""
+    with in_main():
+        SpareSchema.objects.filter(state=SpareState.READY).delete()
+    yield
     with in_main():
         SpareSchema.objects.filter(state=SpareState.READY).delete()
 

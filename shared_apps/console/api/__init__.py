@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from shared_apps.console.api.billing import Invoices, OneInvoice, OneSubscription
 from shared_apps.console.api.network import Cases, OneSubstation, RepeatSync, Substations, Syncs
 from shared_apps.console.api.stock import Batches, Levels
 
@@ -12,6 +13,9 @@ urlpatterns = [
     path("stock/batches/", Batches.as_view()),
     path("substations/", Substations.as_view()),
     path("substations/<str:public_id>/", OneSubstation.as_view()),
+    path("substations/<str:public_id>/subscription/", OneSubscription.as_view()),
+    path("billing/invoices/", Invoices.as_view()),
+    path("billing/invoices/<str:number>/", OneInvoice.as_view()),
     path("sync/", Syncs.as_view()),
     path("sync/<str:public_id>/repeat/", RepeatSync.as_view()),
     path("cases/", Cases.as_view()),

@@ -72,7 +72,7 @@ class PercentField(TypedNumber):
     """A share as typed ("1.2", "1.2%") to basis points."""
 
     def prepare_value(self, value: Any) -> Any:
-        return f"{Decimal(value) / 100:f}".rstrip("0").rstrip(".") or "0" if isinstance(value, int) else value
+        return f"{Decimal(value) / 100:.2f}".rstrip("0").rstrip(".") if isinstance(value, int) else value
 
     def understood(self, text: str) -> Any:
         try:

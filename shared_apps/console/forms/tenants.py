@@ -42,6 +42,23 @@ class SupportForm(forms.Form):
     )  # fmt: skip
 
 
+def _typed() -> forms.CharField:
+    return forms.CharField(
+        label=_("The shop's address"), max_length=300, error_messages={"required": _("Type the address to confirm.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+    )  # fmt: skip
+
+
+class CloseForm(forms.Form):
+    reason = forms.CharField(label=_("Why"), max_length=200, help_text=_("The shop's owner reads it."))
+    typed = _typed()
+
+
+class EraseForm(forms.Form):
+    reason = forms.CharField(label=_("Why"), max_length=200, help_text=_("Kept with your name in the proof."))
+    typed = _typed()
+
+
 class ChangePlanForm(forms.Form):
     plan = forms.ChoiceField(label=_("Plan"))
 
@@ -68,10 +85,51 @@ class PlanForm(forms.Form):
         label=_("Supply prices"), choices=SupplyLevel.choices,
         help_text=_("Which of a SKU's supply prices its shops pay."),
     )  # fmt: skip
-    opening_fee_minor = MinorField(label=_("Opening fee"))
+    opening_fee_minor = MinorField(label=_("Opening fee"), help_text=_("Once, before the shop is made."))
+    deposit_minor = MinorField(
+        label=_("Deposit"), required=False, help_text=_("Held for the shop, and given back when it closes.")
+    )
     monthly_fee_minor = MinorField(label=_("Monthly fee"))
+    yearly_fee_minor = MinorField(
+        label=_("Yearly fee"), required=False, help_text=_("For twelve months at once. Blank: only by the month.")
+    )
     platform_fee_bps = PercentField(label=_("Platform fee"), help_text=_("Of what a sale earns after supply cost."))
+    settlement_days = forms.IntegerField(
+        label=_("Settlement"), min_value=0, max_value=90, initial=1,
+        help_text=_("Days after a sale until its money can be withdrawn. 0: the same day."),
+    )  # fmt: skip
+    trial_days = forms.IntegerField(
+        label=_("Trial"), min_value=0, max_value=365, initial=0, help_text=_("Days before the first fee. 0: none.")
+    )
+    grace_days = forms.IntegerField(
+        label=_("Grace"), min_value=1, max_value=90, initial=7,
+        help_text=_("Days without payment until the panel only shows; after twice as many buyers see a notice."),
+    )  # fmt: skip
+    max_listings = forms.IntegerField(
+        label=_("SKUs on the shelf"), min_value=0, max_value=1_000_000, required=False, help_text=_("Blank: no limit.")
+    )
+    max_staff = forms.IntegerField(
+        label=_("People who may log in"), min_value=1, max_value=10_000, required=False,
+        help_text=_("The owner is one of them. Blank: no limit."),
+    )  # fmt: skip
+    max_own_products = forms.IntegerField(
+        label=_("Products of their own"), min_value=0, max_value=1_000_000, required=False,
+        help_text=_("Blank: no limit."),
+    )  # fmt: skip
+    api_allowed = forms.BooleanField(
+        label=_("API"), required=False, initial=True, help_text=_("Programs may work in the shop by tokens.")
+    )
+    own_domain_allowed = forms.BooleanField(
+        label=_("A domain of their own"), required=False, initial=True,
+        help_text=_("The shop may also be reached under a name that its owner brings."),
+    )  # fmt: skip
     sort = forms.IntegerField(label=_("Position"), min_value=0, max_value=32767, initial=0)
     active = forms.BooleanField(
         label=_("Offered at signup"), required=False, initial=True, help_text=_("Shops that have it keep it."),
     )  # fmt: skip
+
+    def clean_deposit_minor(self) -> int:
+        return self.cleaned_data["deposit_minor"] or 0
+
+    def clean_yearly_fee_minor(self) -> int:
+        return self.cleaned_data["yearly_fee_minor"] or 0

@@ -18,14 +18,15 @@ _WAITING = """SELECT
     (SELECT count(*) FROM receipts_paymentcase WHERE NOT state = 'SETTLED'),
     (SELECT count(*) FROM receipts_inboxevent WHERE state = 'FAILED'),
     (SELECT count(*) FROM jobs_job WHERE state = 'FAILED'),
-    (SELECT count(DISTINCT substation_id) FROM tenants_syncstate WHERE NOT error = '')"""
+    (SELECT count(DISTINCT substation_id) FROM tenants_syncstate WHERE NOT error = ''),
+    (SELECT count(*) FROM billing_subscription WHERE state = 'PAST_DUE')"""
 
 
 def waiting() -> dict[str, int]:
     """What waits for a person, counted in one statement; the menu's badges."""
     with connection.cursor() as cursor:
         cursor.execute(_WAITING)
-        return dict(zip(("cases", "events", "jobs", "sync_errors"), cursor.fetchone(), strict=True))
+        return dict(zip(("cases", "events", "jobs", "sync_errors", "unpaid"), cursor.fetchone(), strict=True))
 
 
 _STEPS = """SELECT
@@ -152,7 +153,7 @@ SELECT s.id, s.public_id, s.slug, s.name, y.feed, y.watermark,
        y.ran_at, y.changed_at, y.rows_changed, y.duration_ms, y.error
 FROM tenants_syncstate y JOIN tenants_substation s ON s.id = y.substation_id
 LEFT JOIN newest n ON n.feed = y.feed
-WHERE s.state IN ('ACTIVE', 'SUSPENDED') AND (%(substation)s IS NULL OR s.id = %(substation)s)
+WHERE s.state IN ('TRIAL', 'ACTIVE', 'PAST_DUE', 'SUSPENDED', 'CLOSING') AND (%(substation)s IS NULL OR s.id = %(substation)s)
 ORDER BY s.name, s.id, y.feed"""
 
 

@@ -23,9 +23,18 @@ from kameng.lib.errors import DomainError, Refused
 from kameng.lib.money import minor_to_decimal
 from kameng.web.actors import actor
 from shared_apps.console import lists, words
-from shared_apps.console.forms.tenants import ChangePlanForm, PlanForm, SubstationFilters, SupportForm, SuspendForm
+from shared_apps.console.forms.tenants import (
+    ChangePlanForm,
+    CloseForm,
+    EraseForm,
+    PlanForm,
+    SubstationFilters,
+    SupportForm,
+    SuspendForm,
+)
 from shared_apps.console.page import page, posted, refuse
-from shared_apps.console.selectors import books, overview, system, trade
+from shared_apps.console.selectors import books, lifecycle, overview, system, trade
+from shared_apps.console.views import billing
 from shared_apps.console.views.system import tell_record
 from shared_apps.receipts import selectors as receipts
 from shared_apps.receipts.models import CaseState
@@ -56,15 +65,20 @@ PLAN_EXPORT: list[lists.Column] = [
     (gettext_lazy("Supply prices"), lambda row: row.get_supply_level_display()),
     (gettext_lazy("Opening fee"), lambda row: minor_to_decimal(row.opening_fee_minor)),
     (gettext_lazy("Monthly fee"), lambda row: minor_to_decimal(row.monthly_fee_minor)),
+    (gettext_lazy("Yearly fee"), lambda row: minor_to_decimal(row.yearly_fee_minor)),
+    (gettext_lazy("Deposit"), lambda row: minor_to_decimal(row.deposit_minor)),
+    (gettext_lazy("Trial (days)"), lambda row: row.trial_days),
+    (gettext_lazy("Grace (days)"), lambda row: row.grace_days),
     (gettext_lazy("Platform fee (%)"), lambda row: row.platform_fee_bps / 100),
+    (gettext_lazy("Settlement (days)"), lambda row: row.settlement_days),
+    (gettext_lazy("SKUs on the shelf"), lambda row: row.max_listings),
+    (gettext_lazy("People who may log in"), lambda row: row.max_staff),
+    (gettext_lazy("Products of their own"), lambda row: row.max_own_products),
+    (gettext_lazy("API"), lambda row: row.api_allowed),
+    (gettext_lazy("A domain of their own"), lambda row: row.own_domain_allowed),
     (gettext_lazy("Shops"), lambda row: row.shop_count),
     (gettext_lazy("Offered"), lambda row: row.active),
 ]
-
-
-def plan_name(plan: Plan) -> str:
-    """A plan's name in the reader's language."""
-    return plan.name_en if (get_language() or "").startswith("en") else plan.name_zh
 
 
 @require_GET
@@ -78,7 +92,7 @@ def substations(request: HttpRequest) -> HttpResponseBase:
     shown = lists.paged(request, rows)
     sold = trade.sales_of_shops([row.pk for row in shown], clock.utc_now() - LATELY)
     for row in shown:
-        row.plan_name = plan_name(row.plan)
+        row.plan_name = row.plan.label
         row.orders, row.sold_minor = sold.get(row.pk, (0, 0))
     return page(
         request, "console/substations.html", here="substations", heading=_("Substations"), filters=filters,
@@ -89,12 +103,13 @@ def substations(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 @allowed(catalogue.NETWORK_LOOK)
 def substation(request: HttpRequest, public_id: str) -> HttpResponse:
-    return _substation_page(request, tenants.substation(public_id))
+    return substation_page(request, tenants.substation(public_id))
 
 
-def _substation_page(request: HttpRequest, row: Substation, status: int = 200, **forms: Any) -> HttpResponse:
+def substation_page(request: HttpRequest, row: Substation, status: int = 200, **forms: Any) -> HttpResponse:
+    """The page of one shop; `forms`: those that were refused, and `open_dialog`, the one that they stand in."""
     now = clock.utc_now()
-    may_do(request, catalogue.NETWORK_MANAGE, catalogue.SUPPORT_VISIT)
+    may_do(request, catalogue.NETWORK_MANAGE, catalogue.SUPPORT_VISIT, catalogue.NETWORK_END, catalogue.INVOICES_MANAGE)
     feeds = overview.feed_states(now, row.pk)
     orders: list[Any] = list(receipts.network_orders(substation_id=row.pk)[:LATEST])
     for order in orders:
@@ -106,17 +121,22 @@ def _substation_page(request: HttpRequest, row: Substation, status: int = 200, *
     for record in changes:
         tell_record(record)
         reason = record.details.get("reason", "")
-        record.text = reason if isinstance(reason, str) else ""
+        record.text = words.reason_words(reason) if isinstance(reason, str) else ""
     return page(
         request, "console/substation.html", here="substations", heading=row.name, status=status,
-        crumbs=((_("Substations"), reverse("console:substations")),), row=row, plan_name=plan_name(row.plan),
+        crumbs=((_("Substations"), reverse("console:substations")),), row=row, plan_name=row.plan.label,
         feeds=[(feed, words.FEEDS[feed.feed], words.FEED_STATES[feed.state]) for feed in feeds],
         balances=balances, orders=orders, figures=_figures(row, balances, now), changes=changes,
         suspend_form=forms.get("suspend_form") or SuspendForm(),
         support_form=forms.get("support_form") or SupportForm(), support_open=forms.get("open_dialog") == "support",
         reachable=row.state not in UNREACHABLE,
         plan_form=forms.get("plan_form") or ChangePlanForm(current=row.plan.code, language=get_language() or ""),
-        suspend_open=forms.get("open_dialog") == "suspend", plan_open=forms.get("open_dialog") == "plan",
+        bill=billing.billing_of(row), deposit_form=forms.get("deposit_form") or billing.deposit_form(),
+        deposit_open=forms.get("open_dialog") == "deposit", suspend_open=forms.get("open_dialog") == "suspend",
+        plan_open=forms.get("open_dialog") == "plan",
+        close_form=forms.get("close_form") or CloseForm(auto_id="close_%s"), close_open=forms.get("open_dialog") == "close",
+        erase_form=forms.get("erase_form") or EraseForm(auto_id="erase_%s"), erase_open=forms.get("open_dialog") == "erase",
+        **lifecycle.about(request, row),
     )  # fmt: skip
 
 
@@ -145,7 +165,7 @@ def suspend(request: HttpRequest, public_id: str) -> HttpResponse:
         else:
             messages.success(request, _("The shop is suspended. It sells nothing until you resume it."))
             return redirect("console:substation", public_id)
-    return _substation_page(request, tenants.substation(public_id), 422, suspend_form=form, open_dialog="suspend")
+    return substation_page(request, tenants.substation(public_id), 422, suspend_form=form, open_dialog="suspend")
 
 
 @require_POST
@@ -166,7 +186,7 @@ def support(request: HttpRequest, public_id: str) -> HttpResponse:
             refuse(form, error)
         else:
             return redirect(f"{row.url}/panel/support/enter/?{urlencode({'support_pass': entry})}")
-    return _substation_page(request, row, 422, support_form=form, open_dialog="support")
+    return substation_page(request, row, 422, support_form=form, open_dialog="support")
 
 
 @require_POST
@@ -192,7 +212,7 @@ def change_plan(request: HttpRequest, public_id: str) -> HttpResponse:
         else:
             messages.success(request, _("The plan is changed. The shop's supply prices follow within seconds."))
             return redirect("console:substation", public_id)
-    return _substation_page(request, tenants.substation(public_id), 422, plan_form=form, open_dialog="plan")
+    return substation_page(request, tenants.substation(public_id), 422, plan_form=form, open_dialog="plan")
 
 
 @require_GET
@@ -200,7 +220,7 @@ def change_plan(request: HttpRequest, public_id: str) -> HttpResponse:
 def plans(request: HttpRequest) -> HttpResponseBase:
     rows = list(tenants.plans())
     for row in rows:
-        row.name = plan_name(row)  # type: ignore[attr-defined]
+        row.name = row.label  # type: ignore[attr-defined]
     if lists.wants_export(request):
         return lists.export(request, "plans", PLAN_EXPORT, rows)
     rule = books.rule_in_force(clock.utc_now())
@@ -230,7 +250,7 @@ def plan(request: HttpRequest, code: str) -> HttpResponseBase:
     del form.fields["code"]
     if request.method == "POST":
         return _plan_saved(request, row, form)
-    return _plan_page(request, form, plan_name(row), row)
+    return _plan_page(request, form, row.label, row)
 
 
 def _plan_saved(request: HttpRequest, row: Plan, form: PlanForm) -> HttpResponseBase:
@@ -243,7 +263,7 @@ def _plan_saved(request: HttpRequest, row: Plan, form: PlanForm) -> HttpResponse
         else:
             messages.success(request, _("Saved. The next sales go by it."))
             return redirect("console:plan", row.code)
-    return _plan_page(request, form, plan_name(row), row)
+    return _plan_page(request, form, row.label, row)
 
 
 def _plan_page(request: HttpRequest, form: PlanForm, heading: str, row: Plan | None = None) -> HttpResponse:

@@ -25,6 +25,7 @@ from shared_apps.library.selectors import descendants
 from tenants.states import SupplyLevel
 
 Row = TypeVar("Row", bound=models.Model)
+MOST_CHARACTERS = 20_000  # Of any text; the columns that hold fewer say so themselves.
 
 
 class LibraryInvalid(Invalid):
@@ -175,7 +176,14 @@ def _cleaned(name: str, value: Any) -> Any:
         return _by_cell(cells.slug(60), value, name)
     if name == "buyer_fields":
         return _by_cell(fields.buyer_fields, value, name)
-    return value.strip() if isinstance(value, str) else value
+    if name == "tags":
+        return [_text(tag, name) for tag in value]
+    return _text(value, name) if isinstance(value, str) else value
+
+
+def _text(value: str, name: str) -> Any:
+    """As an import takes it: what is typed here can be exported and read back."""
+    return _by_cell(cells.text(MOST_CHARACTERS, multiline=name in fields.MULTILINE), value, name)
 
 
 def checked_price(value: Decimal, field: str) -> Decimal:

@@ -14,7 +14,9 @@ from shared_apps.receipts.types import Fact, ReceiptInfo
 
 _COLUMNS = (
     "r.id, r.public_id, r.account_id, r.channel, r.kind, r.payment_id, r.channel_ref, r.substation_id, "
-    "coalesce(s.schema_name, ''), r.order_number, r.amount_minor, r.currency, r.fee_minor, r.occurred_at, "
+    # An erased shop has no tables any more.
+    "CASE WHEN s.state = 'ERASED' THEN '' ELSE coalesce(s.schema_name, '') END, r.order_number, "
+    "r.amount_minor, r.currency, r.fee_minor, r.occurred_at, "
     "r.refund_id, r.detail, r.used_for"
 )
 _RECORD = """SELECT * FROM receipts_record_fact(%(public_id)s, %(account_id)s, %(channel)s, %(fact_id)s, %(kind)s,
@@ -72,6 +74,6 @@ def ask_soon(*, substation_id: int, order_number: str, now: datetime) -> None:
     )
 
 
-def note_receipt(receipt_id: int) -> None:
-    """Mark a receipt that needs nothing further as seen. Main scope."""
-    Receipt.objects.filter(pk=receipt_id, used_for="").update(used_for="NOTED")
+def note_receipt(receipt_id: int, used_for: str = "NOTED") -> None:
+    """Mark a receipt that needs nothing further as seen, or as used for what is no sale and no case. Main scope."""
+    Receipt.objects.filter(pk=receipt_id, used_for="").update(used_for=used_for)

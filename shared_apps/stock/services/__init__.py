@@ -1,5 +1,6 @@
 """Everything that writes the stock of the main station. What a shop may do to it are the functions of schema `gate`."""
 
+from shared_apps.stock.services._archiving import archived_codes
 from shared_apps.stock.services._batches import BatchUnknown
 from shared_apps.stock.services._counting import CountRefused, NotCounted, count_now, note_moves, roll_up, set_count
 from shared_apps.stock.services._expiring import EXPIRY_PATIENCE, release_expired
@@ -17,6 +18,7 @@ __all__ = [
     "ImportRefused",
     "NotCounted",
     "ReasonMissing",
+    "archived_codes",
     "count_now",
     "execute_run",
     "export_codes",

@@ -63,6 +63,7 @@ SHOP_CLOSE = "shop.close"
 
 NETWORK_LOOK = "network.look"
 NETWORK_MANAGE = "network.manage"
+NETWORK_END = "network.end"
 SUPPORT_VISIT = "network.visit"
 PLANS_LOOK = "plans.look"
 PLANS_MANAGE = "plans.manage"
@@ -123,6 +124,7 @@ _NETWORK, _LIBRARY, _STOCK, _SYSTEM = _("Substations"), _("Products"), _("Stock"
 MAIN_CATALOGUE: tuple[Permission, ...] = (
     Permission(NETWORK_LOOK, _NETWORK, _("Look at substations")),
     Permission(NETWORK_MANAGE, _NETWORK, _("Suspend and resume substations, move them to another plan"), changes=True),
+    Permission(NETWORK_END, _NETWORK, _("Close and erase substations, take archives of them"), changes=True, proof=True),
     Permission(SUPPORT_VISIT, _NETWORK, _("Look into a shop's panel as support, with a reason"), changes=True),
     Permission(PLANS_LOOK, _NETWORK, _("Look at plans")),
     Permission(PLANS_MANAGE, _NETWORK, _("Make and change plans and their prices"), changes=True, proof=True),
@@ -211,6 +213,7 @@ SCOPE_NEEDS: dict[Place, dict[str, str]] = {
         "sync:read": SYSTEM_LOOK,
         "sync:write": SYSTEM_MANAGE,
         "cases:read": CASES_LOOK,
+        "billing:read": INVOICES_LOOK,
     },
 }
 

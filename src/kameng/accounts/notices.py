@@ -42,7 +42,7 @@ def through(where: Place, way: Way) -> None:
 def tell(user: User, what: str, *, at: datetime, by: Actor, agent: str = "") -> None:
     """Have somebody told by mail, when this transaction commits. `what` is a key of HAPPENED."""
     assert what in HAPPENED, what
-    payload = {"user_id": user.pk, "what": what, "at": at.isoformat(), "ip": by.ip, "who": by.label, "agent": agent}
+    payload = {"user_id": user.pk, "notice": what, "at": at.isoformat(), "ip": by.ip, "who": by.label, "agent": agent}
     _ways[place()](payload)
 
 

@@ -29,6 +29,7 @@ MAIN_SCOPES = (
     "sync:read",
     "sync:write",
     "cases:read",
+    "billing:read",
 )
 USED_EVERY = timedelta(minutes=1)  # How finely `used_at` is kept, so that reading does not write each time.
 

@@ -12,7 +12,16 @@ from kameng.db.scopes import APP_ROLE, GATE_SCHEMA, LEDGER_ROLE, MAIN_ROLE, OWNE
 GROUP_ROLES = (MAIN_ROLE, SYNC_ROLE, LEDGER_ROLE, TENANT_ROLE)
 
 # Shared tables that are written once: the main station's role may add rows, and never change or remove them.
-APPEND_ONLY = ("accounts_auditrecord", "stock_codereveal", "receipts_casenote", "tenants_substationstep")
+APPEND_ONLY = (
+    "accounts_auditrecord",
+    "stock_codereveal",
+    "receipts_casenote",
+    "tenants_substationstep",
+    "billing_invoiceline",
+    "billing_dunningstep",
+)
+# Shared tables whose rows are issued: nothing but what becomes of them may change, and none is removed.
+ISSUED = {"billing_invoice": ("state", "paid_at", "paid_by", "transfer_id", "provider_ref")}
 # Shared tables that the sync role reads; it writes the synced tables of tenant schemas.
 SYNC_READS = (
     "library_category",
@@ -72,7 +81,12 @@ def grant_shared(cursor: Any) -> None:
         [LEDGER_ROLE],
     )
     for (table,) in cursor.fetchall():
-        rights = "SELECT, INSERT" if table in APPEND_ONLY else "SELECT, INSERT, UPDATE, DELETE"
+        if table in APPEND_ONLY:
+            rights = "SELECT, INSERT"
+        elif table in ISSUED:
+            rights = f"SELECT, INSERT, UPDATE ({', '.join(ISSUED[table])})"
+        else:
+            rights = "SELECT, INSERT, UPDATE, DELETE"
         cursor.execute(f'GRANT {rights} ON public."{table}" TO {MAIN_ROLE}')
     cursor.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {MAIN_ROLE}")
     for table in SYNC_READS:

@@ -16,7 +16,13 @@ from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import in_main, in_substation
 from kameng.demo.catalogue import DATA, Say
 from kameng.lib import ids
+from shared_apps.billing import selectors as billing_selectors
+from shared_apps.billing import services as billing
+from shared_apps.ledger import provisioning as accounts
+from shared_apps.ledger import services as ledger
+from shared_apps.ledger.types import Leg
 from shared_apps.library.models import Sku
+from shared_apps.receipts import services as receipts
 from shared_apps.stock import services as stock
 from shared_apps.stock.models import CodeBatch
 from tenant_apps.listings import services as listings
@@ -30,22 +36,27 @@ PASSWORD = "kameng-demo-2026"
 OPERATOR = "operator@kameng.example"
 CODES = 20_000
 LEAST_AGE = timedelta(minutes=30)  # Of an order, so that it is paid and delivered before now.
-# Free to open until plans are billed; what a better plan costs is its own trade: it is for shops that sell more.
+# Free to begin with; what a better plan costs is its own trade: it is for shops that sell more.
 PLANS = (
-    ("basic", "基础版", "Basic", "一个人开店，先试试", "One person, to try it out", "BASIC", 1000),
-    ("pro", "专业版", "Professional", "供货价更低，适合每天有单的店", "Lower supply prices, for a shop that sells daily", "PRO", 600),
-    ("flagship", "旗舰版", "Flagship", "最低供货价和平台费", "The lowest supply prices and platform fee", "FLAGSHIP", 300),
+    ("basic", "基础版", "Basic", "一个人开店，先试试", "One person, to try it out", "BASIC", 1000,
+     {"max_staff": 3, "api_allowed": False, "own_domain_allowed": False}),
+    ("pro", "专业版", "Professional", "供货价更低，适合每天有单的店", "Lower supply prices, for a shop that sells daily", "PRO", 600,
+     {"monthly_fee_minor": 98_00, "yearly_fee_minor": 980_00, "trial_days": 14, "max_staff": 10}),
+    ("flagship", "旗舰版", "Flagship", "最低供货价和平台费", "The lowest supply prices and platform fee", "FLAGSHIP", 300,
+     {"opening_fee_minor": 199_00, "monthly_fee_minor": 298_00, "yearly_fee_minor": 2_980_00, "deposit_minor": 500_00,
+      "settlement_days": 0}),
 )  # fmt: skip
+LODGED = 2_000_00  # What a shop on a plan that is paid for has put on its prepaid balance.
 
 
 def load_plans() -> None:
     with in_main():
-        for sort, (code, name_zh, name_en, pitch_zh, pitch_en, level, bps) in enumerate(PLANS):
+        for sort, (code, name_zh, name_en, pitch_zh, pitch_en, level, bps, terms) in enumerate(PLANS):
             Plan.objects.get_or_create(
                 code=code,
                 defaults={
                     "name_zh": name_zh, "name_en": name_en, "pitch_zh": pitch_zh, "pitch_en": pitch_en,
-                    "supply_level": level, "platform_fee_bps": bps, "sort": sort,
+                    "supply_level": level, "platform_fee_bps": bps, "sort": sort, **terms,
                 },
             )  # fmt: skip
 
@@ -111,6 +122,7 @@ def _shop(wanted: dict[str, Any], now: datetime) -> Substation:
             )  # fmt: skip
             substation.schema_name = provisioning.schema_placeholder(substation.public_id)
             substation.save()
+    _pay_for_opening(substation, now - timedelta(days=12))
     provisioning.run(substation, None, now)
     sync.sync_substation(substation)
     by = Actor(ActorKind.USER, wanted["owner"]["name"])
@@ -129,6 +141,24 @@ def _shop(wanted: dict[str, Any], now: datetime) -> Substation:
             )  # fmt: skip
         _take_off_shelf(wanted["off_shelf_categories"], by, now)
     return substation
+
+
+def _pay_for_opening(substation: Substation, at: datetime) -> None:
+    """What its plan costs to open, paid as at signup: topped up by the test channel, charged by invoices. Once."""
+    lines = billing.opening_lines(substation.plan, "MONTH", at)
+    with in_main():
+        if not lines or billing_selectors.subscription(substation.pk) is not None:
+            return
+        receipts.ensure_testpay_account()
+        accounts.open_accounts(substation, None, at)
+        ledger.post_transfer(
+            key=f"topup:demo:{substation.slug}", kind="topup", currency=substation.currency, event_at=at,
+            legs=[
+                Leg("channel:testpay:clearing", LODGED), Leg(f"substation:{substation.pk}:prepaid", -LODGED)
+            ],
+            reference_type="demonstration", reference=substation.public_id, substation_id=substation.pk,
+        )  # fmt: skip
+        billing.charge_opening(substation=substation, interval="MONTH", lines=lines, now=at)
 
 
 def _target(rule: dict[str, str]) -> int:

@@ -63,6 +63,13 @@ class Missing(DomainError):
     code = "not_found"
 
 
+class Gone(DomainError):
+    """Was there, and is not any more, for good."""
+
+    status = 410
+    code = "gone"
+
+
 class TooMany(DomainError):
     """Asked too often; `details["retry_after_s"]` says when to come back."""
 

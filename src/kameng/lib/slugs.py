@@ -100,7 +100,7 @@ def validate(raw: str) -> str:
         raise AddressReserved(
             worded(_("“%(slug)s” is kept for the platform. Choose another address."), slug=slug), field="slug"
         )
-    if _is_brand_like(slug):
+    if is_brand_like(slug):
         message = _("“%(slug)s” could be taken for a known company's own shop. Choose another address.")
         raise AddressBrandLike(worded(message, slug=slug), field="slug")
     return slug
@@ -173,12 +173,18 @@ def _skeleton(text: str) -> str:
     return text.translate(_reserved.LOOKALIKES).replace("rn", "m").replace("vv", "w")
 
 
+def skeleton(slug: str) -> str:
+    """An address as the eye takes it, hyphens apart: two with the same one are easily mistaken for each other."""
+    return _skeleton(slug.replace("-", ""))
+
+
 _ANYWHERE = tuple(_skeleton(brand) for brand in _reserved.BRANDS_ANYWHERE)
 _AS_PART = frozenset(_skeleton(brand) for brand in _reserved.BRANDS_AS_PART)
 
 
-def _is_brand_like(slug: str) -> bool:
-    joined = _skeleton(slug.replace("-", ""))
+def is_brand_like(slug: str) -> bool:
+    """Whether a label could be taken for a bank, a payment service or the platform."""
+    joined = skeleton(slug)
     parts = {_skeleton(part) for part in slug.split("-")} | {joined}
     return any(brand in joined for brand in _ANYWHERE) or not parts.isdisjoint(_AS_PART)
 

@@ -10,7 +10,7 @@ from kameng.accounts.types import Actor, ActorKind
 
 
 def client_ip(request: HttpRequest) -> str:
-    """The peer's address. Behind our own proxy, gunicorn has put the forwarded one there already."""
+    """The peer's address. Behind our own proxy, kameng.middleware has put the visitor's there already."""
     return str(request.META.get("REMOTE_ADDR", ""))[:45]
 
 

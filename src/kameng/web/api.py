@@ -85,8 +85,15 @@ class HasScope(permissions.BasePermission):
         if not user.is_authenticated or not wanted:
             return False
         token: Any = request.auth
+        if token is not None and not getattr(getattr(request, "tenant", None), "api_allowed", True):
+            self.message = _("The shop's plan has no API. Its owner can choose one that has it.")
+            return False
         if token is not None and wanted not in token.scopes:
             self.message = _("This token lacks the scope %(scope)s. Make one that has it.") % {"scope": wanted}
+            return False
+        unpaid = getattr(getattr(request, "tenant", None), "read_only", False)
+        if method != "GET" and unpaid and not getattr(view, "even_unpaid", False):
+            self.message = _("The shop's plan is not paid: until it is, everything can be read and nothing be changed.")
             return False
         return bool(user.may(needed(view, method, wanted)))
 

@@ -53,18 +53,21 @@ class _KeptClients(djangos.RedisCacheClient):
         return done
 
     def delete(self, key: Any) -> Any:
-        _near.pop(key, None)
-        return super().delete(key)
+        done = super().delete(key)
+        _near.pop(key, None)  # Afterwards: else another thread could bring the old value back from Redis in between.
+        return done
 
     def delete_many(self, keys: Iterable[Any]) -> Any:
         gone = list(keys)
+        done = super().delete_many(gone)
         for key in gone:
             _near.pop(key, None)
-        return super().delete_many(gone)
+        return done
 
     def clear(self) -> Any:
+        done = super().clear()
         _near.clear()
-        return super().clear()
+        return done
 
 
 def _keep(key: str, value: Any) -> None:

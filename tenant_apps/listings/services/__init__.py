@@ -5,6 +5,7 @@ from tenant_apps.listings.services._editing import (
     ProductUnknown,
     TextInvalid,
     edit_product,
+    fill_room,
     hide_category,
     set_on_shelf,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "TextInvalid",
     "current_terms",
     "edit_product",
+    "fill_room",
     "hide_category",
     "preview_many",
     "preview_rule",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,9 @@ from kameng.accounts import audit
 from kameng.accounts.types import Actor
 from kameng.lib.errors import Invalid, Missing
 from kameng.lib.words import worded
+from tenant_apps.listings import selectors
 from tenant_apps.listings.models import ListedCategory, ListedProduct, Listing
+from tenants import limits
 
 MAX_BULK = 200_000
 OWN_TEXTS = {"own_name": 120, "own_description": 20_000, "seo_title": 120, "seo_description": 240}
@@ -38,7 +40,10 @@ class TextInvalid(Invalid):
 
 
 def set_on_shelf(*, listing_ids: Collection[int], on: bool, by: Actor, now: datetime) -> int:
-    """Put SKUs on the shelf or take them off, all or none; answers how many changed. Raises: ListingUnknown."""
+    """Put SKUs on the shelf or take them off, all or none; answers how many changed.
+
+    Raises: ListingUnknown, LimitReached (the plan has no room for them).
+    """
     wanted = set(listing_ids)
     if len(wanted) > MAX_BULK:
         raise Invalid(worded(_("At most %(max)s at once."), max=f"{MAX_BULK:,}"))
@@ -46,11 +51,28 @@ def set_on_shelf(*, listing_ids: Collection[int], on: bool, by: Actor, now: date
         known = Listing.objects.filter(pk__in=wanted).count()
         if known != len(wanted):
             raise ListingUnknown(_("Some of these SKUs are not in this shop. Nothing was changed."))
+        if on:
+            adding = Listing.objects.filter(pk__in=wanted, on_shelf=False, active=True).count()
+            limits.claim(limits.Countable.LISTINGS, count=selectors.for_sale_count, adding=adding)
         changed = Listing.objects.filter(pk__in=wanted).exclude(on_shelf=on).update(on_shelf=on)
         if changed:
             named = sorted(wanted)[:100]
             audit.record(action="listings.shelf.set", by=by, at=now, on=on, changed=changed, first=named)
     return changed
+
+
+def fill_room(*, listing_ids: Sequence[int]) -> int:
+    """Put as many of these SKUs on the shelf as the plan has room for, in the shop's own order; answers how many.
+
+    For goods that the library brought: whoever chooses for themselves uses `set_on_shelf`, which takes all or none.
+    """
+    with transaction.atomic():
+        room = limits.room(limits.Countable.LISTINGS, count=selectors.for_sale_count)
+        places = {pk: place for place, pk in enumerate(ListedProduct.objects.values_list("pk", flat=True))}
+        waiting = Listing.objects.filter(pk__in=listing_ids).values_list("product_id", "sort", "pk")
+        in_order = sorted(waiting, key=lambda row: (places.get(row[0], len(places)), *row[1:]))
+        fitting = [pk for _product, _sort, pk in in_order[:room]]
+        return Listing.objects.filter(pk__in=fitting, on_shelf=False).update(on_shelf=True)
 
 
 def edit_product(*, product_id: int, by: Actor, now: datetime, **own: Any) -> ListedProduct:

@@ -17,6 +17,7 @@ from tenant_apps.orders.services._errors import (
     OrderMissing,
     OrderTransitionRefused,
     SettlementRefused,
+    ShopClosed,
     SoldOut,
 )
 from tenant_apps.orders.services._locking import Payable, lock_payable
@@ -42,7 +43,8 @@ def pay_order(
     `statement` may do more than SETTLE, with the parameters `more`, and answers the same columns.
 
     Raises: OrderMissing; OrderTransitionRefused (paid already, refunded); SoldOut (late, and the stock is gone);
-    NotHeld; SettlementRefused (amount, receipt and legs don't agree; `details["reason"]`). Nothing is written then.
+    ShopClosed (late, and the shop is closed for good); NotHeld; SettlementRefused (amount, receipt and legs don't
+    agree; `details["reason"]`). Nothing is written then.
     """
     # No savepoint: whoever calls this inside a transaction and goes on after a refusal opens one around the call.
     with transaction.atomic(savepoint=False):
@@ -71,6 +73,8 @@ def _hold_again(order: Payable, *, by: Actor, now: datetime) -> None:
     except _sql.GateRefused as refusal:
         if refusal.code == "KG010":
             raise SoldOut(sku_id=refusal.sku_id, name=order.number) from None
+        if refusal.code == "KG002":
+            raise ShopClosed() from None
         raise
 
 

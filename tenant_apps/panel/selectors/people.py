@@ -55,6 +55,11 @@ def with_factor() -> set[int]:
     }
 
 
+def may_log_in() -> int:
+    """People who may log in, invited ones and owners among them: what a plan counts as staff."""
+    return User.objects.filter(is_active=True).count()
+
+
 def tokens(*, now: datetime, query: str = "", state: str = "") -> QuerySet[ApiToken]:
     """Live tokens first, then the newest. `state`: "live" or "ended" (revoked, or past its day)."""
     rows = ApiToken.objects.select_related("user")

@@ -30,11 +30,12 @@ from tenant_apps.listings.models import ListedProduct, Listing
 from tenant_apps.listings.pricing import FINE_BELOW_U4, Earnings, Terms, earnings, stage_sentence, to_u4
 from tenant_apps.listings.states import StockState
 from tenant_apps.listings.types import CategoryTree, PanelRow
+from tenant_apps.panel import words
 from tenant_apps.panel.access import screen
 from tenant_apps.panel.forms import listings as forms
 from tenant_apps.panel.lists import Column, export, query_of, sort_choices, wants_export
 from tenant_apps.panel.page import page, refuse, say
-from tenant_apps.panel.selectors import goods
+from tenant_apps.panel.selectors import goods, plan
 from tenant_apps.panel.selectors import pricelist as prices
 from tenant_apps.panel.views.pricing import begin_many
 
@@ -128,7 +129,7 @@ def index(request: HttpRequest) -> HttpResponseBase:
     return page(
         request, "panel/listings.html", here="listings", heading=_("Goods"), filters=filters, rows=shown,
         goods=rows_of(shown.object_list, terms), sorts=sort_choices(request, _SORT_WORDS), query=query_of(request),
-        chips=_category_chips(request, tree, filters.value("category") or None),
+        chips=_category_chips(request, tree, filters.value("category") or None), **words.limit_words(plan.shelf()),
     )  # fmt: skip
 
 

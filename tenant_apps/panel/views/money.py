@@ -76,10 +76,11 @@ def _page_of(request: HttpRequest, since: dt.datetime, until: dt.datetime, accou
 
 
 def _line_row(line: Line) -> dict[str, Any]:
-    is_order = line.reference_type.lower() == "order"
+    screens = {"order": "panel:order", "invoice": "panel:invoice"}
+    name = screens.get(line.reference_type.lower(), "") if line.reference else ""
     return {
         "line": line, "kind": words.KINDS.get(line.kind, line.kind), "account": words.ACCOUNTS.get(line.account, line.account),
-        "url": reverse("panel:order", args=[line.reference]) if is_order and line.reference else "",
+        "url": reverse(name, args=[line.reference]) if name else "",
     }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from tenant_apps.orders.models import Order, OrderLine
 from tenant_apps.orders.states import DeliveryState
 from tenant_apps.panel import services as panel
 from tenant_apps.panel import words
-from tenant_apps.panel.access import screen, sees_money
+from tenant_apps.panel.access import even_unpaid, screen, sees_money
 from tenant_apps.panel.forms.orders import DeliverForm, OrderFilters, QueueFilters, ReasonForm
 from tenant_apps.panel.lists import (
     Column,
@@ -217,6 +217,7 @@ def _waterfall(found: mine.OrderDetail) -> list[dict[str, Any]]:
 
 @require_POST
 @screen(catalogue.ORDERS_DELIVER)
+@even_unpaid
 def deliver(request: HttpRequest, pk: int) -> HttpResponse:
     """Deliver one line; a text that was refused comes back with its reason."""
     form, status = DeliverForm(request.POST, auto_id=f"line{pk}_%s"), 422

@@ -48,7 +48,7 @@ from tenant_apps.panel.lists import (
     wants_export,
 )
 from tenant_apps.panel.page import page, refuse, say
-from tenant_apps.panel.selectors import activity, people
+from tenant_apps.panel.selectors import activity, people, plan
 
 # -- Staff.
 
@@ -76,7 +76,7 @@ def staff(request: HttpRequest) -> HttpResponseBase:
     return page(
         request, "panel/staff.html", here="staff", heading=pgettext("menu", "Staff"), form=form, rows=paged(request, found),
         filters=filters, sorts=sort_choices(request, _STAFF_SORT_WORDS), last_owner=people.owners() < 2,
-        roles=[(one.value, one.label) for one in offered],
+        roles=[(one.value, one.label) for one in offered], **words.limit_words(plan.staff()),
         with_factor=people.with_factor(), for_all=step_up.factor_for_all(), status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip
 
@@ -180,7 +180,7 @@ def tokens(request: HttpRequest) -> HttpResponseBase:
         now = clock.utc_now()
         days = form.cleaned_data["days"]
         try:
-            token, secret = token_services.create(
+            token, secret = services.make_token(
                 user=request.user, name=form.cleaned_data["name"], scopes=form.cleaned_data["scopes"],  # type: ignore[arg-type]
                 by=actor(request), now=now, expires_at=None if days == "never" else now + timedelta(days=int(days)),
             )  # fmt: skip
@@ -196,7 +196,7 @@ def tokens(request: HttpRequest) -> HttpResponseBase:
     rows = paged(request, found)
     return page(
         request, "panel/tokens.html", here="tokens", heading=_("API tokens"), form=form, rows=rows, filters=filters,
-        listed=[_token_row(token) for token in rows], status=422 if form.is_bound and form.errors else 200, **made,
+        listed=[_token_row(token) for token in rows], has_api=plan.has_api(), status=422 if form.is_bound and form.errors else 200, **made,
     )  # fmt: skip
 
 

@@ -16,14 +16,19 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from typing import Any, Protocol
 
-from django.utils.translation import gettext_lazy as _
-
-from kameng.lib.errors import Invalid, ProviderError
-
-CALLBACK_TOLERANCE_S = 300  # Stripe's own default, and what WeChat Pay's manual asks for.
+# What an adapter raises and reads with is shared with billing; an adapter finds all of it here.
+from kameng.lib.outside.refusals import CALLBACK_TOLERANCE_S as CALLBACK_TOLERANCE_S
+from kameng.lib.outside.refusals import BadSignature as BadSignature
+from kameng.lib.outside.refusals import CallbackRefused as CallbackRefused
+from kameng.lib.outside.refusals import ChannelRefused as ChannelRefused
+from kameng.lib.outside.refusals import Malformed as Malformed
+from kameng.lib.outside.refusals import StaleCallback as StaleCallback
+from kameng.lib.outside.refusals import WrongAccount as WrongAccount
+from kameng.lib.outside.refusals import from_timestamp as from_timestamp
+from kameng.lib.outside.refusals import header as header
 
 
 class ChannelStatus(enum.StrEnum):
@@ -229,63 +234,6 @@ class BillLine:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
-class ChannelRefused(ProviderError):
-    """The channel understood and said no; nothing was done and asking again won't help.
-
-    `code` is the channel's own word ("amount_too_small"); these are ours: "idempotency_conflict" (the id was used
-    with another body), "over_refund", "not_found", "credentials".
-    """
-
-    def __init__(self, message: str, *, code: str, provider: str) -> None:
-        super().__init__(message, retryable=False, unknown=False, provider=provider)
-        self.code = code
-
-
-class CallbackRefused(Invalid):
-    """A callback that is not to be believed. Nothing is stored of it but a count."""
-
-    status = 400
-    code = "callback_refused"
-
-
-class BadSignature(CallbackRefused):
-    """No signature, or one that this account's secret did not make over these very bytes."""
-
-    code = "callback_bad_signature"
-
-    def __init__(self) -> None:
-        super().__init__(_("The signature of this callback is not valid. Nothing was changed."))
-
-
-class StaleCallback(CallbackRefused):
-    """Rightly signed, but more than `CALLBACK_TOLERANCE_S` seconds ago, or in the future."""
-
-    code = "callback_stale"
-
-    def __init__(self, age_s: int) -> None:
-        super().__init__(
-            _("This callback was signed too long ago or in the future. Nothing was changed."), details={"age_s": age_s}
-        )
-
-
-class WrongAccount(CallbackRefused):
-    """Rightly signed, but it speaks of another merchant account, or of another mode (live, test) of this one."""
-
-    code = "callback_wrong_account"
-
-    def __init__(self) -> None:
-        super().__init__(_("This callback belongs to another merchant account. Nothing was changed."))
-
-
-class Malformed(CallbackRefused):
-    """Rightly signed, but not an event as the channel documents it. `reason` is for the log, in English."""
-
-    code = "callback_malformed"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(_("This callback can't be understood. Nothing was changed."), details={"reason": reason})
-
-
 class PaymentChannel(Protocol):
     """What each folder beside this file implements. All arguments by name; every call carries time-outs."""
 
@@ -368,14 +316,3 @@ class PaymentChannel(Protocol):
     def bill(self, *, account: MerchantAccount, day: date) -> Iterator[BillLine]:
         """Every movement of `day` (in `bill_zone`), in the channel's order. Raises: ProviderError, also midway."""
         ...
-
-
-def from_timestamp(seconds: int) -> datetime:
-    """Unix seconds, as channels send them, to an aware time in UTC."""
-    return datetime.fromtimestamp(seconds, tz=UTC)
-
-
-def header(headers: Mapping[str, str], name: str) -> str:
-    """The value of a header without regard to case; "" when it is absent."""
-    wanted = name.lower()
-    return next((value for key, value in headers.items() if key.lower() == wanted), "")

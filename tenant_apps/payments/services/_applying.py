@@ -10,6 +10,7 @@ from django.db import connection
 from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import SchemaScope, in_main, pointed_at
 from kameng.lib.errors import DomainError
+from shared_apps.billing import services as billing
 from shared_apps.receipts import services as receipts
 from shared_apps.receipts.types import Fact, ReceiptInfo
 from tenant_apps.orders import services as orders
@@ -27,7 +28,7 @@ _SUCCEEDED = str(PAYMENT_TRANSITIONS[PaymentEvent.SUCCEED][1])
 
 
 def take_fact(*, fact: Fact, now: datetime) -> str:
-    """Record one fact and act on it, all in one transaction; answers SALE, CASE, NOTED, or what was done before.
+    """Record one fact and act on it, all in one transaction; answers SALE, TOPUP, CASE, NOTED, or what was done before.
 
     Outside any transaction. Twice, or at once from two callbacks, it changes nothing more: the fact's row is unique,
     and the second one waits for the first.
@@ -40,6 +41,9 @@ def take_fact(*, fact: Fact, now: datetime) -> str:
                 return receipt.used_for
             if receipt.kind != "PAID":
                 return _note_other(receipt, now=now)
+            # What a shop's owner paid the main station. The id alone says nothing: the page is looked up with its account.
+            if billing.is_ours(receipt.payment_id) and billing.take_receipt(receipt=receipt, now=now):
+                return "TOPUP"
             _settle(receipt, now=now)
             return "SALE"
     except NotSettled as problem:
@@ -49,7 +53,7 @@ def take_fact(*, fact: Fact, now: datetime) -> str:
 
 def _settle(receipt: ReceiptInfo, *, now: datetime) -> None:
     """Use a fresh receipt for its order, in the caller's transaction. Raises: NotSettled, saying which case it is."""
-    if receipt.substation_id is None:
+    if receipt.substation_id is None or not receipt.schema_name:  # Nobody's, or of a shop that was erased.
         raise NotSettled("UNKNOWN_ORDER")
     by = Actor(ActorKind.CHANNEL, receipt.channel)
     with pointed_at(SchemaScope(receipt.schema_name)):
@@ -68,6 +72,8 @@ def _settle(receipt: ReceiptInfo, *, now: datetime) -> None:
                 receipt=as_paid(receipt), by=by, now=now, payable=order, statement=_SETTLE, payment=receipt.payment_id,
                 payment_event=str(PaymentEvent.SUCCEED), payment_sources=_SUCCEEDS_FROM, payment_target=_SUCCEEDED,
             )  # fmt: skip
+        except orders.ShopClosed as refusal:
+            raise NotSettled("LATE", expected_minor=order.total_minor, note=str(refusal)) from refusal
         except (orders.SoldOut, orders.NotHeld) as refusal:
             raise NotSettled("NO_STOCK", expected_minor=order.total_minor, note=str(refusal)) from refusal
         except DomainError as refusal:
@@ -94,7 +100,7 @@ def _open_case(fact: Fact, problem: NotSettled, *, now: datetime) -> str:
         receipts.open_case(
             receipt=receipt, kind=problem.kind, expected_minor=problem.expected_minor, now=now, note=problem.note
         )
-        if receipt.substation_id is not None:
+        if receipt.substation_id is not None and receipt.schema_name:
             _note_in_shop(receipt, f"{problem.kind} {receipt.public_id}", now=now)
     log.warning("payments.case.opened", kind=problem.kind, receipt=receipt.public_id, order=receipt.order_number)
     return "CASE"

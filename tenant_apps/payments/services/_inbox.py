@@ -11,6 +11,7 @@ from django.db import connection
 from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import SchemaScope, in_main, in_substation
 from kameng.lib.errors import DomainError, ProviderError
+from shared_apps.billing import services as billing
 from shared_apps.receipts import selectors as receipt_selectors
 from shared_apps.receipts import services as receipts
 from shared_apps.receipts.types import AccountInfo, Fact
@@ -61,7 +62,21 @@ def handle_event(*, event_id: int, now: datetime) -> str:
             return event.state
         account = receipts.account_with_credentials(account_id=event.account_id)
     try:
-        taken = ask_and_take(account=account, payment_id=event.payment_id, channel_ref=event.channel_ref, now=now)
+        if (
+            account.substation_id is None and account.channel == "stripe"
+        ):  # What shops pay us comes by the same callbacks.
+            told = billing.take_event(account_id=account.id, body=event.body, now=now)
+            if told is not None:
+                with in_main():
+                    receipts.mark_handled(event_id=event_id, nothing_to_do=not told, now=now)
+                return "HANDLED" if told else "IGNORED"
+        # An event of the merchant's other business (a customer, a payout) names nothing that could be asked about.
+        named = bool(event.payment_id or event.channel_ref)
+        taken = (
+            ask_and_take(account=account, payment_id=event.payment_id, channel_ref=event.channel_ref, now=now)
+            if named
+            else 0
+        )
     except (ProviderError, DomainError) as error:
         return _failed(event_id, f"{type(error).__name__}: {error}", now=now)
     except Exception as error:
@@ -84,6 +99,15 @@ def handle_waiting(*, now: datetime, limit: int = 200) -> int:
 def ask_and_take(*, account: AccountInfo, payment_id: str, channel_ref: str, now: datetime) -> int:
     """Fetch a payment's state from its channel, take its facts, and bring our attempt up to date; answers the number
     of facts. Outside any transaction. Raises: ProviderError."""
+    return len(_ask(account, payment_id, channel_ref, now=now).facts)
+
+
+def ask_for_facts(*, account: AccountInfo, payment_id: str, channel_ref: str, now: datetime) -> str:
+    """The same; answers the channel's word for where the payment stands (`providers.base.ChannelStatus`)."""
+    return str(_ask(account, payment_id, channel_ref, now=now).status)
+
+
+def _ask(account: AccountInfo, payment_id: str, channel_ref: str, *, now: datetime) -> ChannelState:
     state = providers.get(account.channel).query(
         account=to_merchant(account), payment_id=payment_id, channel_ref=channel_ref
     )
@@ -92,7 +116,7 @@ def ask_and_take(*, account: AccountInfo, payment_id: str, channel_ref: str, now
         take_fact(fact=_as_fact(account, told), now=now)
     if not state.facts:
         _note_state(account, ours, state, now=now)
-    return len(state.facts)
+    return state
 
 
 def _note_state(account: AccountInfo, payment_id: str, state: ChannelState, *, now: datetime) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from . import envelopes
+from .errors import StripeError
 from .objects import Json
-from .state import Merchant, StripeError
+from .state import Merchant
 
 DEEPEST = 4  # Stripe's own limit.
 
@@ -31,6 +32,10 @@ def _expand(merchant: Merchant, item: Any, steps: list[str], path: str) -> None:
         for member in item["data"]:
             _expand(merchant, member, rest, path)
         return
+    part = item.get(step)
+    if isinstance(part, dict) and "object" not in part and rest:  # A plain part of an object, as `payment.charge`.
+        _expand(merchant, part, rest, path)
+        return
     found = _linked(merchant, item, step, path)
     if found is not None:
         item[step] = found
@@ -40,19 +45,27 @@ def _expand(merchant: Merchant, item: Any, steps: list[str], path: str) -> None:
 
 def _linked(merchant: Merchant, item: Json, name: str, path: str) -> Json | None:
     """What a field points to: an object already expanded, a copy of the one behind its id, or None for null."""
-    kind = item["object"]
+    kind, billing = item.get("object"), merchant.billing
     if kind == "charge" and name == "refunds" and "refunds" not in item:
         newest = [_copy(refund) for refund in reversed(merchant.refunds.values()) if refund["charge"] == item["id"]]
         return envelopes.listing(f"/v1/charges/{item['id']}/refunds", newest[:10], len(newest) > 10)
     if kind == "checkout.session" and name == "line_items" and "line_items" not in item:
         lines = [_copy(line) for line in merchant.items[item["id"]]]
         return envelopes.listing(f"/v1/checkout/sessions/{item['id']}/line_items", lines, False)
+    if kind == "invoice" and name == "payments" and "payments" not in item:
+        paid = [_copy(payment) for payment in billing.payments.values() if payment["invoice"] == item["id"]]
+        return envelopes.listing(f"/v1/invoice_payments?invoice={item['id']}", paid, False)
     tables = {
         "payment_intent": merchant.intents,
         "latest_charge": merchant.charges,
         "charge": merchant.charges,
         "balance_transaction": merchant.transactions,
         "failure_balance_transaction": merchant.transactions,
+        "customer": billing.customers,
+        "subscription": billing.subscriptions,
+        "latest_invoice": billing.invoices,
+        "invoice": billing.invoices,
+        "product": billing.products,
         "source": {**merchant.charges, **merchant.refunds, **merchant.disputes},
     }
     optional = kind == "refund" and name == "failure_balance_transaction"

@@ -197,7 +197,7 @@ def charge(*, id: str, now: int, intent: Json, method: str, status: str, transac
         "captured": paid,
         "created": now,
         "currency": intent["currency"],
-        "customer": None,
+        "customer": intent["customer"],
         "description": intent["description"],
         "disputed": False,
         "failure_balance_transaction": None,

@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from . import envelopes
+from . import pages
+from .errors import StripeError
 from .expand import expanded
 from .form import parse_form
 from .objects import Json
-from .state import Fault, Merchant, StripeError
+from .routes import route
+from .state import Fault, Merchant
 from .webhooks import Webhooks
-
-_PAGE = """<!doctype html><meta charset=utf-8><title>Fake Stripe</title><h1>{title}</h1>
-<form method=post>{buttons}</form>"""
-_DEEDS: dict[str, Callable[[Merchant, str], Any]] = {
-    "pay": Merchant.pay,
-    "pay_later": Merchant.pay_later,
-    "settle": Merchant.settle,
-    "fail": Merchant.fail,
-}
 
 
 class FakeStripe:
     """`with FakeStripe(clock=…) as fake:` then `fake.base_url`, `fake.merchant("sk_test_…")`.
 
-    Any key that begins with `sk_test_` is a merchant of its own, made when it is first seen.
+    Any key that begins with `sk_test_` is a merchant of its own, made when it is first seen. Its time is the clock's;
+    `advance` moves it ahead of that, and lives through what subscriptions have due.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+        self._clock, self._ahead_s = clock, 0.0
         self._merchants: dict[str, Merchant] = {}
         self._webhooks: dict[str, Webhooks] = {}
         self._lock = threading.Lock()
@@ -64,7 +57,7 @@ class FakeStripe:
         """The account behind a key."""
         with self._lock:
             if key not in self._merchants:
-                self._merchants[key] = Merchant(self.base_url, self._clock)
+                self._merchants[key] = Merchant(self.base_url, lambda: self._clock() + self._ahead_s)
                 self._webhooks[key] = Webhooks(self._merchants[key], self._clock)
             return self._merchants[key]
 
@@ -72,6 +65,15 @@ class FakeStripe:
         """The webhook endpoint of the account behind a key."""
         self.merchant(key)
         return self._webhooks[key]
+
+    def advance(self, seconds: float) -> None:
+        """Move the fake's time on, and let every merchant's subscriptions live through it, moment by moment.
+
+        Webhooks are still signed by the clock: the receiver's time has not moved.
+        """
+        self._ahead_s += seconds
+        for merchant in list(self._merchants.values()):
+            merchant.billing.catch_up()
 
     def fail_next(self, call: str, fault: Fault) -> None:
         """The next request whose "METHOD /path" begins with `call` meets `fault`."""
@@ -86,10 +88,10 @@ class FakeStripe:
                     return entry[1]
         return None
 
-    def merchant_of_session(self, session_id: str) -> Merchant:
-        """Whose session a hosted page shows. Raises StripeError 404."""
+    def merchant_of(self, id: str) -> Merchant:
+        """Whose session, invoice or portal a hosted page shows. Raises StripeError 404."""
         for merchant in list(self._merchants.values()):
-            if session_id in merchant.sessions:
+            if id in merchant.sessions or id in merchant.billing.invoices or id in merchant.billing.portals:
                 return merchant
         raise StripeError(404, "invalid_request_error", "No such page")
 
@@ -108,12 +110,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._handle(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
 
+    def do_DELETE(self) -> None:
+        self._handle(b"")
+
     def _handle(self, body: bytes) -> None:
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.fake.requests.append((self.command, parts.path, headers))
-        if parts.path.startswith("/c/pay/"):
-            self._page(parts.path.rpartition("/")[2], body)
+        if not parts.path.startswith("/v1/"):
+            self._page(parts.path, body)
             return
         fault = self.fake.take_fault(f"{self.command} {parts.path}")
         if fault is Fault.SILENT_BEFORE:
@@ -160,29 +165,31 @@ class _Handler(BaseHTTPRequestHandler):
                 raise StripeError(400, "idempotency_error", message)
             return status, answer
         paths = params.pop("expand", [])
-        answer = expanded(merchant, _route(merchant, self.command, path, params), paths)
-        if self.command == "POST" and key:  # A refusal is not kept: nothing was carried out.
+        try:
+            answer = expanded(merchant, route(merchant, self.command, path, params), paths)
+        except StripeError as error:
+            if error.status == 402 and key:  # A declined card was tried: the same key gets the same answer again.
+                merchant.replays[key] = (asked, 402, error.body)
+            raise
+        if self.command == "POST" and key:  # Other refusals are not kept: nothing was carried out.
             merchant.replays[key] = (asked, 200, answer)
         return 200, answer
 
-    def _page(self, session_id: str, body: bytes) -> None:
+    def _page(self, path: str, body: bytes) -> None:
         try:
-            merchant = self.fake.merchant_of_session(session_id)
-            session = merchant.sessions[session_id]
-            if self.command == "POST":
-                action = dict(parse_qsl(body.decode())).get("action", "")
-                _DEEDS[action](merchant, session_id)
-                self.send_response(303)
-                self.send_header("Location", session["success_url"])
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
+            merchant = self.fake.merchant_of(path.split("/")[-1])
+            with merchant.lock:
+                page = pages.answer(merchant, path, self.command, body)
         except (StripeError, KeyError) as error:
             self._send(400, str(error).encode(), "text/plain")
             return
-        buttons = "".join(f"<button name=action value={name}>{name}</button>" for name in _DEEDS)
-        title = f"{session['amount_total']} {session['currency']} {session['status']}"
-        self._send(200, _PAGE.format(title=title, buttons=buttons).encode(), "text/html; charset=utf-8")
+        if isinstance(page, pages.Gone):
+            self.send_response(303)
+            self.send_header("Location", page.to)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self._send(200, page.encode(), "text/html; charset=utf-8")
 
     def _keep_silent(self) -> None:
         self.fake.closing.wait()
@@ -195,57 +202,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Request-Id", "req_fake")
         self.end_headers()
         self.wfile.write(body)
-
-
-def _route(merchant: Merchant, method: str, path: str, params: Json) -> Json:
-    """The API's table. Raises StripeError."""
-    tables = {
-        "checkout/sessions": (merchant.sessions, "checkout.session"),
-        "payment_intents": (merchant.intents, "payment_intent"),
-        "charges": (merchant.charges, "charge"),
-        "refunds": (merchant.refunds, "refund"),
-        "balance_transactions": (merchant.transactions, "balance_transaction"),
-        "disputes": (merchant.disputes, "dispute"),
-        "events": (merchant.events, "event"),
-    }
-    match = re.fullmatch(r"/v1/(checkout/sessions|[a-z_]+)(?:/([A-Za-z0-9_]+))?(?:/(expire|line_items))?", path)
-    if match is None or match[1] not in tables:
-        raise StripeError(404, "invalid_request_error", f"Unrecognized request URL ({method}: {path}).")
-    table, name = tables[match[1]]
-    id, verb = match[2], match[3]
-    match method, match[1], bool(id), verb:
-        case "POST", "checkout/sessions", False, None:
-            return merchant.create_session(params)
-        case "POST", "checkout/sessions", True, "expire":
-            return merchant.expire_session(id)
-        case "GET", "checkout/sessions", True, "line_items":
-            merchant.find(table, id, name)
-            return envelopes.listing(path, merchant.items[id], False)
-        case "POST", "refunds", False, None:
-            return merchant.create_refund(params)
-        case "GET", _, True, None:
-            return merchant.find(table, id, name)
-        case "GET", _, False, None:
-            return _page_of(table, path, params)
-    raise StripeError(404, "invalid_request_error", f"Unrecognized request URL ({method}: {path}).")
-
-
-def _page_of(table: dict[str, Json], path: str, params: Json) -> Json:
-    """A list, newest first, with the filters and the paging that Stripe's lists share."""
-    known = {"limit", "starting_after", "created", "charge", "payment_intent", "type", "status"}
-    if unknown := set(params) - known:
-        message = f"Received unknown parameter: {', '.join(sorted(unknown))}"
-        raise StripeError(400, "invalid_request_error", message, code="parameter_unknown")
-    rows = list(reversed(table.values()))
-    created = params.get("created", {})
-    for bound, test in {"gte": int.__ge__, "gt": int.__gt__, "lte": int.__le__, "lt": int.__lt__}.items():
-        if bound in created:
-            rows = [row for row in rows if test(row["created"], int(created[bound]))]
-    for name in ("charge", "payment_intent", "type", "status"):
-        if name in params:
-            rows = [row for row in rows if row.get(name) == params[name]]
-    if "starting_after" in params:
-        ids = [row["id"] for row in rows]
-        rows = rows[ids.index(params["starting_after"]) + 1 :]
-    limit = int(params.get("limit", "10"))
-    return envelopes.listing(path, rows[:limit], len(rows) > limit)

@@ -19,9 +19,14 @@ EXPANDED = ["payment_intent.latest_charge.balance_transaction", "payment_intent.
 
 
 @pytest.fixture
-def merchant() -> Iterator[Merchant]:
-    with FakeStripe(clock=lambda: NOW) as fake:
-        yield fake.merchant("sk_test_alice")
+def fake() -> Iterator[FakeStripe]:
+    with FakeStripe(clock=lambda: NOW) as server:
+        yield server
+
+
+@pytest.fixture
+def merchant(fake: FakeStripe) -> Merchant:
+    return fake.merchant("sk_test_alice")
 
 
 def open_session(merchant: Merchant) -> str:
@@ -44,6 +49,100 @@ def open_session(merchant: Merchant) -> str:
         }
     )
     return str(session["id"])
+
+
+def subscription_life(fake: FakeStripe, merchant: Merchant) -> list[dict[str, Any]]:
+    """The same for subscriptions: begun on trial, changed, failing, recovering, scheduled, ended."""
+    seen: list[dict[str, Any]] = []
+    billing = merchant.billing
+
+    def see() -> None:
+        tables = (billing.customers, billing.products, billing.prices, billing.subscriptions, billing.schedules)
+        for table in (*tables, billing.invoices, billing.items, billing.payments, billing.portals, merchant.sessions):
+            seen.extend(copy.deepcopy(list(table.values())))
+        for invoice in billing.invoices.values():
+            seen.append(expanded(merchant, invoice, ["payments.data.payment.payment_intent", "customer"]))
+            seen.extend(copy.deepcopy(invoice["lines"]["data"]))
+        seen.extend(expanded(merchant, row, ["latest_invoice"]) for row in billing.subscriptions.values())
+
+    for trial in ({"trial_period_days": "7"}, {}):
+        session_id = merchant.create_session(
+            {
+                "mode": "subscription",
+                "success_url": "http://main.example/done",
+                "line_items": [line(9900, "Pro", "month"), line(50_000, "Opening fee", None)],
+                "subscription_data": {"metadata": {"plan": "pro"}, **trial},
+            }
+        )["id"]
+        see()
+        merchant.pay(session_id)
+        see()
+    id = merchant.sessions[session_id]["subscription"]
+    billing.update_subscription(id, change(merchant, id, 29_900, proration_behavior="always_invoice"))
+    seen.append(billing.preview({"subscription": id}))
+    billing.create_portal({"customer": billing.subscriptions[id]["customer"], "return_url": "http://main.example/"})
+    billing.create_invoice_item(
+        {"customer": billing.subscriptions[id]["customer"], "amount": "-100", "currency": "cny", "subscription": id}
+    )
+    schedule = billing.create_schedule({"from_subscription": id})
+    see()
+    billing.update_schedule(schedule["id"], phases(merchant, id, 9900, "year"))
+    see()
+    billing.decline(billing.subscriptions[id]["customer"])
+    fake.advance(45 * 86_400)
+    see()
+    seen.extend(copy.deepcopy(list(merchant.charges.values())) + copy.deepcopy(list(merchant.intents.values())))
+    billing.accept(billing.subscriptions[id]["customer"])
+    billing.pay_invoice(billing.subscriptions[id]["latest_invoice"], {})
+    billing.release_schedule(schedule["id"], {})
+    billing.update_subscription(id, {"cancel_at_period_end": "true"})
+    see()
+    billing.cancel_subscription(id, {})
+    see()
+    return [*seen, *copy.deepcopy(list(merchant.events.values()))]
+
+
+def line(amount: int, name: str, interval: str | None) -> dict[str, Any]:
+    """A line of a Checkout Session, as a form carries it."""
+    recurring = {"recurring": {"interval": interval}} if interval else {}
+    data = {"currency": "cny", "unit_amount": str(amount), "product_data": {"name": name}, **recurring}
+    return {"quantity": "1", "price_data": data}
+
+
+def change(merchant: Merchant, id: str, amount: int, interval: str = "month", **how: str) -> dict[str, Any]:
+    """Parameters of a subscription's other price."""
+    (item,) = merchant.billing.subscriptions[id]["items"]["data"]
+    price = {
+        "currency": "cny",
+        "product": merchant.billing.create_product({"name": "Flagship"})["id"],
+        "recurring": {"interval": interval},
+        "unit_amount": str(amount),
+    }
+    return {"items": [{"id": item["id"], "price_data": price}], **how}
+
+
+def phases(merchant: Merchant, id: str, amount: int, interval: str) -> dict[str, Any]:
+    """Parameters of a schedule: another price from the next period on."""
+    (item,) = merchant.billing.subscriptions[id]["items"]["data"]
+    (asked,) = change(merchant, id, amount, interval)["items"]
+    price = item["price"]
+    present = {
+        "currency": price["currency"],
+        "product": price["product"],
+        "recurring": {"interval": price["recurring"]["interval"]},
+        "unit_amount": str(price["unit_amount"]),
+    }
+    now = {
+        "items": [{"price_data": present, "quantity": "1"}],
+        "start_date": str(item["current_period_start"]),
+        "end_date": str(item["current_period_end"]),
+    }
+    later = {
+        "items": [{"price_data": asked["price_data"]}],
+        "duration": {"interval": interval},
+        "metadata": {"plan": "basic"},
+    }
+    return {"phases": [now, later], "end_behavior": "release"}
 
 
 def life(merchant: Merchant) -> list[dict[str, Any]]:
@@ -92,6 +191,22 @@ SDK_TYPES: dict[str, type] = {
     "dispute": stripe.Dispute,
     "event": stripe.Event,
 }
+BILLING_TYPES: dict[str, type] = {
+    "checkout.session": stripe.checkout.Session,
+    "customer": stripe.Customer,
+    "product": stripe.Product,
+    "price": stripe.Price,
+    "subscription": stripe.Subscription,
+    "subscription_schedule": stripe.SubscriptionSchedule,
+    "invoice": stripe.Invoice,
+    "line_item": stripe.InvoiceLineItem,
+    "invoiceitem": stripe.InvoiceItem,
+    "invoice_payment": stripe.InvoicePayment,
+    "billing_portal.session": stripe.billing_portal.Session,
+    "payment_intent": stripe.PaymentIntent,
+    "charge": stripe.Charge,
+    "event": stripe.Event,
+}
 
 
 class TestShapes:
@@ -102,6 +217,15 @@ class TestShapes:
 
         assert wrong == []
         assert {item["object"] for item in seen} == set(SDK_TYPES)
+
+    def test_so_does_every_object_of_subscriptions(self, fake: FakeStripe, merchant: Merchant) -> None:
+        seen = subscription_life(fake, merchant)
+        seen += [event["data"]["object"] for event in merchant.events.values()]
+
+        wrong = {line for item in seen for line in differences(item, BILLING_TYPES[item["object"]], item["object"])}
+
+        assert wrong == set()
+        assert {item["object"] for item in seen} == set(BILLING_TYPES)
 
     def test_what_events_carry_conforms_too(self, merchant: Merchant) -> None:
         life(merchant)

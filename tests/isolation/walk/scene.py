@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +22,10 @@ from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main, in_substation, pointed_at
 from kameng.jobs.models import Job
 from kameng.lib import clock
+from shared_apps.billing import services as billing
+from shared_apps.billing.models import ChangeQuote
+from shared_apps.billing.states import InvoiceKind
+from shared_apps.billing.types import Line
 from shared_apps.receipts import services as receipts
 from tenant_apps.finance import sync
 from tenant_apps.listings.models import MarkupRule
@@ -31,7 +36,8 @@ from tenant_apps.payments import services as payments
 from tenant_apps.payments.models import Payment
 from tenant_apps.shop.models import ShopSettings
 from tenants import signup
-from tenants.models import Signup
+from tenants.archive import exports
+from tenants.models import DomainClaim, Plan, ShopExport, Signup, Substation
 from tenants.states import SignupState
 from tests.tenant_apps import market
 
@@ -67,6 +73,10 @@ class Side:
     transfer: str = ""
     job: int = 0
     code_id: int = 0
+    invoice: str = ""
+    quote: str = ""
+    claim: int = 0
+    exports: dict[bool, Any] = field(default_factory=dict)  # By whether the owner asked for it, or the main station.
     secret_marks: dict[str, str] = field(default_factory=dict)  # Nobody but the shop's own people may read these.
     public_marks: dict[str, str] = field(default_factory=dict)  # Its storefront says them to everybody.
 
@@ -81,6 +91,10 @@ class Side:
         """A fresh pass to set the owner's password."""
         with in_substation(self.shop):
             return recovery.make_pass(User.objects.get(pk=self.users["OWNER"].pk))
+
+    def archive_link(self, *, for_owner: bool) -> str:
+        """What opens an archive of this shop at the host where it was asked for."""
+        return exports.make_link(self.exports[for_owner], self.host if for_owner else "localhost")
 
     def mailed(self, number: str) -> str:
         """What this shop would mail to open an order of this number."""
@@ -134,6 +148,8 @@ def _furnish(shop: Any, network: Any, goods: dict[str, market.Goods]) -> Side:
     _dress(side)
     _sell(side, network)
     _remember(side)
+    _charge(side)
+    _export(side)
     sync.ensure_state(shop.pk)
     sync.sync_statement(shop)
     return side
@@ -242,6 +258,35 @@ def _remember(side: Side) -> None:
             state="FAILED", attempts=12, run_at=clock.utc_now(), last_error=f"trouble-{side.mark}",
         ).pk  # fmt: skip
     side.secret_marks |= {"trouble": f"trouble-{side.mark}", "event": f"event-{side.mark}"}
+
+
+def _charge(side: Side) -> None:
+    """An invoice, a change of plan that was reckoned, a domain that was claimed."""
+    now = clock.utc_now()
+    with in_main():
+        row = Substation.objects.select_related("plan").get(pk=side.shop.pk)
+        line = Line("period", f"line-{side.mark}", f"line-{side.mark}", 9900)
+        side.invoice = billing.issue(substation=row, kind=InvoiceKind.PERIOD, lines=[line], at=now).number
+        side.quote = ChangeQuote.objects.create(
+            substation=row, from_plan=row.plan, from_interval="MONTH", to_plan=Plan.objects.get(code="flagship"),
+            to_interval="MONTH", at=now, expires_at=now + timedelta(hours=1), currency=row.currency, total_minor=0,
+        ).public_id  # fmt: skip
+        side.claim = DomainClaim.objects.create(
+            substation=row, domain=f"claim-{side.mark}.com", token=f"token-{side.mark}", created_at=now
+        ).pk
+    side.secret_marks |= {"invoice": side.invoice, "domain": f"claim-{side.mark}.com", "proof": f"token-{side.mark}"}
+
+
+def _export(side: Side) -> None:
+    """A written archive: the owner's, and the main station's."""
+    now = clock.utc_now()
+    for for_owner in (True, False):
+        with in_main():
+            asked = exports.ask(substation_id=side.shop.pk, by=SYSTEM, now=now, for_owner=for_owner)
+        exports.run(public_id=asked.public_id, now=now)
+        with in_main():
+            side.exports[for_owner] = ShopExport.objects.get(pk=asked.pk)
+            assert side.exports[for_owner].state == "DONE"
 
 
 def _main_things(bob: Side, operator: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ CARRIED = {
     "kameng.accounts.recovery:_fingerprint": "password_link",
     "kameng.accounts.support:make_pass": "support_pass",
     "kameng.accounts.tokens:create": "api_token",
+    "tenants.archive.exports:make_link": "archive_link",
     "tenants.views:enter": "entry_pass",
     "tenants.signup:begin": "signup_token",
     "tenant_apps.orders.identity:new_token": "order_link",
@@ -49,6 +50,9 @@ STAYS = {
     "tenant_apps.storefront.memory:<module>": "Places in a remembered page, of one process.",
     "tenants.signup:_code_digest": "Six digits beside a signup whose token is asked for as well.",
     "tenants.signup:resend": "Six digits beside a signup whose token is asked for as well.",
+    "tenants.archive.exports:run": "Lots for a file's name while it is written.",
+    "tenants.archive.form:seal_of": "A seal in the archive: whoever has the file has it.",
+    "tenants.domains:add": "A token that its owner publishes in DNS; it proves nothing for another shop (test_domains).",
     "tenant_apps.payments.providers.testpay.adapter:TestpayAdapter._call": "A nonce of one request to the channel.",
 }
 

@@ -63,6 +63,10 @@ def _entries(scene: Scene, full: bool) -> list[Values]:
     return [{"entry": (scene.bob if full else scene.alice).entry()}]
 
 
+def _archives(scene: Scene, full: bool) -> list[Values]:
+    return [{"token": (scene.bob if full else scene.alice).archive_link(for_owner=True)}]
+
+
 def _files(scene: Scene, full: bool) -> list[Values]:
     schema, name = scene.bob.shop.schema_name, scene.bob.picture
     return [
@@ -102,6 +106,7 @@ SUBSTATION, SIGNUP, CASE = (
     bobs(public_id="signup.signup.public_id"),
     bobs(public_id="case"),
 )
+INVOICE, QUOTE, CLAIM = bobs(number="invoice"), bobs(quote="quote"), bobs(pk="claim")
 PENDING = one(code=lambda scene: f"substation:{scene.bob.shop.pk}:pending")
 SKU = mains(code="sku")
 COLLECTED_SKU = bobs(code="sold.manual.code")
@@ -111,6 +116,18 @@ CONSOLE = {
     "substations/<str:public_id>/resume/": SUBSTATION,
     "substations/<str:public_id>/support/": SUBSTATION,
     "substations/<str:public_id>/plan/": SUBSTATION,
+    "substations/<str:public_id>/deposit/": SUBSTATION,
+    "substations/<str:public_id>/close/": SUBSTATION,
+    "substations/<str:public_id>/keep/": SUBSTATION,
+    "substations/<str:public_id>/finish/": SUBSTATION,
+    "substations/<str:public_id>/erase/": SUBSTATION,
+    "substations/<str:public_id>/export/": SUBSTATION,
+    "substations/<str:public_id>/export/<str:token>/": one(
+        public_id=lambda scene: scene.bob.shop.public_id,
+        token=lambda scene: scene.bob.archive_link(for_owner=False),
+    ),
+    "invoices/<str:number>/": INVOICE,
+    "invoices/<str:number>/end/": INVOICE,
     "plans/<slug:code>/": one(code=lambda scene: scene.bob.shop.plan.code),
     "products/by-address/<slug:slug>/": mains(slug="product"),
     "products/by-address/<slug:slug>/picture/": mains(slug="product"),
@@ -165,13 +182,24 @@ PANEL = {
     "roles/<int:pk>/": bobs(pk="role_id"),
     "roles/<int:pk>/remove/": bobs(pk="role_id"),
     "tokens/<int:pk>/revoke/": bobs(pk="token_id"),
+    "billing/change/<str:quote>/": QUOTE,
+    "billing/change/<str:quote>/confirm/": QUOTE,
+    "billing/invoices/<str:number>.pdf": INVOICE,
+    "domains/<int:pk>/check/": CLAIM,
+    "domains/<int:pk>/remove/": CLAIM,
+    "archives/fetch/<str:token>/": _archives,
 }
-SIGNUP_PAGES = ("", "verify/", "resend/", "retry/", "enter/")
+SIGNUP_PAGES = (
+    "", "verify/", "resend/", "retry/", "enter/", "pay/", "pay/plan/", "pay/go/", "pay/back/", "pay/check/",
+)  # fmt: skip
 MAIN_API = {
     "signups/<str:public_id>/": SIGNUP,
     "signups/<str:public_id>/verify/": SIGNUP,
     "signups/<str:public_id>/resend/": SIGNUP,
     "signups/<str:public_id>/retry/": SIGNUP,
+    "signups/<str:public_id>/pay/": SIGNUP,
+    "billing/invoices/<str:number>/": INVOICE,
+    "substations/<str:public_id>/subscription/": SUBSTATION,
     "library/categories/<str:slug>/": one(slug=lambda scene: "cards"),
     "library/brands/<str:slug>/": mains(slug="brand"),
     "library/products/<str:slug>/": mains(slug="product"),

@@ -22,9 +22,10 @@ def fresh(shop: Any) -> Any:
 
 
 def trail(target: str) -> list[str]:
-    """What was done to it, after its opening."""
+    """What was done to a shop since it was made."""
+    made = ("billing.subscription.begun", "tenants.substation.opened")
     with in_main():
-        rows = AuditRecord.objects.filter(target=target).exclude(action="tenants.substation.opened")
+        rows = AuditRecord.objects.filter(target=target).exclude(action__in=made)
         return list(rows.order_by("pk").values_list("action", flat=True))
 
 
@@ -96,7 +97,9 @@ class TestChangingThePlan:
 class TestPlans:
     FORM = {
         "code": "gold", "name_zh": "黄金版", "name_en": "Gold", "supply_level": "PRO", "opening_fee_minor": "99",
-        "monthly_fee_minor": "1,234.50", "platform_fee_bps": "1.25%", "sort": "9", "active": "on",
+        "monthly_fee_minor": "1,234.50", "platform_fee_bps": "1.25%", "sort": "9", "active": "on", "deposit_minor": "",
+        "yearly_fee_minor": "12,000", "trial_days": "14", "grace_days": "5", "settlement_days": "0", "max_staff": "3",
+        "api_allowed": "on",
     }  # fmt: skip
 
     def test_adds_one_as_it_was_typed(self, operator: Client) -> None:
@@ -105,7 +108,10 @@ class TestPlans:
         with in_main():
             plan = Plan.objects.get(code="gold")
             assert (plan.opening_fee_minor, plan.monthly_fee_minor, plan.platform_fee_bps) == (9_900, 123_450, 125)
-            assert plan.active
+            assert (plan.yearly_fee_minor, plan.deposit_minor) == (1_200_000, 0)
+            assert (plan.trial_days, plan.grace_days, plan.settlement_days) == (14, 5, 0)
+            assert (plan.max_listings, plan.max_staff, plan.max_own_products) == (None, 3, None)
+            assert (plan.api_allowed, plan.own_domain_allowed, plan.active) == (True, False, True)
             plan.delete()
 
     def test_keeps_what_was_typed_when_a_value_is_refused(self, operator: Client) -> None:
@@ -119,6 +125,20 @@ class TestPlans:
             assert typed in response.content
         with in_main():
             assert Plan.objects.count() == before
+
+    def test_shows_a_share_as_it_is_so_that_saving_changes_nothing(self, operator: Client) -> None:
+        """A fee of 10 % once was shown as 1: its last zero was taken for one behind the point."""
+        shown = {1000: "10", 10_000: "100", 125: "1.25", 120: "1.2", 0: "0"}
+        operator.post(url("plan_new"), {**self.FORM, "code": "share"})
+
+        for bps, text in shown.items():
+            with in_main():
+                Plan.objects.filter(code="share").update(platform_fee_bps=bps)
+            form = operator.get(url("plan", "share")).context["form"]
+            assert f'value="{text}"' in str(form["platform_fee_bps"])
+
+        with in_main():
+            Plan.objects.get(code="share").delete()
 
     def test_refuses_a_code_that_is_taken(self, operator: Client) -> None:
         response = operator.post(url("plan_new"), {**self.FORM, "code": "basic"})

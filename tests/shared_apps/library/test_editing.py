@@ -195,3 +195,29 @@ class TestWhoMaySeeIt:
                     cursor.execute(f"SELECT * FROM public.{table}")
         with in_main():
             assert Sku.objects.count() >= 0
+
+
+class TestText:
+    """What can be typed can be exported and read back: both ask the same of a text."""
+
+    @pytest.mark.parametrize(
+        ("field", "typed", "told"),
+        [
+            ("name_zh", "一\x85百", "invisible control character"),
+            ("name_en", "one\nhundred", "line break"),
+            ("name_en", "x" * 20_001, "20001 characters"),
+        ],
+    )
+    def test_is_refused_where_an_import_would_refuse_it(self, field: str, typed: str, told: str) -> None:
+        with pytest.raises(services.LibraryInvalid, match=told) as refused:
+            sku(code="E-REFUSED", **{field: typed})
+
+        assert (refused.value.field, Sku.objects.filter(code="E-REFUSED").exists()) == (field, False)
+
+    def test_of_a_description_may_have_lines(self) -> None:
+        product = Product.objects.get(pk=make_goods().product_id)
+
+        services.update_product(product_id=product.pk, by=CLERK, now=NOW, description_zh=" 一\r\n二 ")
+
+        product.refresh_from_db()
+        assert product.description_zh == "一\n二"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from kameng.accounts.models import ApiToken, StaffRole, User
 from kameng.db.context import in_substation, pointed_at
 from kameng.jobs import services as jobs
 from kameng.lib import clock
+from tenants import hosts
 from tests.tenant_apps.panel.office import PASSWORD, Office, csv_rows
 
 ANOTHER = "a different horse, unlike the first"
@@ -358,3 +360,82 @@ class TestActivity:
     def owner(self, office: Office) -> User:
         with in_substation(office.shop), pointed_at(office.shop):
             return User.objects.get(pk=office.users["OWNER"])
+
+
+class TestPlan:
+    """What the plan has room for is shown before it bites, and what it lacks is said."""
+
+    @pytest.fixture
+    def plan(self, office: Office) -> Iterator[Any]:
+        """The plan that the shop is on, which other tests share."""
+        from kameng.db.context import in_main
+        from tenants.models import Plan
+
+        def set_to(**terms: Any) -> None:
+            with in_main():
+                Plan.objects.filter(pk=office.shop.plan_id).update(**terms)
+                hosts.forget(office.shop)
+
+        yield set_to
+        set_to(max_staff=None, max_listings=None, api_allowed=True)
+
+    def test_says_how_many_people_there_is_room_for(self, office: Office, plan: Any) -> None:
+        plan(max_staff=5)
+        quiet = office.owner.get("/panel/staff/").content.decode()
+        plan(max_staff=4)
+        near = office.owner.get("/panel/staff/").content.decode()
+        plan(max_staff=3)
+        full = office.owner.get("/panel/staff/").content.decode()
+
+        assert "3 of 5 people may log in" in quiet and "k-notice-title" not in quiet
+        assert "3 of 4 people may log in" in near
+        assert "3 of 3 people may log in" in full and "Nobody else can be invited." in full
+
+    def test_refuses_an_invitation_beyond_it_and_keeps_what_was_typed(self, office: Office, plan: Any) -> None:
+        plan(max_staff=3)
+        before = office.counts()
+
+        response = office.owner.post("/panel/staff/", {"email": "nina@example.com", "name": "Nina", "role": "STAFF"})
+
+        text = response.content.decode()
+        assert response.status_code == 422
+        assert "The plan has room for 3 people, and 3 may log in." in text
+        assert 'value="nina@example.com"' in text
+        assert office.counts() == before
+        assert mail.outbox == []
+
+    def test_says_how_full_the_shelf_is_and_refuses_more(self, office: Office, plan: Any) -> None:
+        from tenant_apps.listings import selectors
+        from tenant_apps.listings.models import Listing
+
+        with in_substation(office.shop):
+            used = selectors.for_sale_count()
+            one = Listing.objects.filter(on_shelf=True, active=True).first()
+            assert one is not None
+        office.owner.post(f"/panel/listings/{one.pk}/shelf/", {"on": "0"})
+        plan(max_listings=used - 1)
+
+        page = office.owner.get("/panel/listings/").content.decode()
+        refused = office.owner.post(f"/panel/listings/{one.pk}/shelf/", {"on": "1"})
+
+        assert f"{used - 1:,} of {used - 1:,} SKUs on the shelf" in page
+        assert refused.status_code == 409
+        assert not office.read(Listing, pk=one.pk).on_shelf
+
+    def test_without_an_api_no_token_is_made_and_none_that_was_works(self, office: Office, plan: Any) -> None:
+        made = office.owner.post("/panel/tokens/", {"name": "till", "scopes": ["orders:read"], "days": "never"})
+        secret = made.context["secret"]
+        program = office.browser(HTTP_AUTHORIZATION=f"Bearer {secret}")
+        assert program.get("/api/v1/panel/orders/").status_code == 200
+        before = office.counts()
+        plan(api_allowed=False)
+
+        refused = program.get("/api/v1/panel/orders/")
+        page = office.owner.get("/panel/tokens/").content.decode()
+        again = office.owner.post("/panel/tokens/", {"name": "another", "scopes": ["orders:read"], "days": "never"})
+
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "permission_denied")
+        assert "plan has no API" in refused.json()["error"]["message"]
+        assert "The shop’s plan has no API" in page and "Make the token" not in page
+        assert again.status_code == 422
+        assert office.counts() == before

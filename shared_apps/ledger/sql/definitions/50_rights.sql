@@ -9,6 +9,7 @@ SELECT e.transfer_id * 256 + e.leg AS id, e.transfer_id, t.public_id AS transfer
                    WHEN o.substation_id = a.substation_id THEN split_part(o.code, ':', 3)
                    WHEN o.code LIKE 'channel:%:clearing' THEN 'gross'
                    WHEN o.code LIKE 'channel:%:fee' THEN 'channel_fee'
+                   WHEN o.code = 'main:revenue' AND t.kind IN ('invoice', 'credit_note') THEN 'plan'
                    WHEN o.code = 'main:revenue' THEN 'supply'
                    WHEN o.code = 'main:platform_fee' THEN 'platform_fee'
                    WHEN o.code = 'main:subsidy' THEN 'subsidy'

@@ -14,7 +14,8 @@ DECLARE
     who record;
     made bigint;
 BEGIN
-    SELECT a.substation_id, a.order_number, s.schema_name INTO who
+    -- An erased shop has no tables any more in which its order could be paid: its money becomes a case.
+    SELECT a.substation_id, a.order_number, CASE WHEN s.state = 'ERASED' THEN '' ELSE s.schema_name END AS schema_name INTO who
     FROM public.receipts_announced a JOIN public.tenants_substation s ON s.id = a.substation_id
     WHERE a.payment_id = p_payment AND a.account_id = p_account;
     INSERT INTO public.receipts_receipt AS r (public_id, account_id, channel, fact_id, kind, payment_id, channel_ref,

@@ -196,7 +196,8 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION gate.release_order(text, text, timestamptz) TO kameng_tenant;
 
--- Hold again, all or none, what an expired or cancelled order had held: its payment came late. Raises KG010.
+-- Hold again, all or none, what an expired or cancelled order had held: its payment came late. Raises KG010, and KG002 for a
+-- shop that is closed for good: nobody is there to deliver, and the money becomes a case.
 CREATE OR REPLACE FUNCTION gate.hold_again(p_number text, p_expires_at timestamptz, p_at timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -204,6 +205,9 @@ DECLARE
     held record;
     done integer := 0;
 BEGIN
+    IF EXISTS (SELECT 1 FROM public.tenants_substation s WHERE s.id = caller AND s.state = 'CLOSED') THEN
+        RAISE EXCEPTION 'the shop is closed' USING ERRCODE = 'KG002';
+    END IF;
     FOR held IN
         SELECT h.id, h.sku_id, h.quantity, h.policy FROM public.stock_hold h
         WHERE h.substation_id = caller AND h.order_number = p_number AND h.state = 'RELEASED'

@@ -65,7 +65,8 @@ def state(session: Json, refunds: Sequence[Json], disputes: Sequence[Json]) -> C
 def payment_id_of(item: Json) -> str | None:
     """Our payment's id on any object we labelled; None on those of the merchant's other business."""
     found = (item.get("metadata") or {}).get("payment")
-    if not found and item.get("object") == "checkout.session":
+    if not found and item.get("object") == "checkout.session" and item.get("mode") == "payment":
+        # A session that begins a subscription bears a reference of billing's.
         found = item.get("client_reference_id")
     return found if isinstance(found, str) and found else None
 

@@ -6,7 +6,6 @@ session is fetched again with the account's own key before anything counts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -15,11 +14,10 @@ import stripe
 
 from kameng.lib.clock import utc_now
 from kameng.lib.errors import ProviderError
+from kameng.lib.outside import http
+from kameng.lib.outside.stripe import NAME, client_for, fetched, our_errors, verified_event
 
-from .. import _http
 from ..base import (
-    CALLBACK_TOLERANCE_S,
-    BadSignature,
     BillLine,
     CallbackAnswer,
     CallbackEvent,
@@ -27,18 +25,14 @@ from ..base import (
     ChannelState,
     ChannelStatus,
     CreatedPayment,
-    Malformed,
     MerchantAccount,
     PaymentRequest,
     RefundState,
     RefundStatus,
-    StaleCallback,
-    WrongAccount,
     from_timestamp,
     header,
 )
 from . import _reading
-from ._client import NAME, client_for, fetched, our_errors
 
 if TYPE_CHECKING:
     from stripe.params import RefundCreateParams
@@ -63,18 +57,18 @@ class StripeAdapter:
     name = NAME
     bill_zone: tzinfo = UTC  # Stripe's reports count days in UTC unless they are asked otherwise.
 
-    def __init__(self, *, limits: _http.Limits | None = None, clock: Callable[[], datetime] = utc_now) -> None:
-        self._transport = _http.Transport(NAME, limits)
+    def __init__(self, *, limits: http.Limits | None = None, clock: Callable[[], datetime] = utc_now) -> None:
+        self._transport = http.Transport(NAME, limits)
         self._clock = clock
 
     def create(self, *, account: MerchantAccount, request: PaymentRequest) -> CreatedPayment:
         """See the contract. Stripe forgets the idempotency key after about a day."""
-        client = client_for(account, self._transport)
+        client = self._client(account)
         with our_errors(writing=True):
             session = client.v1.checkout.sessions.create(
                 _create_params(request), {"idempotency_key": request.payment_id}
             ).to_dict()
-        with _http.understood(NAME, writing=True):
+        with http.understood(NAME, writing=True):
             return CreatedPayment(
                 channel_ref=session["id"],
                 redirect_url=session["url"],
@@ -91,7 +85,7 @@ class StripeAdapter:
         Without one, sessions made around `sent_at` (or in the last 25 hours) are read through for our id, because
         Stripe can't be asked for it.
         """
-        client = client_for(account, self._transport)
+        client = self._client(account)
         if channel_ref.startswith("pi_"):
             session_id = self._session_of_intent(client, channel_ref)
         else:
@@ -102,12 +96,12 @@ class StripeAdapter:
         charge = _reading.charge_of(session)
         refunds = self._refunds(client, charge) if charge else ()
         disputes = self._disputes(client, charge) if charge else ()
-        with _http.understood(NAME, writing=False):
+        with http.understood(NAME, writing=False):
             return _reading.state(session, refunds, disputes)
 
     def close(self, *, account: MerchantAccount, payment_id: str, channel_ref: str) -> ChannelState:
         """See the contract."""
-        client = client_for(account, self._transport)
+        client = self._client(account)
         try:
             with our_errors(writing=True):
                 client.v1.checkout.sessions.expire(channel_ref)
@@ -123,24 +117,12 @@ class StripeAdapter:
     def verify_callback(
         self, *, account: MerchantAccount, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> CallbackEvent:
-        """See the contract. The age is checked here and not by the SDK: it reads the machine's clock, and does not
-        mind a signature from the future."""
-        client = client_for(account, self._transport)
-        signed = header(headers, "Stripe-Signature")
-        try:
-            event = client.construct_event(body, signed, account.credentials["webhook_secret"], tolerance=0).to_dict()  # type: ignore[no-untyped-call, unused-ignore]
-        except stripe.SignatureVerificationError as error:
-            raise BadSignature from error
-        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-            raise Malformed(f"{type(error).__name__}: {error}") from error
-        match = re.search(r"(?:^|,)t=(\d{1,12})(?:,|$)", signed)
-        if match is None:
-            raise BadSignature
-        age_s = int(now.timestamp()) - int(match[1])
-        if abs(age_s) > CALLBACK_TOLERANCE_S:
-            raise StaleCallback(age_s)
-        if event.get("account") not in (None, account.account_ref) or not _same_mode(event, account):
-            raise WrongAccount
+        """See the contract."""
+        event = verified_event(
+            self._client(account), body=body, signature=header(headers, "Stripe-Signature"), now=now,
+            secret=account.credentials["webhook_secret"], api_key=account.credentials["api_key"],
+            account_ref=account.account_ref,
+        )  # fmt: skip
         return _reading.callback_event(event, account.account_ref)
 
     def acknowledge(self, *, event: CallbackEvent) -> CallbackAnswer:
@@ -159,7 +141,7 @@ class StripeAdapter:
         reason: str,
     ) -> RefundState:
         """See the contract. Known refunds are looked through first: Stripe's own memory of the key ends after a day."""
-        client = client_for(account, self._transport)
+        client = self._client(account)
         charge = self._charge_to_refund(client, channel_ref, currency)
         known = self._refund_of_ours(client, charge, refund_id)
         if known is not None:
@@ -179,7 +161,7 @@ class StripeAdapter:
             if refusal.code == "charge_already_refunded" or _blames(refusal, "amount"):
                 raise ChannelRefused(str(refusal), code="over_refund", provider=NAME) from refusal
             raise
-        with _http.understood(NAME, writing=True):
+        with http.understood(NAME, writing=True):
             return _reading.refund_state(made, refund_id)
 
     def query_refund(
@@ -192,7 +174,7 @@ class StripeAdapter:
         channel_refund_ref: str = "",
     ) -> RefundState:
         """See the contract."""
-        client = client_for(account, self._transport)
+        client = self._client(account)
         found: Mapping[str, Any] | None
         if channel_refund_ref:
             found = fetched(lambda: client.v1.refunds.retrieve(channel_refund_ref).to_dict())
@@ -206,7 +188,7 @@ class StripeAdapter:
 
     def bill(self, *, account: MerchantAccount, day: date) -> Iterator[BillLine]:
         """See the contract; newest first, as Stripe lists them. Currencies are those that Stripe settles in."""
-        client = client_for(account, self._transport)
+        client = self._client(account)
         start = datetime.combine(day, time(), tzinfo=UTC)
         end = start + timedelta(days=1)
         with our_errors(writing=False):
@@ -219,6 +201,9 @@ class StripeAdapter:
             )
             for line in lines.auto_paging_iter():
                 yield _reading.bill_line(line.to_dict())
+
+    def _client(self, account: MerchantAccount) -> stripe.StripeClient:
+        return client_for(api_key=account.credentials["api_key"], api_base=account.api_base, transport=self._transport)
 
     def _session(self, client: stripe.StripeClient, session_id: str) -> Mapping[str, Any]:
         return client.v1.checkout.sessions.retrieve(session_id, {"expand": EXPANDED}).to_dict()
@@ -305,12 +290,6 @@ def _create_params(request: PaymentRequest) -> SessionCreateParams:
         "expires_at": int(life.timestamp()),
         "locale": "zh" if request.locale.startswith("zh") else "en",
     }
-
-
-def _same_mode(event: Mapping[str, Any], account: MerchantAccount) -> bool:
-    """Whether an event of live or test mode belongs to this key's mode; unknown kinds of key are not judged."""
-    mode = re.match(r"(?:sk|rk)_(live|test)_", account.credentials["api_key"])
-    return mode is None or event.get("livemode") is (mode[1] == "live")
 
 
 def _blames(refusal: ChannelRefused, param: str) -> bool:

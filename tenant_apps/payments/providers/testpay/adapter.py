@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from kameng.lib.clock import utc_now
+from kameng.lib.outside import http
 from kameng.testpay import keys
 
-from .. import _http
 from ..base import (
     CALLBACK_TOLERANCE_S,
     BadSignature,
@@ -57,8 +57,8 @@ class TestpayAdapter:
     name = NAME
     bill_zone: tzinfo = timezone(timedelta(hours=8), "UTC+08:00")
 
-    def __init__(self, *, limits: _http.Limits | None = None, clock: Callable[[], datetime] = utc_now) -> None:
-        self._transport = _http.Transport(NAME, limits)
+    def __init__(self, *, limits: http.Limits | None = None, clock: Callable[[], datetime] = utc_now) -> None:
+        self._transport = http.Transport(NAME, limits)
         self._clock = clock
 
     def create(self, *, account: MerchantAccount, request: PaymentRequest) -> CreatedPayment:
@@ -78,7 +78,7 @@ class TestpayAdapter:
             "metadata": dict(request.metadata),
         }
         data = self._call(account, "POST", "/v1/payments", body)
-        with _http.understood(NAME, writing=True):
+        with http.understood(NAME, writing=True):
             return CreatedPayment(
                 channel_ref=data["id"],
                 redirect_url=data["url"],
@@ -101,13 +101,13 @@ class TestpayAdapter:
             if refusal.code == "not_found":
                 return ChannelState(ChannelStatus.NOT_FOUND, payment_id=payment_id, channel_ref=channel_ref)
             raise
-        with _http.understood(NAME, writing=False):
+        with http.understood(NAME, writing=False):
             return _state(data)
 
     def close(self, *, account: MerchantAccount, payment_id: str, channel_ref: str) -> ChannelState:
         """See the contract."""
         data = self._call(account, "POST", f"/v1/payments/{quote(channel_ref, safe='')}/close", {})
-        with _http.understood(NAME, writing=True):
+        with http.understood(NAME, writing=True):
             return _state(data)
 
     def verify_callback(
@@ -153,7 +153,7 @@ class TestpayAdapter:
             "reason": reason[:200],
         }
         data = self._call(account, "POST", "/v1/refunds", body)
-        with _http.understood(NAME, writing=True):
+        with http.understood(NAME, writing=True):
             return _refund(data)
 
     def query_refund(
@@ -172,7 +172,7 @@ class TestpayAdapter:
             if refusal.code == "not_found":
                 return RefundState(RefundStatus.NOT_FOUND, refund_id, "", 0, "", None)
             raise
-        with _http.understood(NAME, writing=False):
+        with http.understood(NAME, writing=False):
             return _refund(data)
 
     def bill(self, *, account: MerchantAccount, day: date) -> Iterator[BillLine]:
@@ -181,7 +181,7 @@ class TestpayAdapter:
         while True:
             query = urlencode({"day": day.isoformat(), "after": after})
             page = self._call(account, "GET", f"/v1/bill?{query}")
-            with _http.understood(NAME, writing=False):
+            with http.understood(NAME, writing=False):
                 lines, after = [_bill_line(line) for line in page["lines"]], int(page["after"])
             yield from lines
             if not after:
@@ -206,11 +206,11 @@ class TestpayAdapter:
             data = json.loads(answer.body)
             error = data.get("error") if answer.status >= 400 else None
         except (ValueError, AttributeError) as problem:
-            raise _http.unanswered(NAME, answer.status, method) from problem
+            raise http.unanswered(NAME, answer.status, method) from problem
         if 200 <= answer.status < 300:
             return dict(data)
         if answer.status >= 500 or not isinstance(error, dict):
-            raise _http.unanswered(NAME, answer.status, method)
+            raise http.unanswered(NAME, answer.status, method)
         code = str(error.get("code", ""))
         raise ChannelRefused(str(error.get("message", "")), code=_CODES.get(code, code), provider=NAME)
 

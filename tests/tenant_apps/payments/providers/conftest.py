@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from kameng.lib.outside.http import Limits
 from kameng.testpay import keys
 from kameng.testpay.channel import Action
 from kameng.testpay.server import TestpayServer
-from tenant_apps.payments.providers._http import Limits
 from tenant_apps.payments.providers.base import MerchantAccount, PaymentChannel, PaymentRequest
 from tenant_apps.payments.providers.stripe.adapter import StripeAdapter
 from tenant_apps.payments.providers.testpay.adapter import TestpayAdapter

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from kameng.lib.errors import Missing
+from kameng.lib.outside.http import Limits
 from tenant_apps.payments import providers
-from tenant_apps.payments.providers._http import Limits
 from tenant_apps.payments.providers.base import (
     BadSignature,
     BillKind,

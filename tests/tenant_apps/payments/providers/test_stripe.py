@@ -11,7 +11,7 @@ import pytest
 import stripe
 
 from kameng.lib.errors import ProviderError
-from tenant_apps.payments.providers._http import Limits
+from kameng.lib.outside.http import Limits
 from tenant_apps.payments.providers.base import (
     BillKind,
     ChannelRefused,

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from kameng.lib.errors import ProviderError
-from tenant_apps.payments.providers._http import Limits
+from kameng.lib.outside.http import Limits
 from tenant_apps.payments.providers.base import ChannelRefused, PaymentChannel
 from tenant_apps.payments.providers.stripe.adapter import StripeAdapter
 from tenant_apps.payments.providers.testpay.adapter import TestpayAdapter

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 import stripe
 
 from kameng.lib.errors import ProviderError
-
-from .. import _http
-from ..base import ChannelRefused, MerchantAccount
+from kameng.lib.outside import http
+from kameng.lib.outside.refusals import (
+    CALLBACK_TOLERANCE_S,
+    BadSignature,
+    ChannelRefused,
+    Malformed,
+    StaleCallback,
+    WrongAccount,
+)
 
 NAME = "stripe"
 T = TypeVar("T")
@@ -23,7 +31,7 @@ class _OurTransport(stripe.HTTPClient):
 
     name = "kameng"
 
-    def __init__(self, transport: _http.Transport) -> None:
+    def __init__(self, transport: http.Transport) -> None:
         super().__init__()
         self._transport = transport
 
@@ -44,14 +52,46 @@ class _OurTransport(stripe.HTTPClient):
         """Nothing to close: the connections belong to the adapter and are shared."""
 
 
-def client_for(account: MerchantAccount, transport: _http.Transport) -> stripe.StripeClient:
+def client_for(*, api_key: str, api_base: str, transport: http.Transport) -> stripe.StripeClient:
     """A client that speaks for one account and touches no global of the SDK."""
     return stripe.StripeClient(
-        account.credentials["api_key"],
-        base_addresses={"api": account.api_base.rstrip("/")},
+        api_key,
+        base_addresses={"api": api_base.rstrip("/")},
         http_client=_OurTransport(transport),
         max_network_retries=0,
     )
+
+
+def verified_event(
+    client: stripe.StripeClient, *, body: bytes, signature: str, secret: str, now: datetime, api_key: str,
+    account_ref: str,
+) -> dict[str, Any]:  # fmt: skip
+    """A webhook's event, once its signature, its age, its account and its mode (live, test) are checked.
+
+    The age is checked here and not by the SDK: it reads the machine's clock, and does not mind a signature from the
+    future. Raises: BadSignature, StaleCallback, WrongAccount, Malformed.
+    """
+    try:
+        event: dict[str, Any] = client.construct_event(body, signature, secret, tolerance=0).to_dict()  # type: ignore[no-untyped-call, unused-ignore]
+    except stripe.SignatureVerificationError as error:
+        raise BadSignature from error
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise Malformed(f"{type(error).__name__}: {error}") from error
+    match = re.search(r"(?:^|,)t=(\d{1,12})(?:,|$)", signature)
+    if match is None:
+        raise BadSignature
+    age_s = int(now.timestamp()) - int(match[1])
+    if abs(age_s) > CALLBACK_TOLERANCE_S:
+        raise StaleCallback(age_s)
+    if event.get("account") not in (None, account_ref) or not _same_mode(event, api_key):
+        raise WrongAccount
+    return event
+
+
+def _same_mode(event: Mapping[str, Any], api_key: str) -> bool:
+    """Whether an event of live or test mode belongs to this key's mode; unknown kinds of key are not judged."""
+    mode = re.match(r"(?:sk|rk)_(live|test)_", api_key)
+    return mode is None or event.get("livemode") is (mode[1] == "live")
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""What substations pay the main station: subscriptions, invoices, dunning, deposits. docs/billing.md tells how."""

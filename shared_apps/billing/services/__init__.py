@@ -1,0 +1,98 @@
+"""Everything that writes billing. In the main station's scope, but for what is said to stand outside a transaction."""
+
+from shared_apps.billing.services._cards import (
+    cancel_stray,
+    channel_for,
+    channel_of,
+    follow,
+    open_subscription_page,
+    take_event,
+)
+from shared_apps.billing.services._changes import (
+    QUOTE_LIFE,
+    Change,
+    confirm_change,
+    quote_change,
+    quoted,
+    schedule_change,
+)
+from shared_apps.billing.services._deposits import return_deposit
+from shared_apps.billing.services._dunning import dun
+from shared_apps.billing.services._ending import cancel, end_closed, keep, pay_by_card, portal_url
+from shared_apps.billing.services._errors import (
+    AmountInvalid,
+    BalanceTooLow,
+    BillingRefused,
+    ChangeRefused,
+    ChannelAway,
+    InvoiceMissing,
+    NoWayToPay,
+    PageMissing,
+    QuoteOutdated,
+)
+from shared_apps.billing.services._invoices import (
+    book_channel_payment,
+    credit_note,
+    find_invoice,
+    issue,
+    pay_from_prepaid,
+    void_invoice,
+)
+from shared_apps.billing.services._opening import charge_opening, open_if_covered, opening_lines
+from shared_apps.billing.services._pages import ask_about, ask_due, is_ours, open_signup_page, open_top_up, take_receipt
+from shared_apps.billing.services._subscriptions import (
+    begin,
+    collect,
+    renew,
+    renew_due,
+)
+
+__all__ = [
+    "QUOTE_LIFE",
+    "AmountInvalid",
+    "BalanceTooLow",
+    "BillingRefused",
+    "Change",
+    "ChangeRefused",
+    "ChannelAway",
+    "InvoiceMissing",
+    "NoWayToPay",
+    "PageMissing",
+    "QuoteOutdated",
+    "ask_about",
+    "ask_due",
+    "begin",
+    "book_channel_payment",
+    "cancel",
+    "cancel_stray",
+    "channel_for",
+    "channel_of",
+    "charge_opening",
+    "collect",
+    "confirm_change",
+    "credit_note",
+    "dun",
+    "end_closed",
+    "find_invoice",
+    "follow",
+    "is_ours",
+    "issue",
+    "keep",
+    "open_if_covered",
+    "open_signup_page",
+    "open_subscription_page",
+    "open_top_up",
+    "opening_lines",
+    "pay_by_card",
+    "pay_from_prepaid",
+    "portal_url",
+    "quote_change",
+    "quoted",
+    "renew",
+    "renew_due",
+    "return_deposit",
+    "schedule_change",
+    "take_event",
+    "take_receipt",
+    "void_invoice",
+]

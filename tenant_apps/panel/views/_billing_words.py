@@ -1,0 +1,108 @@
+"""What the billing screen says: the plan's facts, how much of it is used, and what an unpaid shop has to know."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.template.defaultfilters import date as date_filter
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from kameng.lib.money import format_minor
+from shared_apps.billing.states import Method, SubscriptionState
+from shared_apps.billing.types import Overview, WayToPay
+from tenants.limits import Limit
+from tenants.models import Plan
+from tenants.states import BillingInterval, Standing
+
+
+def terms_name(plan: Plan, interval: str) -> str:
+    """A plan and its period, where the period makes a difference."""
+    return _("%(plan)s, by the year") % {"plan": plan.label} if interval == BillingInterval.YEAR else plan.label
+
+
+def method_words(way: WayToPay) -> str:
+    """A way to pay, as a person calls it."""
+    return _("Test channel") if way.channel == "testpay" else way.name
+
+
+def day(moment: Any) -> str:
+    """A day in the shop's zone."""
+    return str(date_filter(timezone.localtime(moment), "Y-m-d"))
+
+
+def price_of(plan: Plan, interval: str) -> str:
+    """What a period costs, in words."""
+    fee = plan.period_fee_minor(interval)
+    if not fee:
+        return _("Free")
+    words = _("%(sum)s a year") if interval == BillingInterval.YEAR else _("%(sum)s a month")
+    return words % {"sum": format_minor(fee)}
+
+
+def facts(seen: Overview) -> list[dict[str, str]]:
+    """The plan at a glance, row by row."""
+    row = seen.subscription
+    found = [(_("Price"), price_of(seen.plan, row.interval if row else BillingInterval.MONTH))]
+    if row is not None and row.state == SubscriptionState.TRIAL and row.trial_ends_at:
+        found.append((_("Free until"), day(row.trial_ends_at)))
+    elif row is not None and row.state == SubscriptionState.ACTIVE and row.period_end:
+        found.append((_("Paid until"), day(row.period_end)))
+    if row is not None and row.cancel_at_period_end:
+        found.append((_("Then"), _("It ends, and the storefront closes.")))
+    elif row is not None and row.next_plan is not None:
+        price = price_of(row.next_plan, row.next_interval)
+        found.append((_("Then"), f"{row.next_plan.label}, {price}"))
+    if row is not None and row.plan.costs:
+        found.append((_("Paid from"), str(Method(row.method).label)))
+    found.append((_("Platform fee"), f"{seen.plan.platform_fee_bps / 100:g} %"))
+    found.append((pgettext("money", "Settlement"), f"T+{seen.plan.settlement_days}"))
+    return [{"label": label, "value": value} for label, value in found]
+
+
+def usage_rows(shelf: Limit, staff: Limit, plan: Plan) -> list[dict[str, Any]]:
+    """How much of the plan is in use; `bound` None has no bar."""
+    rows: list[dict[str, Any]] = []
+    for label, limit in ((_("SKUs on the shelf"), shelf), (_("People who may log in"), staff)):
+        text = f"{limit.used:,} / {limit.bound:,}" if limit.bound is not None else f"{limit.used:,} · {_('no limit')}"
+        tone = "danger" if limit.full else "warning" if limit.near else ""
+        rows.append({"label": label, "text": text, "used": limit.used, "bound": limit.bound, "tone": tone})
+    for label, allowed in ((_("API"), plan.api_allowed), (_("Domain of your own"), plan.own_domain_allowed)):
+        rows.append({"label": label, "text": _("included") if allowed else _("not in this plan"), "bound": None})
+    return rows
+
+
+def notice_of(seen: Overview, standing: str) -> dict[str, str] | None:
+    """What has to be known and done before all else; None when all is well."""
+    row = seen.subscription
+    if row is None:
+        return None
+    if row.state == SubscriptionState.ENDED:
+        return {
+            "tone": "danger", "deed": "plan", "title": _("Your subscription has ended and the storefront is closed"),
+            "text": _("Nothing is lost. Choose a plan, and the shop is open again at once."),
+        }  # fmt: skip
+    if row.state != SubscriptionState.PAST_DUE or row.due_since is None:
+        return None
+    grace = row.plan.grace_days
+    due = format_minor(seen.due_minor)
+    if standing == Standing.SHUT:
+        title, text = (
+            _("%(sum)s is due: the storefront is closed"),
+            _("Pay, and it is open again at once; nothing is lost."),
+        )
+    elif standing == Standing.READ_ONLY:
+        title = _("%(sum)s is due: the panel can only be looked at")
+        text = _("Buyers can still order. On %(shut)s the storefront closes. Pay, and everything works again at once.")
+    else:
+        title = _("%(sum)s is due")
+        text = _("From %(read_only)s the panel can only be looked at, and on %(shut)s the storefront closes.")
+    days = {
+        "read_only": day(row.due_since + timedelta(days=grace)), "shut": day(row.due_since + timedelta(days=2 * grace))
+    }  # fmt: skip
+    return {
+        "tone": "warning" if standing in (Standing.GOOD, Standing.REMINDED) else "danger", "deed": "pay",
+        "title": title % {"sum": due}, "text": text % days,
+    }  # fmt: skip

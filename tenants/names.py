@@ -1,0 +1,211 @@
+"""Which names a shop may bring as its own domain. Pure: no database, no DNS.
+
+What is pasted is cleaned first (scheme, path, dot at the end), written as DNS has it (UTS 46, punycode), and then what is no
+name, is ours or nobody's, or could pass for somebody else's, is refused in words that say what to do.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import unicodedata
+from functools import cache
+
+import idna
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from publicsuffixlist import PublicSuffixList
+
+from kameng.lib import slugs
+from kameng.lib.errors import Invalid
+from kameng.lib.words import shorten, worded
+
+CHALLENGE = "_kameng-challenge"
+# The challenge stands in front of the name, and DNS takes 253 characters.
+MAX_LENGTH = 253 - len(CHALLENGE) - 1
+# Names that no public resolver answers for (RFC 6761, RFC 2606, RFC 8375, RFC 9476).
+NOWHERE = frozenset(
+    {"localhost", "local", "internal", "test", "example", "invalid", "onion", "alt", "arpa", "home", "lan"}
+)
+# Scripts that are written together in one word; any other mixture is there to deceive (UTS 39, highly restrictive).
+TOGETHER = (
+    frozenset({"LATIN", "CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}),
+    frozenset({"LATIN", "CJK", "BOPOMOFO"}),
+    frozenset({"LATIN", "CJK", "HANGUL"}),
+)
+# Cyrillic, Greek and Armenian letters that the eye takes for Latin ones: a word of nothing else reads as a Latin word.
+AS_LATIN = str.maketrans("аеорсухіјѕһԁԛԝкмнтвгпьӏɡαβεζηικμνορτυχγωոսցհ", "aeopcyxijshdqwkmhtbrnblgabezhikmnoptyxywnugh")
+
+
+class DomainRefused(Invalid):
+    """The family: the name can't be a shop's own domain. Nothing was added."""
+
+    code = "domain_refused"
+
+
+class NotAName(DomainRefused):
+    """No host name: a space, an underscore, one label alone, a port."""
+
+    code = "domain_not_a_name"
+
+
+class NameTooLong(DomainRefused):
+    code = "domain_too_long"
+
+
+class Wildcard(DomainRefused):
+    code = "domain_wildcard"
+
+
+class IpAddress(DomainRefused):
+    code = "domain_ip"
+
+
+class OurOwn(DomainRefused):
+    """The platform's own host or a name below it."""
+
+    code = "domain_ours"
+
+
+class PublicSuffix(DomainRefused):
+    """A name under which anybody may have one: com, com.cn, github.io."""
+
+    code = "domain_public_suffix"
+
+
+class Lookalike(DomainRefused):
+    """Letters of several scripts in one word, or one that reads as a name that it is not."""
+
+    code = "domain_lookalike"
+
+
+def clean(raw: str) -> str:
+    """The name as DNS has it. Raises: the DomainRefused family (field `domain`)."""
+    text = _bare(raw)
+    if len(text) > 4 * MAX_LENGTH:
+        raise _too_long()
+    if "*" in text:
+        raise Wildcard(
+            _("A wildcard can't be connected. Add each name that your buyers type, such as shop.example.com."),
+            field="domain",
+        )
+    if _is_ip(text):
+        raise IpAddress(
+            _("This is an IP address. A shop is connected by a name, such as shop.example.com."), field="domain"
+        )
+    name = _encoded(text)
+    if len(name) > MAX_LENGTH:
+        raise _too_long()
+    _refuse_ours(name)
+    _refuse_suffix(name)
+    _refuse_lookalike(name)
+    return name
+
+
+def is_apex(name: str) -> bool:
+    """Whether a name is registered as it is (example.com.cn): DNS allows no CNAME there."""
+    return _suffixes().privatesuffix(name) == name
+
+
+def shown(name: str) -> str:
+    """As a person reads it."""
+    try:
+        return str(idna.decode(name))
+    except idna.IDNAError:
+        return name
+
+
+def _bare(raw: str) -> str:
+    text = raw[:2_000].strip().lower()
+    for scheme in ("https://", "http://"):
+        text = text.removeprefix(scheme)
+    text = text.split("/", 1)[0]
+    # Full stops of other scripts are dots; idna says so too, and the checks before it need to know.
+    return text.translate({0x3002: ".", 0xFF0E: ".", 0xFF61: "."}).rstrip(".")
+
+
+def _is_ip(text: str) -> bool:
+    bare = text.strip("[]").split("%")[0]
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        # 127.1, 0x7f.1 and 2130706433 are addresses to a browser: its last label begins with a digit.
+        last = bare.rsplit(".", 1)[-1]
+        return last.isdigit() or (
+            last.startswith("0x") and len(last) > 2 and all(c in "0123456789abcdef" for c in last[2:])
+        )
+    return True
+
+
+def _encoded(text: str) -> str:
+    try:
+        name = idna.encode(text, uts46=True, std3_rules=True).decode("ascii")
+        for label in name.split("."):
+            idna.decode(label)  # What claims to be encoded must be.
+    except idna.IDNAError as error:
+        if len(text) > MAX_LENGTH:
+            raise _too_long() from error
+        raise _no_name(text) from error
+    except UnicodeError as error:
+        raise _no_name(text) from error
+    if "." not in name:
+        raise _no_name(text)
+    return name
+
+
+def _no_name(text: str) -> NotAName:
+    message = _("“%(name)s” is no domain name. It looks like shop.example.com, without a port, a path or spaces.")
+    return NotAName(worded(message, name=shorten(text)), field="domain")
+
+
+def _too_long() -> NameTooLong:
+    return NameTooLong(worded(_("A domain has at most %(max)s characters."), max=MAX_LENGTH), field="domain")
+
+
+def _refuse_ours(name: str) -> None:
+    base = settings.BASE_DOMAIN
+    if name == base or name.endswith(f".{base}"):
+        message = _(
+            "%(name)s belongs to the platform. Your shop has its address here already; add a domain of your own."
+        )
+        raise OurOwn(worded(message, name=name), field="domain")
+
+
+def _refuse_suffix(name: str) -> None:
+    ending = name.rsplit(".", 1)[-1]
+    if ending in NOWHERE and ending not in settings.DOMAIN_TEST_ENDINGS:
+        message = _("Names that end in .%(ending)s are not reached from outside. Add a registered domain.")
+        raise PublicSuffix(worded(message, ending=ending), field="domain")
+    if _suffixes().privatesuffix(name) is None:
+        message = _("%(name)s is nobody's own: anybody may have a name below it. Add yours, such as shop.%(name)s.")
+        raise PublicSuffix(worded(message, name=name), field="domain")
+
+
+def _refuse_lookalike(name: str) -> None:
+    readable = shown(name)
+    own = readable.removesuffix("." + shown(str(_suffixes().publicsuffix(name))))
+    for label in own.split("."):
+        scripts = {_script(char) for char in label} - {""}
+        if len(scripts) > 1 and not any(scripts <= group for group in TOGETHER):
+            message = _(
+                "“%(label)s” mixes letters of several scripts, which only look alike. Use one script for a name."
+            )
+            raise Lookalike(worded(message, label=label), field="domain")
+        as_latin = unicodedata.normalize("NFKD", label).translate(AS_LATIN)
+        plain = "".join(char for char in as_latin if not unicodedata.combining(char))
+        if not label.isascii() and plain.isascii() and scripts != {"LATIN"}:
+            message = _("“%(label)s” reads as “%(plain)s” and is not it. Buyers could not tell them apart.")
+            raise Lookalike(worded(message, label=label, plain=plain), field="domain")
+        if plain.isascii() and slugs.is_brand_like(plain):
+            message = _("“%(label)s” could be taken for a known company's own site. Connect another domain.")
+            raise Lookalike(worded(message, label=label), field="domain")
+
+
+def _script(char: str) -> str:
+    """The first word of a letter's name is its script; digits and hyphens have none."""
+    return unicodedata.name(char, "").split(" ")[0] if char.isalpha() else ""
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    """Mozilla's list as the package brings it; read once a process. No network is asked."""
+    return PublicSuffixList()

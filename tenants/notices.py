@@ -1,0 +1,39 @@
+"""What a shop's owner is told by mail about their domains."""
+
+from __future__ import annotations
+
+from django.core.mail import send_mail
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from kameng.db.context import in_main
+from tenants.domains import GRACE
+from tenants.models import DomainClaim
+
+
+def mail_domain(claim_id: int, what: str) -> bool:
+    """`failing`: its records are gone, and what that means; `lost`: it leads nowhere any more. Answers whether it was sent.
+
+    The network is used after the reading transaction has ended.
+    """
+    with in_main():
+        claim = DomainClaim.objects.select_related("substation").filter(pk=claim_id).first()
+    if claim is None or claim.state != what.upper():  # Removed, or mended since.
+        return False
+    shop = claim.substation
+    with translation.override(shop.language):
+        values = {"domain": claim.host, "shop": shop.name, "days": GRACE.days}
+        if what == "failing":
+            subject = _("%(domain)s does not lead to %(shop)s any more") % values
+            text = _(
+                "We looked for the DNS records of %(domain)s and did not find them. If they are not back within %(days)s days, "
+                "the domain is taken off your shop. What has to stand there is in your panel:"
+            )
+        else:
+            subject = _("%(domain)s was taken off %(shop)s") % values
+            text = _(
+                "The DNS records of %(domain)s were gone for %(days)s days. Your shop is still at its own address here. "
+                "Set the records again and check them in your panel:"
+            )
+    send_mail(subject, f"{text % values}\n\n{shop.url}/panel/domains/\n", None, [shop.owner_email])
+    return True

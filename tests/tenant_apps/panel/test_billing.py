@@ -1,0 +1,249 @@
+"""Plan and billing in the panel: the owner's alone, the sum before the deed, and what an unpaid shop may still do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kameng.accounts import tokens
+from kameng.accounts.types import SYSTEM
+from kameng.db.context import in_main, in_substation
+from kameng.lib import clock
+from shared_apps.billing import selectors, services
+from shared_apps.billing.models import Invoice, Subscription
+from tenants import hosts, lifecycle
+from tenants.models import Plan, Substation
+from tenants.states import Standing, SubstationEvent
+from tests.shared_apps.billing.stage import make_plan, prepaid, top_up
+from tests.tenant_apps.panel.office import Office
+
+
+@pytest.fixture
+def paying(office: Office) -> Office:
+    """The office's shop on a plan of ¥98 a month, paid from now on, with ¥500 on the balance."""
+    plan = make_plan(monthly_fee_minor=9_800, name_en="Small", active=True)
+    with in_main():
+        Substation.objects.filter(pk=office.shop.pk).update(plan=plan)
+        Subscription.objects.filter(substation_id=office.shop.pk).delete()
+        shop = Substation.objects.select_related("plan").get(pk=office.shop.pk)
+        services.begin(substation=shop, now=clock.utc_now(), paid_period=True)
+        hosts.forget(shop)
+    top_up(office.shop, 50_000, clock.utc_now())
+    return office
+
+
+@pytest.fixture
+def big(paying: Office) -> Plan:
+    return make_plan(monthly_fee_minor=29_800, name_en="Big")
+
+
+def owe(office: Office, standing: Standing) -> None:
+    """An unpaid shop, as dunning leaves it."""
+    with in_main():
+        lifecycle.move(
+            substation_id=office.shop.pk, event=SubstationEvent.MISS_PAYMENT, by=SYSTEM, now=clock.utc_now(),
+            standing=standing,
+        )  # fmt: skip
+        hosts.forget(Substation.objects.get(pk=office.shop.pk))
+
+
+def invoices(office: Office) -> list[tuple[str, str]]:
+    with in_main():
+        return list(Invoice.objects.filter(substation_id=office.shop.pk).order_by("id").values_list("kind", "state"))
+
+
+def plan_of(office: Office) -> str:
+    with in_main():
+        return str(Substation.objects.select_related("plan").get(pk=office.shop.pk).plan.code)
+
+
+class TestLooking:
+    def test_says_plan_price_balance_and_what_is_in_use(self, paying: Office) -> None:
+        page = paying.owner.get("/panel/billing/").content.decode()
+
+        for words in ("Small", "¥98.00 a month", "¥500.00", "Paid until", "SKUs on the shelf"):
+            assert words in page, words
+
+    @pytest.mark.parametrize("path", ["", "plans/", "invoices/KM-2031-000001.pdf", "back/"])
+    def test_is_the_owners_alone(self, paying: Office, path: str) -> None:
+        assert [browser.get(f"/panel/billing/{path}").status_code for browser in (paying.staff, paying.viewer)] == [
+            403,
+            403,
+        ]
+        assert paying.browser().get(f"/panel/billing/{path}").status_code == 302
+
+    @pytest.mark.parametrize("deed", ["quote", "pay", "retry", "top-up", "card", "portal", "check", "cancel", "keep"])
+    def test_its_deeds_are_the_owners_alone(self, paying: Office, deed: str) -> None:
+        assert [browser.post(f"/panel/billing/{deed}/").status_code for browser in (paying.staff, paying.viewer)] == [
+            403,
+            403,
+        ]
+        assert paying.browser().post(f"/panel/billing/{deed}/").status_code == 302
+        assert (prepaid(paying.shop), invoices(paying)) == (50_000, [])
+
+    def test_another_shops_invoice_and_page_are_not_here(
+        self, paying: Office, make_office: Callable[..., Office]
+    ) -> None:
+        with in_main():
+            invoice = services.renew(
+                substation_id=paying.shop.pk,
+                now=selectors.subscription(paying.shop.pk).period_end,  # type: ignore[union-attr,arg-type]
+            )
+        assert invoice is not None
+        other = make_office(codes=0)
+
+        assert paying.owner.get(f"/panel/billing/invoices/{invoice.number}.pdf").status_code == 200
+        assert other.owner.get(f"/panel/billing/invoices/{invoice.number}.pdf").status_code == 404
+
+    def test_an_invoice_is_a_pdf_to_keep(self, paying: Office) -> None:
+        with in_main():
+            invoice = services.renew(
+                substation_id=paying.shop.pk,
+                now=selectors.subscription(paying.shop.pk).period_end,  # type: ignore[union-attr,arg-type]
+            )
+        assert invoice is not None
+
+        answer = paying.owner.get(f"/panel/billing/invoices/{invoice.number}.pdf")
+
+        assert answer["Content-Type"] == "application/pdf"
+        assert answer["Content-Disposition"] == f'attachment; filename="{invoice.number}.pdf"'
+        assert answer.content.startswith(b"%PDF-")
+
+
+class TestChanging:
+    def test_shows_the_sum_and_charges_that_sum(self, paying: Office, big: Plan) -> None:
+        browser = paying.owner
+        answer = browser.post("/panel/billing/quote/", {"terms": f"{big.code}/MONTH"})
+        shown = browser.get(answer["Location"]).content.decode()
+        with in_main():
+            quote = services.quoted(substation_id=paying.shop.pk, quote_public_id=answer["Location"].split("/")[-2])
+        assert f"¥{quote.total_minor / 100:,.2f}" in shown
+        assert (prepaid(paying.shop), invoices(paying)) == (50_000, [])
+
+        done = browser.post(f"{answer['Location']}confirm/")
+
+        assert done["Location"] == "/panel/billing/"
+        assert prepaid(paying.shop) == 50_000 - quote.total_minor
+        assert invoices(paying) == [("PRORATA", "PAID")]
+        assert plan_of(paying) == big.code
+
+    def test_a_sum_that_does_not_hold_any_more_is_shown_anew_and_not_charged(self, paying: Office, big: Plan) -> None:
+        browser = paying.owner
+        first = browser.post("/panel/billing/quote/", {"terms": f"{big.code}/MONTH"})["Location"]
+        with in_main():
+            Plan.objects.filter(pk=big.pk).update(monthly_fee_minor=39_800)
+
+        answer = browser.post(f"{first}confirm/")
+
+        assert answer.status_code == 302
+        assert "/panel/billing/change/" in answer["Location"]
+        assert answer["Location"] != first
+        assert b"not the same any more" in browser.get(answer["Location"]).content
+        assert (prepaid(paying.shop), invoices(paying), plan_of(paying) != big.code) == (50_000, [], True)
+
+    def test_another_shops_quote_changes_nothing(
+        self, paying: Office, big: Plan, make_office: Callable[..., Office]
+    ) -> None:
+        quote = paying.owner.post("/panel/billing/quote/", {"terms": f"{big.code}/MONTH"})["Location"]
+        other = make_office(codes=0)
+        before = plan_of(other)
+
+        assert other.owner.get(quote).status_code == 302
+        other.owner.post(f"{quote}confirm/")
+
+        assert plan_of(other) == before
+        assert prepaid(paying.shop) == 50_000
+
+    def test_cancelled_and_kept(self, paying: Office) -> None:
+        paying.owner.post("/panel/billing/cancel/")
+        with in_main():
+            assert selectors.subscription(paying.shop.pk).cancel_at_period_end  # type: ignore[union-attr]
+        paying.owner.post("/panel/billing/keep/")
+        with in_main():
+            assert not selectors.subscription(paying.shop.pk).cancel_at_period_end  # type: ignore[union-attr]
+
+
+class TestTopUp:
+    @pytest.mark.parametrize("amount", ["", "0", "-5", "12.345", "1e9", "abc", "1000000.01"])
+    def test_refuses_what_is_no_amount_and_keeps_it_in_the_field(self, paying: Office, amount: str) -> None:
+        with in_main():
+            ways = [way for way in selectors.ways_to_pay() if not way.renews]
+        answer = paying.owner.post(
+            "/panel/billing/top-up/", {"amount": amount, "way": str(ways[0].account_id) if ways else "1"}, follow=True
+        )
+
+        assert answer.status_code == 200
+        assert prepaid(paying.shop) == 50_000
+
+
+class TestUnpaid:
+    def test_a_reminded_shop_changes_what_it_likes(self, paying: Office) -> None:
+        owe(paying, Standing.REMINDED)
+
+        assert paying.owner.post("/panel/steps/share/").status_code == 302
+        assert b"A payment for your plan is due" in paying.owner.get("/panel/").content
+
+    @pytest.mark.parametrize("standing", [Standing.READ_ONLY, Standing.SHUT])
+    def test_a_read_only_panel_shows_everything_and_changes_nothing(self, paying: Office, standing: Standing) -> None:
+        owe(paying, standing)
+        before, browser = paying.counts(), paying.owner
+
+        assert {browser.get(f"/panel/{path}").status_code for path in ("", "listings/", "settings/", "staff/")} == {200}
+        for path, data in (
+            ("pricing/rule/", {"scope": "SHOP", "target": "0", "kind": "PERCENT", "value": "50", "rounding": "NONE"}),
+            ("settings/", {"name": "Other"}),
+            ("staff/", {"email": "new@example.com", "name": "New", "role": "STAFF"}),
+            ("tokens/", {"name": "Token", "scopes": ["orders:read"], "days": "30"}),
+            ("steps/share/", {}),
+        ):
+            assert browser.post(f"/panel/{path}", data).status_code == 403, path
+
+        assert paying.counts() == before
+
+    def test_what_was_bought_is_delivered_all_the_same(self, paying: Office) -> None:
+        owe(paying, Standing.READ_ONLY)
+
+        assert paying.staff.post("/panel/orders/lines/987654/deliver/", {"note": "Sent."}).status_code == 404
+
+    def test_paying_brings_everything_back(self, paying: Office) -> None:
+        with in_main():
+            row = selectors.subscription(paying.shop.pk)
+            assert row is not None
+            top_up(paying.shop, -50_000, clock.utc_now())
+            services.renew(substation_id=paying.shop.pk, now=row.period_end)  # type: ignore[arg-type]
+            lifecycle.set_standing(
+                substation_id=paying.shop.pk, standing=Standing.READ_ONLY, by=SYSTEM, now=clock.utc_now()
+            )
+        top_up(paying.shop, 9_800, clock.utc_now())
+        browser = paying.owner
+        assert browser.post("/panel/steps/share/").status_code == 403
+
+        assert browser.post("/panel/billing/pay/")["Location"] == "/panel/billing/"
+
+        assert invoices(paying) == [("PERIOD", "PAID")]
+        assert browser.post("/panel/steps/share/").status_code == 302
+
+    def test_programs_read_and_change_nothing(self, paying: Office) -> None:
+        with in_substation(paying.shop):
+            from kameng.accounts.models import User
+
+            owner = User.objects.get(pk=paying.users["OWNER"])
+            _token, secret = tokens.create(
+                user=owner, name="Robot", scopes=["listings:read", "listings:write"], by=SYSTEM, now=clock.utc_now()
+            )
+        owe(paying, Standing.READ_ONLY)
+        with_token: Any = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+        browser = paying.browser()
+
+        assert browser.get("/api/v1/panel/listings/", **with_token).status_code == 200
+        answer = browser.patch(
+            f"/api/v1/panel/listings/{paying.goods.code}/",
+            {"on_shelf": False},
+            content_type="application/json",
+            **with_token,
+        )
+
+        assert answer.status_code == 403
+        assert "not paid" in answer.json()["error"]["message"]
