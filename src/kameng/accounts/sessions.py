@@ -18,7 +18,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import update_session_auth_hash
-from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.signals import user_logged_in
 from django.core.cache import cache
 from django.db import transaction
@@ -92,6 +91,10 @@ def still_standing(request: HttpRequest, user: Any) -> Any:
         return user
     if said == ENDED or not StaffSession.objects.filter(pk=pk, user_id=user.pk, ended_at__isnull=True).exists():
         request.session.flush()
+        from django.contrib.auth.models import (
+            AnonymousUser,
+        )  # Here: its module wants its app, which a bench's settings lack.
+
         return AnonymousUser()
     # Race: it is ended between the look at the row and here. `add` leaves "ended" in its place, and `end` overwrites.
     if cache.add(_key(pk), LIVE, int(SEEN_EVERY.total_seconds())):
