@@ -14,7 +14,6 @@ from datetime import datetime
 
 import pyotp
 from django.conf import settings
-from django.core.cache import cache
 from django.db import transaction
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
@@ -25,6 +24,7 @@ from kameng.accounts.types import Actor
 from kameng.db.context import current_schema
 from kameng.lib.crypto import KeyRing, Sealed
 from kameng.lib.errors import Invalid, Missing, Refused, TooMany
+from kameng.web.counting import count, forget
 
 STEP_S = 30  # RFC 6238; what every app uses.
 DRIFT_STEPS = 1  # A phone's clock may be half a minute wrong, either way.
@@ -121,10 +121,10 @@ def set_up_app(*, user: User, secret: str, code: str, by: Actor, now: datetime) 
 
     Raises: CodeWrong, TooManyTries, FactorRefused (an app is set up already).
     """
-    _check_pause(user)
+    tried = begin_try(user)
     step = _step_of(secret, code, now)
     if step is None:
-        _count_wrong(user, by, now)
+        note_wrong(user=user, tried=tried, by=by, now=now)
         raise CodeWrong()
     with transaction.atomic():
         # Race: two windows of one person finish at once. The second waits for the person's row, and finds the app.
@@ -198,14 +198,14 @@ def check_code(*, user: User, code: str, by: Actor, now: datetime) -> None:
 
     A wrong one is counted and recorded: let the refusal come back in a form, or the record is rolled back with it.
     """
-    _check_pause(user)
+    tried = begin_try(user)
     typed = "".join(char for char in code.upper() if char.isalnum())
     if len(typed) == RECOVERY_LETTERS:
         good = _take_recovery(user, typed, by, now)
     else:
         good = _take_app_code(user, typed, now)
     if not good:
-        _count_wrong(user, by, now)
+        note_wrong(user=user, tried=tried, by=by, now=now)
         raise CodeWrong()
     forget_tries(user)
 
@@ -249,35 +249,26 @@ def _step_of(secret: str, code: str, now: datetime) -> int | None:
     return found
 
 
-def _check_pause(user: User) -> None:
-    if int(cache.get(_tries_key(user), 0)) >= TRIES:
+def begin_try(user: User) -> int:
+    """Count one try, before it is judged, so that guesses at the same moment don't slip through together.
+
+    Answers which one it is. Raises: TooManyTries, also for a right code: five wrong ones are a pause.
+    """
+    tried = count(_tries_key(user), PAUSE_S)
+    if tried > TRIES:
         raise TooManyTries()
+    return tried
 
 
-def _count_wrong(user: User, by: Actor, now: datetime) -> None:
-    key = _tries_key(user)
-    cache.add(key, 0, PAUSE_S)
-    try:
-        count = int(cache.incr(key))
-    except ValueError:  # It ran out between the two.
-        cache.set(key, 1, PAUSE_S)
-        count = 1
-    action = "accounts.factor.paused" if count >= TRIES else "accounts.factor.wrong"
+def note_wrong(*, user: User, tried: int, by: Actor, now: datetime) -> None:
+    """The try was wrong: a code, a passkey, or the password beside them. `tried` is what `begin_try` answered."""
+    action = "accounts.factor.paused" if tried >= TRIES else "accounts.factor.wrong"
     audit.record(action=action, by=by, target=user.email, at=now)
 
 
-def count_wrong(*, user: User, by: Actor, now: datetime) -> None:
-    """A wrong password or passkey beside a factor counts like a wrong code."""
-    _count_wrong(user, by, now)
-
-
-def check_pause(user: User) -> None:
-    """Raises: TooManyTries."""
-    _check_pause(user)
-
-
 def forget_tries(user: User) -> None:
-    cache.delete(_tries_key(user))
+    """The try was right."""
+    forget(_tries_key(user))
 
 
 def _tries_key(user: User) -> str:

@@ -130,7 +130,7 @@ def options_to_prove(request: HttpRequest, user: User) -> str:
 
 def check(request: HttpRequest, *, user: User, answer: str, by: Actor, now: datetime) -> None:
     """Take the browser's signature, once. Raises: PasskeyWrong (counted like a wrong code), TooManyTries."""
-    factors.check_pause(user)
+    tried = factors.begin_try(user)
     state = (request.session.pop(STATE, None) or {}).get("prove")  # Popped first: a second answer finds no challenge.
     rows = _mine(request, user)
     try:
@@ -144,13 +144,13 @@ def check(request: HttpRequest, *, user: User, answer: str, by: Actor, now: date
         AttributeError,
         AssertionError,
     ) as error:  # Whatever a forged answer breaks.
-        factors.count_wrong(user=user, by=by, now=now)
+        factors.note_wrong(user=user, tried=tried, by=by, now=now)
         raise PasskeyWrong() from error
     row = next(row for row in rows if bytes(row.credential_id) == used.credential_id)
     later = Passkey.objects.filter(pk=row.pk)
     if counter:  # A key that counts and counts backwards was copied. Race: of two answers one finds the smaller number.
         later = later.filter(sign_count__lt=counter)
     if later.update(sign_count=counter, used_at=now) != 1:
-        factors.count_wrong(user=user, by=by, now=now)
+        factors.note_wrong(user=user, tried=tried, by=by, now=now)
         raise PasskeyWrong()
     factors.forget_tries(user)

@@ -191,10 +191,11 @@ def set_up(request: HttpRequest, *, by: Any, now: datetime) -> list[str]:
 
 def check_password(user: User, password: str, *, by: Any, now: datetime) -> None:
     """Raises: PasswordWrong (counted like a wrong code), TooManyTries."""
-    factors.check_pause(user)
+    tried = factors.begin_try(user)
     if not user.check_password(password):
-        factors.count_wrong(user=user, by=by, now=now)
+        factors.note_wrong(user=user, tried=tried, by=by, now=now)
         raise PasswordWrong()
+    factors.forget_tries(user)
 
 
 # -- Where everybody needs one.

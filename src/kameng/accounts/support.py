@@ -170,9 +170,10 @@ def visit_of(request: HttpRequest, *, now: datetime) -> Visit | None:
 
 
 def _still_works_here(user_id: int) -> bool:
-    """Whether the main station has not locked its person out meanwhile."""
+    """Whether the main station has not locked its person out meanwhile, nor taken the visits from their role."""
     with in_main():
-        return User.objects.filter(pk=user_id, is_active=True).exists()
+        user = User.objects.select_related("own_role").filter(pk=user_id, is_active=True).first()
+        return user is not None and user.may(catalogue.SUPPORT_VISIT)
 
 
 def leave(request: HttpRequest, *, now: datetime) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
-from django.core.cache import cache
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -27,6 +26,7 @@ from kameng.accounts.views import home_of
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, TooMany
 from kameng.web.actors import actor, client_ip
+from kameng.web.counting import count
 from kameng.web.transactions import own_transactions
 
 WINDOW_S = 3600
@@ -139,15 +139,6 @@ def _may_ask(email: str, ip: str) -> bool:
     Raises: TooMany for one address that asks for many.
     """
     mailbox = hashlib.sha256(email.encode()).hexdigest()[:24]
-    if _count(f"password:ip:{ip}") > PER_ADDRESS:
+    if count(f"password:ip:{ip}", WINDOW_S) > PER_ADDRESS:
         raise TooMany(_("Too many tries. Please wait an hour."), details={"retry_after_s": WINDOW_S})
-    return _count(f"password:mailbox:{mailbox}") <= PER_MAILBOX
-
-
-def _count(key: str) -> int:
-    cache.add(key, 0, WINDOW_S)
-    try:
-        return int(cache.incr(key))
-    except ValueError:  # It ran out between the two.
-        cache.set(key, 1, WINDOW_S)
-        return 1
+    return count(f"password:mailbox:{mailbox}", WINDOW_S) <= PER_MAILBOX

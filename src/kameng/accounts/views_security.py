@@ -53,10 +53,15 @@ def second_step(request: HttpRequest) -> HttpResponse:
     """Set an authenticator app up, outside of any deed. Its recovery codes stand on the answer and nowhere else."""
     user: Any = request.user
     to = local_address(request, request.POST.get("next") or request.GET.get("next") or "", own_page(request))
-    if factors.of(user).app:
+    has = factors.of(user)
+    if has.app:
         return redirect(to)
+    if has.any:  # A passkey: it says yes to the app first. A password alone adds no factor beside one.
+        asked = step_up.require_step_up(request, "")
+        if asked is not None:
+            return asked
     error: Any = None
-    if request.method == "POST":
+    if request.method == "POST" and request.POST.get(step_up.FIELD) == "app":
         try:
             codes = step_up.set_up(request, by=actor(request), now=clock.utc_now())
         except (factors.CodeWrong, step_up.PasswordWrong) as refused:
