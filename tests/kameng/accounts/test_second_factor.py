@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -13,14 +15,14 @@ from django.core.cache import cache
 from django.test import Client
 
 from kameng.accounts import factors, step_up
-from kameng.accounts.models import Authenticator, RecoveryCode, StaffSession, User
+from kameng.accounts.models import Authenticator, Passkey, RecoveryCode, StaffSession, User
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_substation, pointed_at
 from kameng.jobs import services as jobs
 from kameng.lib import clock
 from tests.tenant_apps.panel.conftest import make_office, office  # noqa: F401  # Fixtures.
 from tests.tenant_apps.panel.office import PASSWORD, Office
-from tests.tenant_apps.racing import Runner
+from tests.tenant_apps.racing import Runner, all_at_once
 
 pytestmark = pytest.mark.unproved
 
@@ -175,6 +177,24 @@ class TestSettingUpOnTheWay:
         assert reveal(browser, order.number, step_up="code", step_up_code=totp.now()).status_code == 422
         assert reveal(browser, order.number, step_up="code", step_up_code=first.now()).status_code == 307
 
+    def test_an_app_beside_a_passkey_wants_the_passkey_first(self, office: Office) -> None:
+        """The password alone adds no factor to a log-in that has one."""
+        with in_substation(office.shop):
+            Passkey.objects.create(
+                user_id=office.users["OWNER"], name="Key", host="x", credential_id=b"x", credential=b"x"
+            )
+        browser = office.owner
+
+        looked = browser.get("/security/second-step/")
+        tried = browser.post(
+            "/security/second-step/", {"step_up": "app", "step_up_code": "000000", "step_up_password": PASSWORD}
+        )
+
+        assert (looked.status_code, tried.status_code) == (403, 403)
+        assert "app_secret" not in (looked.context or {}) and "app_secret" not in (tried.context or {})
+        with in_substation(office.shop):
+            assert Authenticator.objects.count() == 0
+
     def test_the_secret_is_kept_sealed(self, office: Office) -> None:
         totp = with_app(office)
 
@@ -237,6 +257,37 @@ class TestACode:
         assert tries == [422, 422, 422, 422, 422, 429]
         assert right.status_code == 429
         assert history(office)[1:] == ["accounts.factor.wrong"] * 4 + ["accounts.factor.paused"]
+
+    def test_guesses_at_the_same_moment_are_counted_before_they_are_judged(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Eight at once: five are judged, and no judgement is over before all eight have asked."""
+        totp, now = with_app(office), clock.utc_now()
+        guess, asked, all_asked = wrong(totp), itertools.count(1), threading.Event()
+        begin, judge = factors.begin_try, factors._take_app_code
+
+        def begun(user: User) -> int:
+            try:
+                return begin(user)
+            finally:
+                if next(asked) == 8:
+                    all_asked.set()
+
+        def judged(*given: Any) -> bool:
+            assert all_asked.wait(20)
+            return judge(*given)
+
+        monkeypatch.setattr(factors, "begin_try", begun)
+        monkeypatch.setattr(factors, "_take_app_code", judged)
+
+        def attempt() -> None:
+            with in_substation(office.shop):
+                user = User.objects.get(pk=office.users["OWNER"])
+                factors.check_code(user=user, code=guess, by=SYSTEM, now=now)
+
+        answers = [type(one) for one in all_at_once([attempt] * 8)]
+
+        assert (answers.count(factors.CodeWrong), answers.count(factors.TooManyTries)) == (5, 3)
 
     def test_a_recovery_code_stands_in_once_and_is_told_by_mail(
         self, office: Office, order: Any, no_jobs: None
