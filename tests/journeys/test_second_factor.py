@@ -80,3 +80,27 @@ def test_a_passkey_is_added_and_opens_the_second_door(site: str, shop: Any, open
         [key] = Passkey.objects.all()
     assert (key.name, key.host) == ("My laptop", f"{shop.slug}.localhost")
     assert key.used_at is not None
+
+
+def test_whoever_has_none_makes_a_passkey_on_the_way_and_the_deed_is_done(site: str, shop: Any, open_page: Any) -> None:
+    home = site.replace("localhost", f"{shop.slug}.localhost")
+    page = open_page(390, 844, "en-US")
+    with_authenticator(page)
+    log_in(page, home, shop.owner_email)
+    page.wait_for_url("**/panel/")
+
+    page.goto(f"{home}/panel/roles/new/")
+    page.fill("[name=name]", "Night shift")
+    page.check("[value='orders.look']")
+    page.click("main form button[type=submit]")
+    page.click("details summary")
+    page.fill("#passkey_password", "not mine")
+    page.click("[data-kameng-passkey] button[type=submit]")
+    page.wait_for_selector("text=This is not your password.")
+    page.fill("#passkey_password", PASSWORD)
+    page.click("[data-kameng-passkey] button[type=submit]")
+    assert len(page.inner_text("#recovery-codes").split()) == 10
+    page.click("form button[type=submit]")
+
+    page.wait_for_url("**/panel/roles/")
+    assert "Night shift" in page.inner_text("main")

@@ -58,8 +58,8 @@ def _people_page(request: HttpRequest, form: InviteForm) -> HttpResponseBase:
     return page(
         request, "console/people.html", here="people", heading=_("People"), filters=filters,
         chips=filters.chips({one.value: one.people for one in offered}), rows=lists.paged(request, rows), form=form,
-        roles=[(one.value, one.label) for one in offered], with_factor=system.with_factor(), form_open=form.is_bound,
-        status=422 if form.is_bound else 200,
+        roles=[(one.value, one.label) for one in offered], with_factor=system.with_factor(), last_operator=system.last_operator(),
+        form_open=form.is_bound, status=422 if form.is_bound else 200,
     )  # fmt: skip
 
 

@@ -91,6 +91,10 @@ class RoleForm(forms.Form):
             return set(data.getlist("permissions"))
         return set(self.initial.get("permissions", ()))
 
+    def has_locked(self) -> bool:
+        """Whether the reader sees a box that they can't tick."""
+        return bool(set(catalogue.CATALOGUES[place()]) - self.mine)
+
     def groups(self) -> list[dict[str, Any]]:
         """The place's catalogue by group, each permission with its box."""
         ticked = self.ticked

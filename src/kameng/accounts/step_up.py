@@ -21,7 +21,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit, catalogue, factors, passkeys
+from kameng.accounts import agents, audit, catalogue, factors, passkeys
 from kameng.accounts.catalogue import Place
 from kameng.accounts.models import AccessPolicy, User, place
 from kameng.lib import clock
@@ -32,6 +32,7 @@ GOOD_FOR_S = 15 * 60
 PROVED = "proved"  # In the session: when, as seconds of the epoch, and who.
 PENDING = "factor_pending"  # In the session: the sealed secret of an app that is being set up.
 HAS_FACTOR = "has_factor"  # In the session: this person has one, so that nobody has to ask the tables.
+NEW_PASSKEY = "new_passkey"
 FIELD = "step_up"  # The fields of the page itself begin with it, and are not carried on.
 POLICY_KEY = "accounts:policy"
 
@@ -103,6 +104,14 @@ def _answer(request: HttpRequest, purpose: str) -> HttpResponse:
         elif deed == "app" and not has_factor:
             codes = set_up(request, by=by, now=now)
             return _page(request, "accounts/codes.html", purpose, codes=codes)
+        elif deed == NEW_PASSKEY and not has_factor:
+            check_password(user, request.POST.get("step_up_password", ""), by=by, now=now)
+            codes = passkeys.add(
+                request, user=user, answer=request.POST.get("step_up_passkey", ""),
+                name=agents.words(request.headers.get("User-Agent", "")), by=by, now=now,
+            )  # fmt: skip
+            mark(request, user, now=now)
+            return _page(request, "accounts/codes.html", purpose, codes=codes)
         else:
             return ask(request, purpose, has_factor=has_factor)
     except (
@@ -121,7 +130,11 @@ def ask(request: HttpRequest, purpose: str, *, has_factor: bool, error: Any = No
     user: Any = request.user
     status = 403 if error is None else 422
     if not has_factor:
-        return _page(request, "accounts/set_up.html", purpose, status=status, error=error, **pending_app(request, user))
+        return _page(
+            request, "accounts/set_up.html", purpose, status=status, error=error,
+            passkey_options=passkeys.options_to_add(request, user),
+            passkey_open=request.POST.get(FIELD) == NEW_PASSKEY, **pending_app(request, user),
+        )  # fmt: skip
     has = factors.of(user)
     return _page(
         request, "accounts/confirm.html", purpose, status=status, error=error, has=has,

@@ -65,8 +65,9 @@ def wrong(totp: pyotp.TOTP) -> str:
 
 
 def hidden(body: str) -> dict[str, str]:
-    """The hidden fields of the page, as a browser would send them."""
-    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', body))
+    """The hidden fields of the page's first form, as a browser would send them."""
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', body)
+    return dict(reversed(found))  # The first of each name.
 
 
 def reveal(browser: Client, number: str, **more: str) -> Any:
