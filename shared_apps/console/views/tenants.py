@@ -103,7 +103,11 @@ def substations(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 @allowed(catalogue.NETWORK_LOOK)
 def substation(request: HttpRequest, public_id: str) -> HttpResponse:
-    return substation_page(request, tenants.substation(public_id))
+    row = tenants.substation(public_id)
+    response = substation_page(request, row)
+    if request.headers.get("HX-Target") == "archives" and not lifecycle.archive_under_way(row):
+        response["HX-Refresh"] = "true"  # The page that watched: its buttons come back.
+    return response
 
 
 def substation_page(request: HttpRequest, row: Substation, status: int = 200, **forms: Any) -> HttpResponse:

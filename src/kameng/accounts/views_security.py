@@ -39,7 +39,10 @@ def about(request: HttpRequest, user: User) -> dict[str, Any]:
         "devices": [{"row": row, "device": agents.words(row.agent), "here": row.pk == here} for row in rows],
         "others": any(row.pk != here for row in rows),
         "history": [
-            {"record": record, "device": agents.words(str(record.details.get("agent", "")))}
+            {
+                "record": record,
+                "device": agents.words(str(record.details["agent"])) if "agent" in record.details else "–",
+            }
             for record in entering.history(user, HISTORY)
         ],
     }

@@ -34,10 +34,16 @@ def index(request: HttpRequest) -> HttpResponseBase:
     tenant: Any = request.tenant  # type: ignore[attr-defined]
     with in_main():
         rows = [_row(request, export) for export in exports.exports_of(tenant.id, for_owner=True)[:SHOWN]]
-    return page(
+    under_way = any(row["under_way"] for row in rows)
+    response = page(
         request, "panel/archives.html", here="archives", heading=pgettext("menu", "Archives"), rows=rows,
-        under_way=any(row["under_way"] for row in rows),
+        under_way=under_way,
     )  # fmt: skip
+    if (
+        not under_way and request.headers.get("HX-Target") == "archives"
+    ):  # The page that watched: its buttons come back.
+        response["HX-Refresh"] = "true"
+    return response
 
 
 def _row(request: HttpRequest, export: ShopExport) -> dict[str, Any]:

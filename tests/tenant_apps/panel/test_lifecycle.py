@@ -42,12 +42,15 @@ class TestArchives:
 
         asked = owner.post("/panel/archives/make/", {"deed": "plain"})
         waiting = words(owner.get("/panel/archives/"))
+        watched = [owner.get("/panel/archives/", headers={"HX-Request": "true", "HX-Target": "archives"})]
         jobs.run_all_due()
+        watched.append(owner.get("/panel/archives/", headers={"HX-Request": "true", "HX-Target": "archives"}))
         page = owner.get("/panel/archives/")
 
         assert asked.status_code == 302
         assert "Waiting for a worker" in waiting
         assert "Ready" in words(page)
+        assert ["HX-Refresh" in one for one in watched] == [False, True]  # Its buttons come back when it is ready.
         link = re.search(r'href="(/panel/archives/fetch/[^"]+)"', page.content.decode())
         assert link is not None
         fetched = owner.get(link[1])
