@@ -26,7 +26,7 @@ from shared_apps.billing.services import _notices
 from shared_apps.billing.services._card_invoices import CHANNEL, keep_stray_money, take_invoice
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway, NoWayToPay
 from shared_apps.billing.services._invoices import deposit
-from shared_apps.billing.services._subscriptions import align, begin, lock, move, put_on_plan, settle_debt
+from shared_apps.billing.services._subscriptions import align, begin, collect, lock, move, put_on_plan, settle_debt
 from shared_apps.billing.states import (
     DunningKind,
     Method,
@@ -242,12 +242,17 @@ def _apply(account_id: int, told: SubscriptionState, invoices: list[InvoiceState
     paying.lock_paying(substation_id)
     row = lock(substation_id) if Subscription.objects.filter(substation_id=substation_id).exists() else None
     if row is None or row.stripe_subscription != told.id:
-        assert page is not None
-        row = _begin(row, page, told, now=now)
-        if row is None:
+        if page is None:  # It ended, and its shop went on by other means, while the lock was waited for.
+            return False
+        page.refresh_from_db(fields=["state"])  # As it is under the lock.
+        begun = _begin(row, page, told, now=now)
+        if begun is None:
             for invoice in invoices:
                 keep_stray_money(page, invoice, now=now)
+            if row is not None:  # What came in may pay what is due.
+                collect(substation_id=substation_id, now=now)
             return True
+        row = begun
     _follow_terms(row, told, now=now)
     for invoice in sorted(invoices, key=lambda one: one.created_at):
         take_invoice(row, invoice, now=now)
@@ -266,9 +271,11 @@ def _begin(
         return None
     if told.status not in ALIVE:
         return None
+    used = page.state == PageState.PAID
     _end_page(page, PageState.PAID, now=now)
-    if row is not None and row.method == Method.STRIPE and row.state != OurState.ENDED:
-        # Two pages were paid. The first one counts; the other is ended at once, and its money is kept for the shop.
+    if used or (row is not None and row.method == Method.STRIPE and row.state != OurState.ENDED):
+        # Two pages were paid, or the one that this page began is not the shop's any more: a page begins one subscription,
+        # once. What runs besides is ended at once, and its money is kept for the shop.
         jobs.enqueue(
             kind=CANCEL_JOB, payload={"account_id": page.account_id, "subscription": told.id}, dedupe=told.id
         )  # fmt: skip

@@ -330,6 +330,9 @@ def _begin_changed(row: Subscription, quote: ChangeQuote, *, by: Actor, now: dat
     """The periods that follow from a confirmed quote, and the shop's plan."""
     plan, interval = quote.to_plan, quote.to_interval
     fee = plan.period_fee_minor(interval)
+    # The balance pays from now on, whoever paid before: what a card's channel ran has ended, and is not the shop's any
+    # more. Its customer stays, for a card may take over again.
+    row.method, row.stripe_subscription = Method.PREPAID, ""
     fields: dict[str, object] = {"cancel_at_period_end": False, "next_plan": None, "next_interval": ""}
     if row.state == SubscriptionState.TRIAL and plan.costs:
         for name, value in fields.items():

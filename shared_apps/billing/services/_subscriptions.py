@@ -252,8 +252,11 @@ def collect(*, substation_id: int, now: datetime, by: Actor = SYSTEM) -> list[In
     paid = []
     with transaction.atomic():
         row = lock(substation_id)
-        # What a channel collects by itself is left to it: paid from here, the card would be charged for it once more.
-        ours = Invoice.objects.filter(substation_id=substation_id, state=InvoiceState.OPEN, provider_ref="")
+        ours = Invoice.objects.filter(substation_id=substation_id, state=InvoiceState.OPEN)
+        if row.method == Method.STRIPE:
+            # What a channel collects by itself is left to it: paid from here, the card would be charged for it once
+            # more. What one that has ended left open, nobody collects: the balance pays again, and pays it as well.
+            ours = ours.filter(provider_ref="")
         for invoice in ours.order_by("id"):
             try:
                 paid.append(pay_from_prepaid(invoice_id=invoice.pk, now=now, by=by))

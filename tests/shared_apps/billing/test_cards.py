@@ -63,8 +63,8 @@ class Stripe:
         self.now += timedelta(days=days)
 
 
-@pytest.fixture
-def stripe(prepared: None) -> Iterator[Stripe]:
+def account_at_stripe() -> Iterator[Stripe]:
+    """What the fixture `stripe` is."""
     name = f"{next(_serial)}x{os.getpid()}"
     key = f"sk_test_{name}"
     with FakeStripe(clock=START.timestamp) as fake:
