@@ -42,6 +42,7 @@ from shared_apps.ledger import selectors as ledger
 from shared_apps.receipts import services as receipts
 from tenants import paying
 from tenants.models import Plan, Substation
+from tenants.states import SubstationState
 
 PAGE_LIFE = timedelta(hours=24)
 CANCEL_JOB = "billing.cancel_stray"
@@ -273,7 +274,13 @@ def _begin(
         return None
     used = page.state == PageState.PAID
     _end_page(page, PageState.PAID, now=now)
-    if used or (row is not None and row.method == Method.STRIPE and row.state != OurState.ENDED):
+    shop, plan = page.substation, page.plan
+    assert plan is not None
+    signup = paying.lock_paying(shop.pk)
+    # An application that was given up meanwhile is never made: nobody would have what the card is charged for. Race: it is
+    # given up at this moment. Both lock the signup's row; its state was read under the lock.
+    nobodys = row is None and signup is None and shop.state == SubstationState.APPLIED
+    if used or nobodys or (row is not None and row.method == Method.STRIPE and row.state != OurState.ENDED):
         # Two pages were paid, or the one that this page began is not the shop's any more: a page begins one subscription,
         # once. What runs besides is ended at once, and its money is kept for the shop.
         jobs.enqueue(
@@ -284,10 +291,7 @@ def _begin(
             subscription=told.id,
         )  # fmt: skip
         return None
-    shop, plan = page.substation, page.plan
-    assert plan is not None
     if row is None:  # An application: what was paid for is the page's plan, whatever was chosen meanwhile.
-        signup = paying.lock_paying(shop.pk)
         if signup is not None:
             paying.put_on_plan(signup_id=signup.pk, plan=plan, interval=page.interval)
             shop = Substation.objects.select_related("plan").get(pk=shop.pk)
