@@ -33,3 +33,8 @@ def mail(*, substation_id: int, what: str, **details: Any) -> None:
 @job("billing.cancel_stray", tenant=False)
 def cancel_stray(*, account_id: int, subscription: str, **_: Any) -> None:
     services.cancel_stray(account_id=account_id, subscription=subscription)
+
+
+@job("billing.expire_page", tenant=False)
+def expire_page(*, page_public_id: str, **_: Any) -> None:
+    services.expire_page(page_public_id=page_public_id, now=clock.utc_now())

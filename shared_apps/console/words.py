@@ -145,6 +145,7 @@ TOKEN_STATES: dict[str, Sentence] = {
 }
 JOBS: dict[str, Sentence] = {
     "billing.cancel_stray": _("End a subscription at the channel that nobody has"),
+    "billing.expire_page": _("Take away a card page whose plan is paid otherwise"),
     "billing.mail": _("Mail about a plan's payment"),
     "console.mail_invitation": _("Mail an invitation"),
     "console.rotate_keys": _("Encrypt secrets under a new key"),

@@ -46,6 +46,7 @@ from tenants.states import SubstationState
 
 PAGE_LIFE = timedelta(hours=24)
 CANCEL_JOB = "billing.cancel_stray"
+EXPIRE_JOB = "billing.expire_page"
 # Nothing has been paid for, or nothing will be any more.
 DEAD = ("canceled", "incomplete_expired")
 ALIVE = ("active", "trialing", "past_due", "unpaid")
@@ -145,17 +146,12 @@ def _write_page(
         raise BillingRefused(_("This plan costs nothing for that period; no card is needed."))
     provisioning.open_accounts(shop, None, now)
     row = Subscription.objects.filter(substation_id=substation_id).first()
-    free = plan.trial_days if plan.has_trial else 0
-    opening = plan.opening_fee_minor
     if row is not None:
         if row.method == Method.STRIPE and row.state != OurState.ENDED:
             raise BillingRefused(_("A card pays for this plan already."))
         if row.state == OurState.PAST_DUE:
             raise BillingRefused(_("Pay what is due first; then the card can take over."))
-        until = row.trial_ends_at if row.state == OurState.TRIAL else row.period_end
-        free = -(-max(0, int((until - now).total_seconds())) // 86_400) if until and row.state != OurState.ENDED else 0
-        opening = max(0, plan.opening_fee_minor - row.plan.opening_fee_minor)
-    held = max(0, plan.deposit_minor - ledger.balance_minor(deposit(substation_id)))
+    opening, held, free = _reckon(row, plan, interval, substation_id, now=now)
     due = opening + held + (0 if free else plan.period_fee_minor(interval))
     same = PaymentPage.objects.filter(
         substation_id=substation_id, account_id=account_id, purpose=PagePurpose.SUBSCRIBE, plan=plan, interval=interval,
@@ -174,6 +170,20 @@ def _write_page(
         purpose=str(PagePurpose.SUBSCRIBE),
     )  # fmt: skip
     return page, opening, held, free
+
+
+def _reckon(
+    row: Subscription | None, plan: Plan, interval: str, substation_id: int, *, now: datetime
+) -> tuple[int, int, int]:
+    """What a subscription by card is charged once, for opening and as deposit, and the days that are free before."""
+    free = plan.trial_days if plan.has_trial else 0
+    opening = plan.opening_fee_minor
+    if row is not None:
+        until = row.trial_ends_at if row.state == OurState.TRIAL else row.period_end
+        free = -(-max(0, int((until - now).total_seconds())) // 86_400) if until and row.state != OurState.ENDED else 0
+        opening = max(0, plan.opening_fee_minor - row.plan.opening_fee_minor)
+    held = max(0, plan.deposit_minor - ledger.balance_minor(deposit(substation_id)))
+    return opening, held, free
 
 
 def ask_about_checkout(page: PaymentPage, *, now: datetime) -> str:
@@ -280,9 +290,10 @@ def _begin(
     # An application that was given up meanwhile is never made: nobody would have what the card is charged for. Race: it is
     # given up at this moment. Both lock the signup's row; its state was read under the lock.
     nobodys = row is None and signup is None and shop.state == SubstationState.APPLIED
-    if used or nobodys or (row is not None and row.method == Method.STRIPE and row.state != OurState.ENDED):
-        # Two pages were paid, or the one that this page began is not the shop's any more: a page begins one subscription,
-        # once. What runs besides is ended at once, and its money is kept for the shop.
+    if used or nobodys or (row is not None and _one_too_many(row, page, told, now=now)):
+        # Two pages were paid, the balance has paid for the same meanwhile, or the one that this page began is not the
+        # shop's any more: a page begins one subscription, once. What runs besides is ended at once, and its money is kept
+        # for the shop.
         jobs.enqueue(
             kind=CANCEL_JOB, payload={"account_id": page.account_id, "subscription": told.id}, dedupe=told.id
         )  # fmt: skip
@@ -311,6 +322,23 @@ def _begin(
         plan=plan.code,
     )
     return row
+
+
+def _one_too_many(row: Subscription, page: PaymentPage, told: SubscriptionState, *, now: datetime) -> bool:
+    """Whether a card pays for a locked subscription already, or the page charged, or its card will charge, for what has
+    been paid otherwise since it was opened: the opening, a deposit, a period."""
+    if row.state == OurState.ENDED:
+        return False
+    if row.method == Method.STRIPE:
+        return True
+    assert page.plan is not None
+    opening, held, free = _reckon(row, page.plan, page.interval, row.substation_id, now=now)
+    asked_now = opening + held + (0 if free else page.plan.period_fee_minor(page.interval))
+    until = row.trial_ends_at if row.state == OurState.TRIAL else row.period_end
+    charged_from = told.trial_ends_at if told.status == "trialing" and told.trial_ends_at else told.period_start
+    # The card's first charge comes in whole days after the payment; by more than a page's life before the end of what is
+    # paid, it comes for a period that was paid since.
+    return page.amount_minor > asked_now or (until is not None and until - charged_from > PAGE_LIFE)
 
 
 def _end_page(page: PaymentPage, state: PageState, *, now: datetime) -> None:
@@ -368,6 +396,32 @@ def _open_paid_signup(page: PaymentPage, *, now: datetime) -> None:
     signup = paying.lock_paying(page.substation_id)
     if signup is not None:
         paying.paid(signup_id=signup.pk, now=now)
+
+
+def take_pages_away(substation_id: int) -> None:
+    """The balance has paid: no card shall pay for the same on a page that is still open. In the caller's transaction;
+    the channel is told by a job. A payer who is faster is paid back (`_one_too_many`)."""
+    pages = PaymentPage.objects.filter(
+        substation_id=substation_id, purpose=PagePurpose.SUBSCRIBE, state__in=(PageState.ASKED, PageState.OPEN)
+    )
+    for public_id in pages.values_list("public_id", flat=True):
+        jobs.enqueue(kind=EXPIRE_JOB, payload={"page_public_id": public_id}, dedupe=public_id)
+
+
+def expire_page(*, page_public_id: str, now: datetime) -> None:
+    """Have a page of a subscription by card take no more money; one that was paid meanwhile is followed up. Outside any
+    transaction. Raises: ProviderError."""
+    assert not connection.in_atomic_block, "expire_page calls the channel: not inside a transaction."
+    with in_main():
+        page = PaymentPage.objects.get(public_id=page_public_id)
+    if page.state not in (PageState.ASKED, PageState.OPEN) or not page.session_ref:
+        return  # One whose opening was not answered has no name at the channel; its payer's return or event tells.
+    told = channel_of(page.account_id).expire_checkout(page.session_ref)
+    if told.subscription:
+        follow(account_id=page.account_id, subscription_id=told.subscription, now=now)
+    elif told.status == "expired":
+        with in_main():
+            _end_page(page, PageState.ENDED, now=now)
 
 
 def cancel_stray(*, account_id: int, subscription: str) -> None:

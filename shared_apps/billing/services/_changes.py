@@ -20,7 +20,7 @@ from kameng.lib.outside.refusals import ChannelRefused
 from kameng.lib.words import Sentence, worded
 from shared_apps.billing import prorata, selectors, texts
 from shared_apps.billing.models import ChangeQuote, Invoice, Subscription
-from shared_apps.billing.services._cards import account_of, channel_for, follow
+from shared_apps.billing.services._cards import account_of, channel_for, follow, take_pages_away
 from shared_apps.billing.services._errors import (
     BalanceTooLow,
     BillingRefused,
@@ -210,6 +210,7 @@ def confirm_change(*, substation_id: int, quote_public_id: str, by: Actor, now: 
         if not _by_card(row):
             invoices = _charge(row, quote, lines, by=by, now=now)
             _begin_changed(row, quote, by=by, now=now)
+            take_pages_away(substation_id)
             return _use(row, quote, invoices, by=by, now=now)
         _refuse_uncovered(row, sum(line.amount_minor for line in own))
         account_id = account_of(row)
