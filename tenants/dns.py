@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,8 @@ import dns.nameserver
 import dns.resolver
 from django.conf import settings
 
-LIFETIME_S = 5.0
+LIFETIME_S = 5.0  # Of one question.
+PATIENCE_S = 10.0  # Of all that one look-up asks: a slow name server must not hold a worker for a minute.
 CHAIN = 8  # CNAMEs that are followed; more is a mistake or a loop.
 
 
@@ -29,24 +30,23 @@ class Answers:
     addresses: tuple[str, ...] = field(default=())
 
 
-Lookup = Callable[[str, str], Answers]
-
-
 def look_up(domain: str, challenge: str) -> Answers:
     """TXT at the challenge's name, and where the domain itself leads. Raises: DnsAway."""
-    resolver = _resolver()
+    resolver, until = _resolver(), time.monotonic() + PATIENCE_S
     texts = tuple(
-        b"".join(row.strings).decode("utf-8", "replace").strip() for row in _records(resolver, challenge, "TXT")
+        b"".join(row.strings).decode("utf-8", "replace").strip() for row in _records(resolver, challenge, "TXT", until)
     )
     aliases: list[str] = []
     name = domain
     for _step in range(CHAIN):
-        found = [str(row.target).rstrip(".").lower() for row in _records(resolver, name, "CNAME")]
+        found = [str(row.target).rstrip(".").lower() for row in _records(resolver, name, "CNAME", until)]
         if not found:
             break
         aliases.append(found[0])
         name = found[0]
-    addresses = tuple(sorted(str(row.address) for kind in ("A", "AAAA") for row in _records(resolver, domain, kind)))
+    addresses = tuple(
+        sorted(str(row.address) for kind in ("A", "AAAA") for row in _records(resolver, domain, kind, until))
+    )
     return Answers(texts, tuple(aliases), addresses)
 
 
@@ -55,7 +55,6 @@ def _resolver() -> dns.resolver.Resolver:
     resolver = dns.resolver.Resolver(configure=not servers)
     if servers:
         resolver.nameservers = [_server(text) for text in servers]
-    resolver.lifetime = LIFETIME_S
     resolver.search = []  # A name is whole; nothing is added to it.
     return resolver
 
@@ -66,7 +65,11 @@ def _server(text: str) -> dns.nameserver.Nameserver:
     return dns.nameserver.Do53Nameserver(address, int(port or 53))
 
 
-def _records(resolver: dns.resolver.Resolver, name: str, kind: str) -> list[Any]:
+def _records(resolver: dns.resolver.Resolver, name: str, kind: str, until: float) -> list[Any]:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise DnsAway("The name servers take too long.")
+    resolver.lifetime = min(LIFETIME_S, left)
     try:
         return list(resolver.resolve(dns.name.from_text(name + "."), kind, raise_on_no_answer=False))
     except (dns.resolver.NXDOMAIN, dns.resolver.YXDOMAIN):

@@ -91,6 +91,12 @@ def substation_for(host: str, *, anew: bool = False) -> TenantInfo | None:
     return _answer(host, anew=anew) or None
 
 
+def is_known(host: str) -> bool:
+    """Whether the cache knows a shop at a host. Asks no database."""
+    with pointed_at(MAIN):
+        return bool(cache.get(f"global:host:{host}"))
+
+
 def is_gone(host: str) -> bool:
     """Whether a shop was at this address of ours and was erased: its visitors are told so, as long as it is held."""
     return _answer(host) == GONE

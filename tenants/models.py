@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import get_language
 from django_tenants.models import DomainMixin, TenantMixin
 
 from kameng.lib.ids import public_id
@@ -84,6 +85,11 @@ class Plan(models.Model):  # type: ignore[django-manager-missing]
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def label(self) -> str:
+        """Its name in the active language."""
+        return self.name_en if (get_language() or "").startswith("en") else self.name_zh
 
     def period_fee_minor(self, interval: str) -> int:
         """What one period costs, in minor units."""

@@ -54,6 +54,11 @@ class TestBackground:
         for path in (*settings.PROVISIONING_STEPS, *settings.PREPARE_STEPS):
             assert callable(import_string(path))
 
+    def test_every_step_of_a_shops_making_has_words_for_the_page_that_shows_it(self) -> None:
+        from tenants.views import STEP_WORDS
+
+        assert {path.rpartition(".")[2] for path in settings.PROVISIONING_STEPS} == set(STEP_WORDS)
+
 
 class TestModels:
     def test_no_foreign_key_of_a_tenant_app_leads_to_a_shared_one(self) -> None:

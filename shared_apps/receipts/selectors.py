@@ -126,6 +126,20 @@ def sale_receipt_id(*, substation_id: int, order_number: str) -> int | None:
     return rows.values_list("pk", flat=True).first()
 
 
+def is_undelivered_sale(*, substation_id: int, order_number: str) -> bool:
+    """Whether an order is paid and nothing of it was delivered, as far as the main station knows itself: no code of the
+    stock went out for it, and the shop has not said that it is delivered."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT o.state = 'PAID' AND NOT EXISTS (SELECT FROM stock_hold h JOIN stock_code c ON c.hold_id = h.id "
+            "WHERE h.substation_id = o.substation_id AND h.order_number = o.order_number AND c.state = 'DELIVERED') "
+            "FROM receipts_networkorder o WHERE o.substation_id = %s AND o.order_number = %s",
+            [substation_id, order_number],
+        )
+        row = cursor.fetchone()
+    return bool(row and row[0])
+
+
 def refunds_of_order(*, substation_id: int, order_number: str) -> QuerySet[Refund]:
     return Refund.objects.filter(substation_id=substation_id, order_number=order_number)
 

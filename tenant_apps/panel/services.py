@@ -17,7 +17,7 @@ from kameng.lib.errors import Invalid, Missing, Refused
 from kameng.lib.words import worded
 from tenant_apps.orders import identity
 from tenant_apps.orders import selectors as orders
-from tenant_apps.orders.states import OrderState
+from tenant_apps.orders import services as order_services
 from tenant_apps.panel.selectors import people
 from tenants import limits
 
@@ -157,17 +157,18 @@ def buyer_page_key(*, number: str, reason: str, by: Actor, now: datetime) -> tup
 
 
 def refund_while_closing(*, number: str, state: str, reason: str, by: Actor, now: datetime) -> None:
-    """Have a paid order's money given back by a worker, once, while the shop is being closed.
+    """Have a paid order's money given back by a worker, once, while the shop is being closed and nothing of the order
+    was delivered. The worker looks at all of it again.
 
     Raises: OrderMissing, RefundNotNow.
     """
     with transaction.atomic():
         order = orders.order_for_staff(number)
-        if state != "CLOSING" or order.state != OrderState.PAID:
+        if state != "CLOSING" or not order_services.is_undelivered(number=order.number):
             raise RefundNotNow(_("This order can't be given back here now. Nothing was changed."))
         enqueue(
             kind="payments.refund_order",
-            payload={"order_number": order.number, "reason": reason[:200], "by": by.label},
+            payload={"order_number": order.number, "reason": reason[:200]},
             dedupe=order.number,
         )
         audit.record(action="panel.order.refund_asked", by=by, target=order.number, at=now, reason=reason[:200])

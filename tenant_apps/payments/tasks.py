@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import MAIN, current_schema, in_main, pointed_at
-from kameng.jobs.registry import job, periodic
+from kameng.jobs.registry import JobNotRetryable, job, periodic
 from kameng.lib import clock
 from shared_apps.receipts import services as receipts
 from tenant_apps.payments import services
@@ -36,16 +35,16 @@ def ask_soon(*, order_number: str, **_: object) -> None:
 
 
 @job("payments.refund_order")
-def refund_order(*, order_number: str, reason: str, by: str, **_: object) -> None:
-    """Somebody of the shop gives an order's money back."""
+def refund_order(*, order_number: str, reason: str, **_: object) -> None:
+    """A shop that is being closed gives an order's money back."""
     schema = current_schema()
-    with in_main():
-        substation_id = Substation.objects.values_list("pk", flat=True).get(schema_name=schema)
-    with pointed_at(MAIN):
-        services.refund_order(
-            substation_id=substation_id, order_number=order_number, reason=reason, by=Actor(ActorKind.USER, by),
-            now=clock.utc_now(),
-        )  # fmt: skip
+    try:
+        with pointed_at(MAIN):
+            services.refund_undelivered(
+                schema_name=schema, order_number=str(order_number), reason=str(reason)[:200], now=clock.utc_now()
+            )
+    except (services.OrderNotRefundable, receipts.RefundRefused) as refusal:
+        raise JobNotRetryable(str(refusal)) from refusal
 
 
 @periodic("payments.ask_about_unknown")

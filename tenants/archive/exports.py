@@ -23,7 +23,7 @@ from kameng.lib import clock
 from kameng.lib.errors import DomainError, Forbidden, Missing, Refused
 from tenants.archive import writing
 from tenants.models import ShopExport, Substation
-from tenants.states import UNREACHABLE, ExportState
+from tenants.states import UNREACHABLE, ExportState, SubstationState
 
 JOB = "tenants.export"
 KEPT = timedelta(days=7)
@@ -130,27 +130,44 @@ def run(*, public_id: str, now: datetime | None = None) -> None:
             )  # fmt: skip
             out.flush()
             os.fsync(out.fileno())
-        part.replace(path_of(export))
+        kept = _finish(export, part, written, now or clock.utc_now())
     except DomainError as error:
         _fail(export.pk, str(error))
         raise JobNotRetryable(str(error)) from error
-    except Exception as error:
+    except Exception as error:  # Whatever it was, the page that waits must say that it failed; the job names the cure.
         _fail(export.pk, f"{type(error).__name__}: {error}")
         log.exception("tenants.export.failed", export=public_id)
         raise JobNotRetryable(f"{public_id} was not written; it can be asked for again.") from error
     finally:
         part.unlink(missing_ok=True)
-    end = now or clock.utc_now()
+    if not kept:
+        log.warning("tenants.export.too_late", export=public_id)
+        return
     with in_main():
-        ShopExport.objects.filter(pk=export.pk).update(
-            state=ExportState.DONE, finished_at=end, expires_at=end + KEPT, rows_done=written.rows,
-            size_bytes=written.size_bytes, sha256=written.sha256,
-        )  # fmt: skip
         rows = ShopExport.objects.filter(
             substation=export.substation, for_owner=export.for_owner, state=ExportState.DONE
         )
         old = list(rows.order_by("-id")[KEPT_AT_ONCE:])
     _take_away(old)
+
+
+def _finish(export: ShopExport, part: Path, written: writing.Written, at: datetime) -> bool:
+    """Put the file in its place and say so; False when nobody waits for it any more.
+
+    Race: the shop is erased, or the archive is taken away, while it was written. Erasure locks the substation's row as this
+    does: what is put in place before it is found by it, and after it nothing is put in place.
+    """
+    with in_main():
+        shop = Substation.objects.select_for_update(no_key=True).get(pk=export.substation_id)
+        if shop.state == SubstationState.ERASED:
+            return False
+        waited_for = ShopExport.objects.filter(pk=export.pk, state__in=UNDER_WAY).update(
+            state=ExportState.DONE, finished_at=at, expires_at=at + KEPT, rows_done=written.rows,
+            size_bytes=written.size_bytes, sha256=written.sha256,
+        )  # fmt: skip
+        if waited_for:
+            part.replace(path_of(export))
+    return bool(waited_for)
 
 
 def _note(pk: int, done: writing.Progress) -> None:
@@ -161,7 +178,7 @@ def _note(pk: int, done: writing.Progress) -> None:
 
 def _fail(pk: int, problem: str) -> None:
     with in_main():
-        ShopExport.objects.filter(pk=pk).update(
+        ShopExport.objects.filter(pk=pk, state__in=UNDER_WAY).update(
             state=ExportState.FAILED, problem=problem[:300], finished_at=clock.utc_now()
         )
 

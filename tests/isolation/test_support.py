@@ -38,8 +38,8 @@ def asks(cast: scene.Scene, reason: str = REASON, user: Any = None) -> Any:
     return operator.post(f"/console/substations/{cast.bob.shop.public_id}/support/", {"reason": reason})
 
 
-def a_pass(cast: scene.Scene) -> str:
-    address = urlsplit(asks(cast).headers["Location"])
+def a_pass(cast: scene.Scene, user: Any = None) -> str:
+    address = urlsplit(asks(cast, user=user).headers["Location"])
     assert (address.hostname, address.path) == (cast.bob.host, "/panel/support/enter/")
     return parse_qs(address.query)["support_pass"][0]
 
@@ -49,8 +49,8 @@ def enters(host: str, entry: str) -> tuple[Client, Any]:
     return browser, browser.post("/panel/support/enter/", {"support_pass": entry})
 
 
-def visitor(cast: scene.Scene) -> Client:
-    browser, answer = enters(cast.bob.host, a_pass(cast))
+def visitor(cast: scene.Scene, user: Any = None) -> Client:
+    browser, answer = enters(cast.bob.host, a_pass(cast, user))
     assert (answer.status_code, answer.headers["Location"]) == (302, "/panel/")
     return browser
 
@@ -141,6 +141,17 @@ class TestTheWayIn:
 
 
 class TestTheStay:
+    def test_ends_when_the_main_station_locks_its_person_out(self, cast: scene.Scene) -> None:
+        with in_main():
+            person = User.objects.create_user(f"leaves-{cast.bob.mark}@station.example", None, role=Role.OPERATOR)
+        browser = visitor(cast, user=person)
+        assert browser.get("/panel/").status_code == 200
+
+        with in_main():
+            User.objects.filter(pk=person.pk).update(is_active=False)
+
+        assert browser.get("/panel/").status_code == 302
+
     @pytest.fixture(autouse=True)
     def _nobody_else(self, cast: scene.Scene) -> None:
         """Other tests' visits are over."""

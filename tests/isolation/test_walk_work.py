@@ -24,7 +24,6 @@ from tests.tenant_apps.channel import MemoryChannel, callback
 # What a handler's parameter is called: what of Bob's an attacker would put there.
 PAYLOADS: dict[str, Callable[[scene.Scene], Any]] = {
     "account_id": lambda cast: cast.bob.account.id,
-    "by": lambda cast: "a neighbour",
     "claim_id": lambda cast: cast.bob.claim,
     "export": lambda cast: cast.bob.exports[True].public_id,
     "reason": lambda cast: "a neighbour wishes it",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.cache import cache
 from django.test import Client, RequestFactory, override_settings
 
 from kameng.accounts.models import AuditRecord
@@ -15,7 +17,7 @@ from kameng.accounts.types import SYSTEM
 from kameng.db.context import MAIN, in_main, pointed_at
 from kameng.jobs import services as jobs
 from kameng.lib.ids import public_id
-from tenants import closing, domains, hosts, lifecycle, limits, tls
+from tenants import closing, domains, hosts, lifecycle, limits, names, tls
 from tenants.models import Domain, DomainClaim, Plan, Substation
 from tenants.states import SubstationEvent
 from tests.fakes.dns import NameServer
@@ -139,6 +141,15 @@ class TestProof:
             add(fresh_shop, "two.example.org")
         with in_main():
             assert DomainClaim.objects.filter(substation=fresh_shop).count() == 1
+
+    def test_none_that_could_lead_nowhere(self, outside: NameServer, fresh_shop: Any, name: str) -> None:
+        """A domain itself takes no CNAME, and this main station names no address."""
+        apex = name.partition(".")[2] if name.count(".") > 1 else name
+        with override_settings(INGRESS_ADDRESSES=[]):
+            with pytest.raises(names.DomainRefused, match=rf"Use www\.{re.escape(apex)}") as refused:
+                add(fresh_shop, apex)
+            assert refused.value.field == "domain"
+            assert add(fresh_shop, f"www.{apex}").domain == f"www.{apex}"
 
     def test_none_on_a_plan_without_them(self, outside: NameServer, fresh_shop: Any, name: str) -> None:
         with in_main():
@@ -454,6 +465,16 @@ class TestTlsAllow:
         monkeypatch.setattr(tls, "UNKNOWN_A_MINUTE", 3)
 
         assert [self.ask(f"n{number}.example.org") for number in range(5)] == [404, 404, 404, 429, 429]
+        assert self.ask(alice.host) == 200
+
+    def test_a_shop_that_is_known_is_answered_whatever_else_is_asked(
+        self, alice: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tls, "ASKED_A_MINUTE", 3)
+        cache.delete("tls:asked")
+        assert hosts.substation_for(alice.host) is not None
+
+        assert [self.ask(f"m{number}.example.org") for number in range(5)] == [404, 404, 404, 429, 429]
         assert self.ask(alice.host) == 200
 
     def test_on_the_main_host_alone(self, alice: Any) -> None:

@@ -228,6 +228,19 @@ class TestProof:
         with in_main():
             assert ErasureRecord.objects.get(pk=record.pk).digest == record.digest
 
+    def test_gone_on_with_after_a_kill_it_says_no_less(self, closed: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The second pass finds less to take away; the proof keeps what the first took."""
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(erasure, "_drop", lambda schema: (_ for _ in ()).throw(KeyboardInterrupt))
+            erase(closed.shop)
+        with in_main():
+            first = ErasureRecord.objects.get(substation_id=closed.shop.pk).shared
+
+        record = erase(closed.shop)
+
+        assert first["tenants_substation"] == 1
+        assert record.shared == first
+
     def test_asked_for_again_it_answers_the_same_proof(self, closed: Office) -> None:
         first = erase(closed.shop)
 
@@ -335,3 +348,24 @@ class TestAddress:
 
         with in_main():
             assert ErasureRecord.objects.get(substation_id=closed.shop.pk).state == "DONE"
+
+
+class TestAnArchiveThatIsWrittenMeanwhile:
+    def test_is_not_put_in_its_place_any_more(self, closed: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The worker has written all of it when the shop is erased; only the last step is left."""
+        with in_main():
+            asked = exports.ask(substation_id=closed.shop.pk, by=SYSTEM, now=clock.utc_now(), for_owner=False)
+        finish = exports._finish
+
+        def late(*given: Any) -> bool:
+            erase(closed.shop)
+            return finish(*given)
+
+        monkeypatch.setattr(exports, "_finish", late)
+
+        exports.run(public_id=asked.public_id)
+
+        with in_main():
+            export = ShopExport.objects.get(pk=asked.pk)
+        assert (export.state, exports.path_of(export).exists()) == ("EXPIRED", False)
+        assert not [path for path in exports.folder().iterdir() if asked.public_id in path.name]

@@ -157,9 +157,8 @@ def unpaid(request: HttpRequest) -> HttpResponseBase:
     now, shown = clock.utc_now(), lists.paged(request, rows)
     ids = [row.substation_id for row in shown]
     owed, steps = bills.owed(ids), bills.last_steps(ids)
-    english = (get_language() or "").startswith("en")
     for row in shown:
-        row.plan_name = row.plan.name_en if english else row.plan.name_zh
+        row.plan_name = row.plan.label
         row.owed_count, row.owed_minor = owed.get(row.substation_id, (0, 0))
         row.last_step = steps.get(row.substation_id)
         row.next_step = bills.next_step(row, now)
@@ -173,13 +172,15 @@ def unpaid(request: HttpRequest) -> HttpResponseBase:
 
 def billing_of(row: Substation) -> dict[str, Any]:
     """What a substation's own page shows of its plan and money."""
-    seen, now = billing.overview(row.pk), clock.utc_now()
+    seen = billing.overview(row.pk)
     subscription = seen.subscription
+    step = bills.next_step(subscription, clock.utc_now()) if subscription else None
+    then = subscription.next_plan if subscription else None
     return {
         "seen": seen, "subscription": subscription, "steps": bills.steps_of(row.pk, LATEST),
-        "invoices": list(billing.invoices(substation_id=row.pk)[:LATEST]),
-        "next_step": bills.next_step(subscription, now) if subscription else None,
-        "next_words": words.DUNNING_NEXT.get(bills.next_step(subscription, now).kind, "") if subscription else "",
+        "invoices": list(billing.invoices(substation_id=row.pk)[:LATEST]), "next_step": step,
+        "next_words": words.DUNNING_NEXT.get(step.kind, "") if step else "",
+        "next_plan_name": then.label if then else "",
     }  # fmt: skip
 
 

@@ -80,11 +80,6 @@ PLAN_EXPORT: list[lists.Column] = [
 ]
 
 
-def plan_name(plan: Plan) -> str:
-    """A plan's name in the reader's language."""
-    return plan.name_en if (get_language() or "").startswith("en") else plan.name_zh
-
-
 @require_GET
 @staff_required
 def substations(request: HttpRequest) -> HttpResponseBase:
@@ -96,7 +91,7 @@ def substations(request: HttpRequest) -> HttpResponseBase:
     shown = lists.paged(request, rows)
     sold = trade.sales_of_shops([row.pk for row in shown], clock.utc_now() - LATELY)
     for row in shown:
-        row.plan_name = plan_name(row.plan)
+        row.plan_name = row.plan.label
         row.orders, row.sold_minor = sold.get(row.pk, (0, 0))
     return page(
         request, "console/substations.html", here="substations", heading=_("Substations"), filters=filters,
@@ -127,7 +122,7 @@ def substation_page(request: HttpRequest, row: Substation, status: int = 200, **
         record.text = words.reason_words(reason) if isinstance(reason, str) else ""
     return page(
         request, "console/substation.html", here="substations", heading=row.name, status=status,
-        crumbs=((_("Substations"), reverse("console:substations")),), row=row, plan_name=plan_name(row.plan),
+        crumbs=((_("Substations"), reverse("console:substations")),), row=row, plan_name=row.plan.label,
         feeds=[(feed, words.FEEDS[feed.feed], words.FEED_STATES[feed.state]) for feed in feeds],
         balances=balances, orders=orders, figures=_figures(row, balances, now), changes=changes,
         suspend_form=forms.get("suspend_form") or SuspendForm(),
@@ -223,7 +218,7 @@ def change_plan(request: HttpRequest, public_id: str) -> HttpResponse:
 def plans(request: HttpRequest) -> HttpResponseBase:
     rows = list(tenants.plans())
     for row in rows:
-        row.name = plan_name(row)  # type: ignore[attr-defined]
+        row.name = row.label  # type: ignore[attr-defined]
     if lists.wants_export(request):
         return lists.export(request, "plans", PLAN_EXPORT, rows)
     rule = books.rule_in_force(clock.utc_now())
@@ -253,7 +248,7 @@ def plan(request: HttpRequest, code: str) -> HttpResponseBase:
     del form.fields["code"]
     if request.method == "POST":
         return _plan_saved(request, row, form)
-    return _plan_page(request, form, plan_name(row), row)
+    return _plan_page(request, form, row.label, row)
 
 
 @owner_required
@@ -267,7 +262,7 @@ def _plan_saved(request: HttpRequest, row: Plan, form: PlanForm) -> HttpResponse
         else:
             messages.success(request, _("Saved. The next sales go by it."))
             return redirect("console:plan", row.code)
-    return _plan_page(request, form, plan_name(row), row)
+    return _plan_page(request, form, row.label, row)
 
 
 def _plan_page(request: HttpRequest, form: PlanForm, heading: str, row: Plan | None = None) -> HttpResponse:

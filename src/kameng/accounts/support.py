@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import audit
-from kameng.accounts.models import AuditRecord, Role
+from kameng.accounts.models import AuditRecord, Role, User
 from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import current_schema, in_main, require_tenant
 from kameng.lib.errors import Forbidden, Invalid
@@ -156,10 +156,17 @@ def visit_of(request: HttpRequest, *, now: datetime) -> Visit | None:
         del request.session[_KEY]
         return None
     visit = _from_session(kept)
-    if kept["schema"] != current_schema() or not visit.lasts(now) or cache.get(_ended_key(visit.access)):
+    over = kept["schema"] != current_schema() or not visit.lasts(now) or cache.get(_ended_key(visit.access))
+    if over or not _still_works_here(kept["user"]):
         request.session.flush()
         return None
     return visit
+
+
+def _still_works_here(user_id: int) -> bool:
+    """Whether the main station has not locked its person out meanwhile."""
+    with in_main():
+        return User.objects.filter(pk=user_id, is_active=True).exists()
 
 
 def leave(request: HttpRequest, *, now: datetime) -> str:

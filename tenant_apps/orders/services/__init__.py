@@ -1,6 +1,6 @@
 """Everything that writes an order."""
 
-from tenant_apps.orders.services._delivering import deliver_by_hand, reveal_codes
+from tenant_apps.orders.services._delivering import deliver_by_hand, is_undelivered, reveal_codes
 from tenant_apps.orders.services._errors import (
     ChannelTooDear,
     CurrenciesMixed,
@@ -53,6 +53,7 @@ __all__ = [
     "expected_margin",
     "expire_due",
     "expire_order",
+    "is_undelivered",
     "lock_payable",
     "mark_refunded",
     "pay_order",

@@ -15,7 +15,7 @@ from tenant_apps.orders.models import Order, OrderLine
 from tenant_apps.orders.services import _sql
 from tenant_apps.orders.services._errors import OrderInvalid, OrderMissing, OrderTransitionRefused, RevealRefused
 from tenant_apps.orders.services._transitions import deliver_if_complete, lock_order, move_lines
-from tenant_apps.orders.states import DeliveryEvent, OrderState
+from tenant_apps.orders.states import DeliveryEvent, DeliveryState, OrderState
 from tenant_apps.orders.types import RevealedCode
 
 MAX_NOTE = 4000
@@ -55,6 +55,16 @@ def deliver_by_hand(*, line_id: int, note: str, by: Actor, now: datetime) -> boo
         )
         enqueue(kind=MAIL_JOB, payload={"order_number": order.number}, dedupe=order.number)
     return complete
+
+
+def is_undelivered(*, number: str, lock: bool = False) -> bool:
+    """Whether an order is paid and every line of it still waits. `lock`: nothing of it is delivered until the caller's
+    transaction ends. Raises: OrderMissing."""
+    order = lock_order(number) if lock else Order.objects.filter(number=number).first()
+    if order is None:
+        raise OrderMissing()
+    delivered = OrderLine.objects.filter(order_id=order.pk, delivery_state=DeliveryState.DELIVERED)
+    return order.state == OrderState.PAID and not delivered.exists()
 
 
 def reveal_codes(*, number: str, by: Actor, reason: str, ip: str, now: datetime) -> list[RevealedCode]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.template.defaultfilters import date as date_filter
 from django.utils import timezone
-from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from kameng.lib.money import format_minor
 from shared_apps.billing.states import Method, SubscriptionState
@@ -18,16 +18,9 @@ from tenants.models import Plan
 from tenants.states import BillingInterval, Standing
 
 
-def plan_name(plan: Plan) -> str:
-    """In the reader's language."""
-    return plan.name_en if (get_language() or "").startswith("en") else plan.name_zh
-
-
 def terms_name(plan: Plan, interval: str) -> str:
     """A plan and its period, where the period makes a difference."""
-    return (
-        _("%(plan)s, by the year") % {"plan": plan_name(plan)} if interval == BillingInterval.YEAR else plan_name(plan)
-    )
+    return _("%(plan)s, by the year") % {"plan": plan.label} if interval == BillingInterval.YEAR else plan.label
 
 
 def method_words(way: WayToPay) -> str:
@@ -61,7 +54,7 @@ def facts(seen: Overview) -> list[dict[str, str]]:
         found.append((_("Then"), _("It ends, and the storefront closes.")))
     elif row is not None and row.next_plan is not None:
         price = price_of(row.next_plan, row.next_interval)
-        found.append((_("Then"), f"{plan_name(row.next_plan)}, {price}"))
+        found.append((_("Then"), f"{row.next_plan.label}, {price}"))
     if row is not None and row.plan.costs:
         found.append((_("Paid from"), str(Method(row.method).label)))
     found.append((_("Platform fee"), f"{seen.plan.platform_fee_bps / 100:g} %"))

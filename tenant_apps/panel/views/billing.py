@@ -32,7 +32,7 @@ from tenant_apps.panel.forms.billing import TopUpForm
 from tenant_apps.panel.lists import paged
 from tenant_apps.panel.page import page, say
 from tenant_apps.panel.selectors import plan as usage
-from tenant_apps.panel.views._billing_words import facts, method_words, notice_of, plan_name, terms_name, usage_rows
+from tenant_apps.panel.views._billing_words import facts, method_words, notice_of, terms_name, usage_rows
 
 HERE = "billing"
 
@@ -63,7 +63,7 @@ def index(request: HttpRequest) -> HttpResponseBase:
     form = TopUpForm(ways=_way_choices(seen.ways), initial={"amount": amount})
     return page(
         request, "panel/billing.html", here=HERE, heading=_("Plan and billing"), seen=seen, rows=found,
-        plan_label=plan_name(seen.plan), facts=facts(seen), notice=notice_of(seen, request.tenant.standing),  # type: ignore[attr-defined]
+        plan_label=seen.plan.label, facts=facts(seen), notice=notice_of(seen, request.tenant.standing),  # type: ignore[attr-defined]
         usage=usage_rows(usage.shelf(), usage.staff(), seen.plan), form=form, top_up_open="amount" in request.GET,
         by_card=selectors.pays_by_card(seen.subscription), card_ways=_card_ways(seen), **_deeds(seen),
     )  # fmt: skip
@@ -110,7 +110,7 @@ def _plans_page(request: HttpRequest, form: TermsForm | None, status: int = 200)
     present = f"{seen.plan.code}/{row.interval if row else 'MONTH'}"
     return page(
         request, "panel/billing_plans.html", here=HERE, heading=_("Choose a plan"), seen=seen,
-        crumbs=((_("Plan and billing"), reverse("panel:billing")),), plan_label=plan_name(seen.plan),
+        crumbs=((_("Plan and billing"), reverse("panel:billing")),), plan_label=seen.plan.label,
         form=form or TermsForm(plans=offered, initial={"terms": present}), status=status,
     )  # fmt: skip
 
@@ -292,14 +292,14 @@ def confirm(request: HttpRequest, quote: str) -> HttpResponseBase:
             offer = services.quoted(substation_id=shop_id, quote_public_id=quote)
         if offer.at_once:
             services.confirm_change(substation_id=shop_id, quote_public_id=quote, by=by, now=now)
-            say(request, worded(gettext_lazy("Your shop is on %(plan)s now."), plan=plan_name(offer.plan)))
+            say(request, worded(gettext_lazy("Your shop is on %(plan)s now."), plan=offer.plan.label))
         else:
             services.schedule_change(
                 substation_id=shop_id, plan_code=offer.plan.code, interval=offer.interval, by=by, now=now
             )
             say(
                 request,
-                worded(gettext_lazy("Your shop changes to %(plan)s when the period ends."), plan=plan_name(offer.plan)),
+                worded(gettext_lazy("Your shop changes to %(plan)s when the period ends."), plan=offer.plan.label),
             )
     except services.QuoteOutdated as refusal:
         messages.warning(request, str(refusal))

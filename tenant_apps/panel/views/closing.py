@@ -18,7 +18,7 @@ from kameng.web.actors import actor
 from tenant_apps.finance import selectors as finance
 from tenant_apps.orders import closing as open_orders
 from tenant_apps.panel import services, words
-from tenant_apps.panel.access import owner_screen
+from tenant_apps.panel.access import even_unpaid, owner_screen
 from tenant_apps.panel.forms.lifecycle import CloseForm, RefundForm
 from tenant_apps.panel.page import page, refuse, say
 from tenants import closing
@@ -80,6 +80,7 @@ def keep(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @owner_screen
+@even_unpaid
 def finish(request: HttpRequest) -> HttpResponse:
     """Close now, without waiting for the clock. Refused while something is open."""
     with in_main():
@@ -90,6 +91,7 @@ def finish(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @owner_screen
+@even_unpaid  # What is owed to a buyer is given back, whatever the shop owes.
 def refund(request: HttpRequest, number: str) -> HttpResponse:
     """Give the money of an order back that can't be delivered any more."""
     form = RefundForm(request.POST)

@@ -20,7 +20,7 @@ from tenant_apps.payments.services._inbox import (
     receive_callback,
 )
 from tenant_apps.payments.services._janitor import ask_about_unknown
-from tenant_apps.payments.services._refunding import refund_order, run_refund
+from tenant_apps.payments.services._refunding import refund_order, refund_undelivered, run_refund
 from tenant_apps.payments.services._starting import (
     CheckedOut,
     Offer,
@@ -36,5 +36,6 @@ __all__ = [
     "MAX_BODY", "AccountMissing", "ChannelAway", "ChannelDeclined", "ChannelMissing", "CheckedOut", "NotSettled", "Offer",
     "OrderNotPayable", "OrderNotRefundable", "StartedPayment", "ask_about_unknown", "ask_and_take", "ask_for_facts", "begin_payment",
     "carry_out_case", "checkout", "create_account", "ensure_testpay_account", "handle_event", "handle_waiting", "offered_channels",
-    "receive_callback", "refund_order", "replay_event", "run_refund", "settle_case", "start_payment", "take_fact", "to_merchant",
+    "receive_callback", "refund_order", "refund_undelivered", "replay_event", "run_refund",
+    "settle_case", "start_payment", "take_fact", "to_merchant",
 ]  # fmt: skip

@@ -7,8 +7,8 @@ from datetime import datetime
 import structlog
 from django.db import connection, transaction
 
-from kameng.accounts.types import SYSTEM, Actor
-from kameng.db.context import SchemaScope, in_main, pointed_at
+from kameng.accounts.types import SYSTEM, Actor, ActorKind
+from kameng.db.context import SchemaScope, in_main, in_substation, pointed_at
 from kameng.lib.errors import DomainError, ProviderError
 from shared_apps.receipts import selectors as receipt_selectors
 from shared_apps.receipts import services as receipts
@@ -20,6 +20,8 @@ from tenant_apps.payments.services._errors import OrderNotRefundable
 from tenant_apps.payments.services._starting import to_merchant
 from tenant_apps.payments.services._transitions import move_payment
 from tenant_apps.payments.states import PaymentEvent
+from tenants.models import Substation
+from tenants.states import SubstationState
 
 log = structlog.get_logger("payments")
 _ENDED = ("SUCCEEDED", "FAILED")
@@ -32,15 +34,43 @@ def refund_order(*, substation_id: int, order_number: str, reason: str, by: Acto
     asks. Raises: OrderNotRefundable, RefundRefused.
     """
     with in_main():
-        receipt_id = receipt_selectors.sale_receipt_id(substation_id=substation_id, order_number=order_number)
-        if receipt_id is None:
-            raise OrderNotRefundable(order_number)
-        sold = receipts.receipt(receipt_id)
-        amount = receipt_selectors.sale_amount(substation_id=substation_id, order_number=order_number)
-        refund = receipts.ask_refund(
-            receipt_id=receipt_id, amount_minor=min(amount, sold.amount_minor), reason=reason, by=by, now=now
-        )
+        refund = _ask(substation_id, order_number, reason=reason, by=by, now=now)
     return run_refund(refund_public_id=refund.public_id, now=now)
+
+
+def refund_undelivered(*, schema_name: str, order_number: str, reason: str, now: datetime) -> RefundInfo:
+    """A shop that is being closed gives back an order of which nothing was delivered. Its own wish, which its own SQL may
+    write as well: so nothing is taken from the wish but the order's number and the words, and all is looked at again.
+
+    Race: the closing is called off, or the order delivered, between the wish and its worker. The substation's row and the
+    order's are locked until the refund is written down. Outside any transaction. Safe to repeat.
+    Raises: OrderNotRefundable (nothing was changed), RefundRefused.
+    """
+    with in_main():
+        shop = Substation.objects.select_for_update(no_key=True).get(schema_name=schema_name)
+        with in_substation(shop):
+            waits = orders.is_undelivered(number=order_number, lock=True)
+        if (
+            shop.state != SubstationState.CLOSING
+            or not waits
+            or not receipt_selectors.is_undelivered_sale(substation_id=shop.pk, order_number=order_number)
+        ):
+            raise OrderNotRefundable(order_number)
+        by = Actor(ActorKind.SYSTEM, f"{shop.name} ({shop.slug})")
+        refund = _ask(shop.pk, order_number, reason=reason, by=by, now=now)
+    return run_refund(refund_public_id=refund.public_id, now=now)
+
+
+def _ask(substation_id: int, order_number: str, *, reason: str, by: Actor, now: datetime) -> RefundInfo:
+    """Write the refund of a whole order down. Main scope. Raises: OrderNotRefundable, RefundRefused."""
+    receipt_id = receipt_selectors.sale_receipt_id(substation_id=substation_id, order_number=order_number)
+    if receipt_id is None:
+        raise OrderNotRefundable(order_number)
+    sold = receipts.receipt(receipt_id)
+    amount = receipt_selectors.sale_amount(substation_id=substation_id, order_number=order_number)
+    return receipts.ask_refund(
+        receipt_id=receipt_id, amount_minor=min(amount, sold.amount_minor), reason=reason, by=by, now=now
+    )
 
 
 def run_refund(*, refund_public_id: str, now: datetime) -> RefundInfo:

@@ -21,6 +21,7 @@ from shared_apps.stock import services as stock
 from tenant_apps.listings import sync
 from tenant_apps.listings.models import ListedCategory, ListedProduct, Listing, MarkupRule
 from tenants.models import Substation, SyncState
+from tests.horizon import wait_until_concluded
 from tests.tenant_apps.market import NOW, Goods, make_goods
 
 
@@ -290,6 +291,7 @@ class TestDue:
         return [found.feeds for found in sync.due(**options) if found.substation_id == shop.pk]
 
     def test_nothing_to_do_is_one_query(self, shop: Any) -> None:
+        wait_until_concluded()
         sync.sync_due(nudged=True)
 
         with CaptureQueriesContext(connection) as sent:
@@ -299,12 +301,15 @@ class TestDue:
         assert len([query for query in sent if query["sql"] not in ("BEGIN", "COMMIT")]) == 1
 
     def test_a_change_makes_the_feed_due_that_it_belongs_to(self, shop: Any, goods: Goods) -> None:
+        wait_until_concluded()
         sync.sync_due(nudged=True)
         with in_main():
             Sku.objects.filter(pk=goods.sku_id).update(sort=9)
+        wait_until_concluded()
         library_due = self.mine(shop)
         sync.sync_due(nudged=True)
         stock.count_now(sku_ids=[goods.sku_id], now=NOW)
+        wait_until_concluded()
 
         assert library_due == [("LIBRARY",)]
         assert self.mine(shop) == [("STOCK",)]

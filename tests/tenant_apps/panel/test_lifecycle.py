@@ -230,6 +230,30 @@ class TestClosing:
         assert office.owner.post("/panel/closing/finish/").status_code == 302
         assert state(office) == "CLOSED"
 
+    @pytest.mark.parametrize("standing", ["READ_ONLY", "SHUT"])
+    def test_an_unpaid_shop_gives_back_what_it_owes_its_buyers(
+        self, make_office: Any, monkeypatch: pytest.MonkeyPatch, standing: str
+    ) -> None:
+        from tenant_apps.orders.models import Order
+        from tenant_apps.payments import providers
+        from tests.tenant_apps.channel import MemoryChannel
+
+        memory = MemoryChannel()
+        monkeypatch.setattr(providers, "get", lambda name: memory)
+        office = make_office(delivery="MANUAL", codes=0)
+        paid = office.place()
+        office.pay(paid)
+        self.begin(office)
+        with in_main():
+            Substation.objects.filter(pk=office.shop.pk).update(standing=standing)
+        hosts.forget(office.shop)
+
+        asked = office.owner.post(f"/panel/closing/orders/{paid.number}/refund/", {"reason": "I can't deliver"})
+        jobs.run_all_due()
+
+        assert (asked.status_code, office.read(Order, number=paid.number).state) == (302, "REFUNDED")
+        assert office.owner.post("/panel/closing/finish/").status_code == 302
+
     def test_nothing_is_given_back_of_a_shop_that_sells(self, office: Office) -> None:
         paid = office.place()
         office.pay(paid)
