@@ -25,6 +25,11 @@ def ask_about_pages() -> None:
     services.ask_due(now=clock.utc_now())
 
 
+@periodic("billing.finish_changes")
+def finish_changes() -> None:
+    services.finish_changes(now=clock.utc_now())
+
+
 @job("billing.mail", tenant=False)
 def mail(*, substation_id: int, what: str, **details: Any) -> None:
     mails.send(substation_id=substation_id, what=what, details=details)

@@ -71,6 +71,8 @@ ACTIONS: dict[str, Sentence] = {
     "billing.page.opened": _("Opened a payment page"),
     "billing.page.paid": _("A payment page was paid"),
     "billing.plan.changed": _("Changed their plan"),
+    "billing.plan.confirmed": _("Confirmed a change of plan"),
+    "billing.plan.not_changed": _("A change of plan did not come about"),
     "billing.plan.scheduled": _("Chose a plan for the next period"),
     "billing.subscription.begun": _("Began a subscription"),
     "billing.subscription.card": _("A card pays from now on"),

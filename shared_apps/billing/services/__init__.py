@@ -12,11 +12,11 @@ from shared_apps.billing.services._cards import (
 from shared_apps.billing.services._changes import (
     QUOTE_LIFE,
     Change,
-    confirm_change,
     quote_change,
     quoted,
     schedule_change,
 )
+from shared_apps.billing.services._confirming import confirm_change, finish_changes
 from shared_apps.billing.services._deposits import return_deposit
 from shared_apps.billing.services._dunning import dun
 from shared_apps.billing.services._ending import cancel, end_closed, keep, pay_by_card, portal_url
@@ -43,6 +43,7 @@ from shared_apps.billing.services._opening import charge_opening, open_if_covere
 from shared_apps.billing.services._pages import ask_about, ask_due, is_ours, open_signup_page, open_top_up, take_receipt
 from shared_apps.billing.services._subscriptions import (
     begin,
+    begin_unpaid,
     collect,
     renew,
     renew_due,
@@ -63,6 +64,7 @@ __all__ = [
     "ask_about",
     "ask_due",
     "begin",
+    "begin_unpaid",
     "book_channel_payment",
     "cancel",
     "cancel_stray",
@@ -73,9 +75,10 @@ __all__ = [
     "confirm_change",
     "credit_note",
     "dun",
-    "expire_page",
     "end_closed",
+    "expire_page",
     "find_invoice",
+    "finish_changes",
     "follow",
     "is_ours",
     "issue",

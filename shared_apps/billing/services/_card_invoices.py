@@ -62,11 +62,7 @@ def _settle_ours(substation_id: int, ours: list[Invoice], told: InvoiceState, *,
 
 def _issue_ours(row: Subscription, told: InvoiceState) -> list[Invoice]:
     """One for what is income and one for the deposit, with lines in our words and the channel's sums."""
-    quote = (
-        ChangeQuote.objects.filter(substation_id=row.substation_id, to_plan=row.plan)
-        .select_related("from_plan")
-        .first()
-    )
+    quote = _change_of(row) if told.reason == "update" else None
     lines: list[Line] = []
     for line in told.lines:
         span = (line.period_start or told.period_start, line.period_end or told.period_end)
@@ -100,10 +96,18 @@ def _issue_ours(row: Subscription, told: InvoiceState) -> list[Invoice]:
             made.append(
                 issue(
                     substation=row.substation, kind=which, lines=part, at=told.created_at, period=months,
-                    provider_ref=told.id,
+                    provider_ref=told.id, change=quote,
                 )
             )  # fmt: skip
     return made
+
+
+def _change_of(row: Subscription) -> ChangeQuote | None:
+    """The last change to the present plan that a card was asked for, while it has no invoice of the card's."""
+    changes = ChangeQuote.objects.filter(
+        substation_id=row.substation_id, to_plan=row.plan, confirmed_at__isnull=False, refused_at=None
+    ).exclude(invoices__provider_ref__gt="")
+    return changes.select_related("from_plan").order_by("-confirmed_at").first()
 
 
 def keep_stray_money(page: PaymentPage, told: InvoiceState, *, now: datetime) -> None:

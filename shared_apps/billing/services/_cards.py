@@ -26,6 +26,7 @@ from shared_apps.billing.services import _notices
 from shared_apps.billing.services._card_invoices import CHANNEL, keep_stray_money, take_invoice
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway, NoWayToPay
 from shared_apps.billing.services._invoices import deposit
+from shared_apps.billing.services._pending import came_about, give_up, refuse_beside, under_way
 from shared_apps.billing.services._subscriptions import align, begin, collect, lock, move, put_on_plan, settle_debt
 from shared_apps.billing.states import (
     DunningKind,
@@ -151,6 +152,7 @@ def _write_page(
             raise BillingRefused(_("A card pays for this plan already."))
         if row.state == OurState.PAST_DUE:
             raise BillingRefused(_("Pay what is due first; then the card can take over."))
+        refuse_beside(substation_id)  # What a page asks for once depends on what that change has paid.
     opening, held, free = _reckon(row, plan, interval, substation_id, now=now)
     due = opening + held + (0 if free else plan.period_fee_minor(interval))
     same = PaymentPage.objects.filter(
@@ -267,6 +269,7 @@ def _apply(account_id: int, told: SubscriptionState, invoices: list[InvoiceState
     _follow_terms(row, told, now=now)
     for invoice in sorted(invoices, key=lambda one: one.created_at):
         take_invoice(row, invoice, now=now)
+    came_about(row, told, now=now)
     _follow_state(row, told, now=now)
     if page is not None:
         _open_paid_signup(page, now=now)
@@ -309,6 +312,9 @@ def _begin(
         row = begin(substation=shop, interval=page.interval, now=now)
         row = lock(shop.pk)
     else:
+        change = under_way(shop.pk)
+        if change is not None:  # It was the former subscription's, which has ended without it.
+            give_up(row, change, now=now)
         put_on_plan(row, plan, page.interval, by=SYSTEM, now=now)
     row.method, row.stripe_subscription, row.stripe_customer = Method.STRIPE, told.id, told.customer
     row.next_plan, row.next_interval, row.cancel_at_period_end, row.updated_at = None, "", False, now

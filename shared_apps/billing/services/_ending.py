@@ -21,6 +21,7 @@ from shared_apps.billing.channel import BillingChannel
 from shared_apps.billing.models import Subscription
 from shared_apps.billing.services._cards import account_of, channel_for, follow
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway
+from shared_apps.billing.services._pending import refuse_beside
 from shared_apps.billing.services._subscriptions import lock
 from shared_apps.billing.states import Method, SubscriptionState
 
@@ -51,6 +52,7 @@ def keep(*, substation_id: int, by: Actor, now: datetime) -> Subscription:
         row = lock(substation_id)
         if row.state == SubscriptionState.ENDED or (not row.cancel_at_period_end and row.next_plan_id is None):
             raise BillingRefused(_("There is nothing to take back."))
+        refuse_beside(substation_id)
     key = f"keep:{row.pk}:{now:%Y%m%d%H%M%S}"
     if row.cancel_at_period_end:
         _tell(row, lambda channel: channel.keep(subscription=row.stripe_subscription, idempotency_key=key))

@@ -70,6 +70,24 @@ def begin(
     return row
 
 
+def begin_unpaid(*, substation: Substation, interval: str, now: datetime) -> Subscription:
+    """The subscription of a shop that was not asked for payment; found when it is there. A first period that costs is
+    paid from the balance, or due at once and dunned. `interval` "": the shortest that the plan is sold for.
+
+    In the caller's transaction. Race: two workers make one shop. Its schema's step is one worker's; the invoice's unique
+    key on its period would hold without it.
+    """
+    plan = substation.plan
+    if not interval:
+        interval = BillingInterval.MONTH if plan.monthly_fee_minor or not plan.costs else BillingInterval.YEAR
+    known = Subscription.objects.filter(substation=substation).exists()
+    row = begin(substation=substation, interval=interval, now=now)
+    if not known and row.state == SubscriptionState.ACTIVE and plan.period_fee_minor(interval):
+        row = lock(substation.pk)
+        start_period(row, start=now, now=now)
+    return row
+
+
 def lock(substation_id: int) -> Subscription:
     """A substation's subscription, its row locked: everything that charges or moves it waits for one another here.
 
