@@ -63,6 +63,7 @@ ACTIONS: dict[str, Sentence] = {
     "support.left": _("Left the shop"),
     "accounts.token.created": _("Made an API token"),
     "accounts.token.revoked": _("Revoked an API token"),
+    "billing.debt.repaid": _("A shop's debt was repaid"),
     "billing.deposit.returned": _("Gave a deposit back"),
     "billing.invoice.issued": _("Issued an invoice"),
     "billing.invoice.paid": _("An invoice was paid"),

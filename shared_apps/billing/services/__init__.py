@@ -40,7 +40,15 @@ from shared_apps.billing.services._invoices import (
     void_invoice,
 )
 from shared_apps.billing.services._opening import charge_opening, open_if_covered, opening_lines
-from shared_apps.billing.services._pages import ask_about, ask_due, is_ours, open_signup_page, open_top_up, take_receipt
+from shared_apps.billing.services._pages import (
+    ask_about,
+    ask_due,
+    credit_again,
+    is_ours,
+    open_signup_page,
+    open_top_up,
+    take_receipt,
+)
 from shared_apps.billing.services._subscriptions import (
     begin,
     begin_unpaid,
@@ -48,6 +56,7 @@ from shared_apps.billing.services._subscriptions import (
     renew,
     renew_due,
 )
+from shared_apps.billing.services._taken_back import charge_back, payer_of
 
 __all__ = [
     "QUOTE_LIFE",
@@ -70,9 +79,11 @@ __all__ = [
     "cancel_stray",
     "channel_for",
     "channel_of",
+    "charge_back",
     "charge_opening",
     "collect",
     "confirm_change",
+    "credit_again",
     "credit_note",
     "dun",
     "end_closed",
@@ -90,6 +101,7 @@ __all__ = [
     "opening_lines",
     "pay_by_card",
     "pay_from_prepaid",
+    "payer_of",
     "portal_url",
     "quote_change",
     "quoted",
