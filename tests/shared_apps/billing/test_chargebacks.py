@@ -77,6 +77,24 @@ def suspense() -> int:
         return ledger.balance_minor("suspense:testpay")
 
 
+def at_once(*deeds: Callable[[], Any]) -> None:
+    gate = threading.Barrier(len(deeds))
+
+    def run(deed: Callable[[], Any]) -> None:
+        try:
+            with pointed_at(MAIN):
+                gate.wait()
+                deed()
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(deed,)) for deed in deeds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 class TestDispute:
     def test_is_a_case_of_the_shop_that_paid(self, fresh_shop: Any, page: PaymentPage) -> None:
         assert tell(page, 10_000, "DISPUTED") == "CASE"
@@ -146,6 +164,18 @@ class TestDispute:
             settle(case, "CHARGE")
         assert prepaid(fresh_shop) == 10_000
 
+    def test_two_at_once_share_what_is_there(self, fresh_shop: Any, account: Any, page: PaymentPage) -> None:
+        """Race: both read the balance before either takes from it."""
+        pages = [page, paid_page(fresh_shop, account, 10_000)]
+        top_up(fresh_shop, -8_000)
+        for one in pages:
+            tell(one, 10_000, "DISPUTED")
+
+        at_once(*(lambda one=one: settle(case_of(one), "CHARGE") for one in pages))
+
+        assert [case_of(one).state for one in pages] == ["SETTLED", "SETTLED"]
+        assert (prepaid(fresh_shop), owed(fresh_shop)) == (0, 8_000)
+
 
 class TestOutside:
     def test_a_refund_by_hand_at_the_channel_is_charged_as_well(self, fresh_shop: Any, page: PaymentPage) -> None:
@@ -175,20 +205,7 @@ class TestRepaying:
         top_up(fresh_shop, -10_000)
         tell(page, 10_000, "DISPUTED")
         settle(case_of(page), "CHARGE")
-        gate = threading.Barrier(2)
 
-        def pay() -> None:
-            try:
-                with pointed_at(MAIN):
-                    gate.wait()
-                    paid_page(fresh_shop, account, 8_000)
-            finally:
-                connections.close_all()
-
-        threads = [threading.Thread(target=pay) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(*[lambda: paid_page(fresh_shop, account, 8_000)] * 2)
 
         assert (prepaid(fresh_shop), owed(fresh_shop)) == (6_000, 0)
