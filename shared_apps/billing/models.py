@@ -6,6 +6,8 @@ money was booked) and nothing else, and its lines are only ever added (kameng.db
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import models
 from django.db.models import Q
 
@@ -92,6 +94,16 @@ class Subscription(models.Model):
             models.Index(fields=("trial_ends_at",), condition=Q(state="TRIAL"), name="subscription_on_trial"),
             models.Index(fields=("due_since",), condition=Q(state="PAST_DUE"), name="subscription_past_due"),
         )
+
+    @property
+    def read_only_at(self) -> datetime | None:
+        """From when the panel only shows, should nothing be paid; None while nothing is due."""
+        return self.due_since and self.due_since + timedelta(days=self.plan.grace_days)
+
+    @property
+    def shuts_at(self) -> datetime | None:
+        """From when the storefront is closed, should nothing be paid; None while nothing is due."""
+        return self.due_since and self.due_since + timedelta(days=2 * self.plan.grace_days)
 
 
 class InvoiceCounter(models.Model):

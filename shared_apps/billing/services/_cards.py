@@ -19,7 +19,7 @@ from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib.errors import ProviderError
-from shared_apps.billing import selectors, stripe, texts
+from shared_apps.billing import selectors, stripe
 from shared_apps.billing.channel import BillingChannel, CheckoutState, InvoiceState, SubscriptionState
 from shared_apps.billing.models import Invoice, PaymentPage, Subscription
 from shared_apps.billing.services import _notices
@@ -110,7 +110,7 @@ def open_subscription_page(
     if page.state == PageState.OPEN and page.url:
         return OpenedPage(page.public_id, page.url)
     with translation.override("en" if locale == "en" else "zh-hans"):
-        name = f"{shop.name} · {texts.plan_name(plan)}"
+        name = f"{shop.name} · {plan.label}"
     try:
         customer = customer or channel.ensure_customer(
             substation_public_id=shop.public_id, email=shop.owner_email, name=shop.owner_name or shop.name,
@@ -213,26 +213,29 @@ def take_event(*, account_id: int, body: bytes, now: datetime) -> bool | None:
     if event is None:
         return None
     channel = channel_of(account_id)
-    invoice_id = ""
+    invoice: InvoiceState | None = None
     if event.object_type == "checkout":
         subscription_id = channel.fetch_checkout(event.object_id).subscription
     elif event.object_type == "invoice":
-        subscription_id, invoice_id = channel.fetch_invoice(event.object_id).subscription, event.object_id
+        invoice = channel.fetch_invoice(event.object_id)
+        subscription_id = invoice.subscription
     else:
         subscription_id = event.object_id
     if not subscription_id:
         return False
-    return follow(account_id=account_id, subscription_id=subscription_id, invoice_id=invoice_id, now=now)
+    return follow(account_id=account_id, subscription_id=subscription_id, invoice=invoice, now=now)
 
 
-def follow(*, account_id: int, subscription_id: str, now: datetime, invoice_id: str = "") -> bool:
-    """Fetch a subscription with its last invoice (and another that was told of), and bring ours in line; False when it
-    is nobody's that we know. Outside any transaction; as often as one likes. Raises: ProviderError."""
+def follow(*, account_id: int, subscription_id: str, now: datetime, invoice: InvoiceState | None = None) -> bool:
+    """Fetch a subscription with its last invoice, and bring ours in line, with `invoice` as well: one that was fetched
+    just now. False when it is nobody's that we know. Outside any transaction; as often as one likes.
+    Raises: ProviderError."""
     assert not connection.in_atomic_block, "follow calls the channel: not inside a transaction."
     channel = channel_of(account_id)
     told = channel.fetch_subscription(subscription_id)
-    wanted = dict.fromkeys(filter(None, (invoice_id, told.latest_invoice)))
-    invoices = [channel.fetch_invoice(name) for name in wanted]
+    invoices = [invoice] if invoice is not None else []
+    if told.latest_invoice and (invoice is None or invoice.id != told.latest_invoice):
+        invoices.append(channel.fetch_invoice(told.latest_invoice))
     with in_main():
         return _apply(account_id, told, invoices, now=now)
 

@@ -40,7 +40,8 @@ CARD_KINDS = ("credit", "rest", "period")  # What a card's channel charges; the 
 class Change:
     """What a change of plan would do. `effective_at` is set when it waits for the period's end.
 
-    `problems`: what is in use beyond the new plan; with any of them the change is refused.
+    `balance_minor`: what of the total the prepaid balance pays; a card's channel charges the rest. `missing_minor`: what
+    the balance lacks of it. `problems`: what is in use beyond the new plan; with any of them the change is refused.
     """
 
     plan: Plan
@@ -50,6 +51,7 @@ class Change:
     quote: ChangeQuote
     lines: tuple[Line, ...]
     total_minor: int
+    balance_minor: int
     missing_minor: int
     problems: tuple[Sentence, ...]
 
@@ -80,10 +82,10 @@ def quote_change(*, substation_id: int, plan_code: str, interval: str, now: date
             currency=row.substation.currency, total_minor=total, lines=[line.as_json() for line in lines],
             at_once=at_once, to_fee_minor=plan.period_fee_minor(interval),
         )  # fmt: skip
-        ours = from_balance(lines) if by_card else lines
-        missing = missing_of(substation_id, sum(line.amount_minor for line in ours))
+        ours = sum(line.amount_minor for line in (from_balance(lines) if by_card else lines))
+        missing = missing_of(substation_id, ours)
     return Change(
-        plan, interval, at_once, None if at_once else _ends(row), kept, tuple(lines), total, missing, problems
+        plan, interval, at_once, None if at_once else _ends(row), kept, tuple(lines), total, ours, missing, problems
     )
 
 
@@ -98,11 +100,11 @@ def quoted(*, substation_id: int, quote_public_id: str) -> Change:
     if quote is None or row is None:
         raise QuoteOutdated(_("This offer is not there any more. Look at the new one."))
     lines = tuple(Line.from_json(kept) for kept in quote.lines)
-    ours = from_balance(lines) if pays_by_card(row) else lines
-    missing = 0 if quote.confirmed_at else missing_of(substation_id, sum(line.amount_minor for line in ours))
+    ours = sum(line.amount_minor for line in (from_balance(lines) if pays_by_card(row) else lines))
+    missing = 0 if quote.confirmed_at else missing_of(substation_id, ours)  # Confirmed: the balance has paid its part.
     return Change(
         quote.to_plan, quote.to_interval, quote.at_once, None if quote.at_once else quote.period_end, quote, lines,
-        quote.total_minor, missing,
+        quote.total_minor, ours, missing,
         tuple(exceeded_by(quote.substation, quote.to_plan)),
     )  # fmt: skip
 
@@ -231,7 +233,7 @@ def refuse_misfit(row: Subscription, plan: Plan) -> None:
     if problems:
         raise ChangeRefused(
             worded(_("More is in use than %(plan)s holds. %(problems)s Nothing was changed."),
-                   plan=texts.plan_name(plan), problems=" ".join(str(problem) for problem in problems)),
+                   plan=plan.label, problems=" ".join(str(problem) for problem in problems)),
             field="plan", details={"problems": [str(problem) for problem in problems]},
         )  # fmt: skip
 

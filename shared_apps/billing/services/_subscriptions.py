@@ -157,10 +157,11 @@ def renew_due(*, now: datetime, limit: int = 500) -> int:
             *Subscription.objects.filter(state=SubscriptionState.TRIAL, trial_ends_at__lte=now, method=Method.PREPAID)
             .order_by("trial_ends_at").values_list("substation_id", flat=True)[:limit],
         ]  # fmt: skip
-    return _each(ids, renew, now=now)
+    return each(ids, renew, now=now)
 
 
-def _each(substation_ids: list[int], work: Callable[..., object], *, now: datetime) -> int:
+def each(substation_ids: list[int], work: Callable[..., object], *, now: datetime) -> int:
+    """Do a work for each of them, in a transaction of its own; one that fails is logged. Answers how many there were."""
     for substation_id in substation_ids:
         try:
             with in_main():
