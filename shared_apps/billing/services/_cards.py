@@ -19,14 +19,15 @@ from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib.errors import ProviderError
-from shared_apps.billing import selectors, stripe, texts
+from shared_apps.billing import selectors, stripe
 from shared_apps.billing.channel import BillingChannel, CheckoutState, InvoiceState, SubscriptionState
 from shared_apps.billing.models import Invoice, PaymentPage, Subscription
 from shared_apps.billing.services import _notices
 from shared_apps.billing.services._card_invoices import CHANNEL, keep_stray_money, take_invoice
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway, NoWayToPay
 from shared_apps.billing.services._invoices import deposit
-from shared_apps.billing.services._subscriptions import align, begin, lock, move, put_on_plan, settle_debt
+from shared_apps.billing.services._pending import came_about, give_up, refuse_beside, under_way
+from shared_apps.billing.services._subscriptions import align, begin, collect, lock, move, put_on_plan, settle_debt
 from shared_apps.billing.states import (
     DunningKind,
     Method,
@@ -42,9 +43,11 @@ from shared_apps.ledger import selectors as ledger
 from shared_apps.receipts import services as receipts
 from tenants import paying
 from tenants.models import Plan, Substation
+from tenants.states import SubstationState
 
 PAGE_LIFE = timedelta(hours=24)
 CANCEL_JOB = "billing.cancel_stray"
+EXPIRE_JOB = "billing.expire_page"
 # Nothing has been paid for, or nothing will be any more.
 DEAD = ("canceled", "incomplete_expired")
 ALIVE = ("active", "trialing", "past_due", "unpaid")
@@ -107,7 +110,7 @@ def open_subscription_page(
     if page.state == PageState.OPEN and page.url:
         return OpenedPage(page.public_id, page.url)
     with translation.override("en" if locale == "en" else "zh-hans"):
-        name = f"{shop.name} · {texts.plan_name(plan)}"
+        name = f"{shop.name} · {plan.label}"
     try:
         customer = customer or channel.ensure_customer(
             substation_public_id=shop.public_id, email=shop.owner_email, name=shop.owner_name or shop.name,
@@ -144,17 +147,13 @@ def _write_page(
         raise BillingRefused(_("This plan costs nothing for that period; no card is needed."))
     provisioning.open_accounts(shop, None, now)
     row = Subscription.objects.filter(substation_id=substation_id).first()
-    free = plan.trial_days if plan.has_trial else 0
-    opening = plan.opening_fee_minor
     if row is not None:
         if row.method == Method.STRIPE and row.state != OurState.ENDED:
             raise BillingRefused(_("A card pays for this plan already."))
         if row.state == OurState.PAST_DUE:
             raise BillingRefused(_("Pay what is due first; then the card can take over."))
-        until = row.trial_ends_at if row.state == OurState.TRIAL else row.period_end
-        free = -(-max(0, int((until - now).total_seconds())) // 86_400) if until and row.state != OurState.ENDED else 0
-        opening = max(0, plan.opening_fee_minor - row.plan.opening_fee_minor)
-    held = max(0, plan.deposit_minor - ledger.balance_minor(deposit(substation_id)))
+        refuse_beside(substation_id)  # What a page asks for once depends on what that change has paid.
+    opening, held, free = _reckon(row, plan, interval, substation_id, now=now)
     due = opening + held + (0 if free else plan.period_fee_minor(interval))
     same = PaymentPage.objects.filter(
         substation_id=substation_id, account_id=account_id, purpose=PagePurpose.SUBSCRIBE, plan=plan, interval=interval,
@@ -173,6 +172,20 @@ def _write_page(
         purpose=str(PagePurpose.SUBSCRIBE),
     )  # fmt: skip
     return page, opening, held, free
+
+
+def _reckon(
+    row: Subscription | None, plan: Plan, interval: str, substation_id: int, *, now: datetime
+) -> tuple[int, int, int]:
+    """What a subscription by card is charged once, for opening and as deposit, and the days that are free before."""
+    free = plan.trial_days if plan.has_trial else 0
+    opening = plan.opening_fee_minor
+    if row is not None:
+        until = row.trial_ends_at if row.state == OurState.TRIAL else row.period_end
+        free = -(-max(0, int((until - now).total_seconds())) // 86_400) if until and row.state != OurState.ENDED else 0
+        opening = max(0, plan.opening_fee_minor - row.plan.opening_fee_minor)
+    held = max(0, plan.deposit_minor - ledger.balance_minor(deposit(substation_id)))
+    return opening, held, free
 
 
 def ask_about_checkout(page: PaymentPage, *, now: datetime) -> str:
@@ -200,26 +213,29 @@ def take_event(*, account_id: int, body: bytes, now: datetime) -> bool | None:
     if event is None:
         return None
     channel = channel_of(account_id)
-    invoice_id = ""
+    invoice: InvoiceState | None = None
     if event.object_type == "checkout":
         subscription_id = channel.fetch_checkout(event.object_id).subscription
     elif event.object_type == "invoice":
-        subscription_id, invoice_id = channel.fetch_invoice(event.object_id).subscription, event.object_id
+        invoice = channel.fetch_invoice(event.object_id)
+        subscription_id = invoice.subscription
     else:
         subscription_id = event.object_id
     if not subscription_id:
         return False
-    return follow(account_id=account_id, subscription_id=subscription_id, invoice_id=invoice_id, now=now)
+    return follow(account_id=account_id, subscription_id=subscription_id, invoice=invoice, now=now)
 
 
-def follow(*, account_id: int, subscription_id: str, now: datetime, invoice_id: str = "") -> bool:
-    """Fetch a subscription with its last invoice (and another that was told of), and bring ours in line; False when it
-    is nobody's that we know. Outside any transaction; as often as one likes. Raises: ProviderError."""
+def follow(*, account_id: int, subscription_id: str, now: datetime, invoice: InvoiceState | None = None) -> bool:
+    """Fetch a subscription with its last invoice, and bring ours in line, with `invoice` as well: one that was fetched
+    just now. False when it is nobody's that we know. Outside any transaction; as often as one likes.
+    Raises: ProviderError."""
     assert not connection.in_atomic_block, "follow calls the channel: not inside a transaction."
     channel = channel_of(account_id)
     told = channel.fetch_subscription(subscription_id)
-    wanted = dict.fromkeys(filter(None, (invoice_id, told.latest_invoice)))
-    invoices = [channel.fetch_invoice(name) for name in wanted]
+    invoices = [invoice] if invoice is not None else []
+    if told.latest_invoice and (invoice is None or invoice.id != told.latest_invoice):
+        invoices.append(channel.fetch_invoice(told.latest_invoice))
     with in_main():
         return _apply(account_id, told, invoices, now=now)
 
@@ -242,15 +258,21 @@ def _apply(account_id: int, told: SubscriptionState, invoices: list[InvoiceState
     paying.lock_paying(substation_id)
     row = lock(substation_id) if Subscription.objects.filter(substation_id=substation_id).exists() else None
     if row is None or row.stripe_subscription != told.id:
-        assert page is not None
-        row = _begin(row, page, told, now=now)
-        if row is None:
+        if page is None:  # It ended, and its shop went on by other means, while the lock was waited for.
+            return False
+        page.refresh_from_db(fields=["state"])  # As it is under the lock.
+        begun = _begin(row, page, told, now=now)
+        if begun is None:
             for invoice in invoices:
                 keep_stray_money(page, invoice, now=now)
+            if row is not None:  # What came in may pay what is due.
+                collect(substation_id=substation_id, now=now)
             return True
+        row = begun
     _follow_terms(row, told, now=now)
     for invoice in sorted(invoices, key=lambda one: one.created_at):
         take_invoice(row, invoice, now=now)
+    came_about(row, told, now=now)
     _follow_state(row, told, now=now)
     if page is not None:
         _open_paid_signup(page, now=now)
@@ -266,9 +288,18 @@ def _begin(
         return None
     if told.status not in ALIVE:
         return None
+    used = page.state == PageState.PAID
     _end_page(page, PageState.PAID, now=now)
-    if row is not None and row.method == Method.STRIPE and row.state != OurState.ENDED:
-        # Two pages were paid. The first one counts; the other is ended at once, and its money is kept for the shop.
+    shop, plan = page.substation, page.plan
+    assert plan is not None
+    signup = paying.lock_paying(shop.pk)
+    # An application that was given up meanwhile is never made: nobody would have what the card is charged for. Race: it is
+    # given up at this moment. Both lock the signup's row; its state was read under the lock.
+    nobodys = row is None and signup is None and shop.state == SubstationState.APPLIED
+    if used or nobodys or (row is not None and _one_too_many(row, page, told, now=now)):
+        # Two pages were paid, the balance has paid for the same meanwhile, or the one that this page began is not the
+        # shop's any more: a page begins one subscription, once. What runs besides is ended at once, and its money is kept
+        # for the shop.
         jobs.enqueue(
             kind=CANCEL_JOB, payload={"account_id": page.account_id, "subscription": told.id}, dedupe=told.id
         )  # fmt: skip
@@ -277,16 +308,16 @@ def _begin(
             subscription=told.id,
         )  # fmt: skip
         return None
-    shop, plan = page.substation, page.plan
-    assert plan is not None
     if row is None:  # An application: what was paid for is the page's plan, whatever was chosen meanwhile.
-        signup = paying.lock_paying(shop.pk)
         if signup is not None:
             paying.put_on_plan(signup_id=signup.pk, plan=plan, interval=page.interval)
             shop = Substation.objects.select_related("plan").get(pk=shop.pk)
         row = begin(substation=shop, interval=page.interval, now=now)
         row = lock(shop.pk)
     else:
+        change = under_way(shop.pk)
+        if change is not None:  # It was the former subscription's, which has ended without it.
+            give_up(row, change, now=now)
         put_on_plan(row, plan, page.interval, by=SYSTEM, now=now)
     row.method, row.stripe_subscription, row.stripe_customer = Method.STRIPE, told.id, told.customer
     row.next_plan, row.next_interval, row.cancel_at_period_end, row.updated_at = None, "", False, now
@@ -300,6 +331,23 @@ def _begin(
         plan=plan.code,
     )
     return row
+
+
+def _one_too_many(row: Subscription, page: PaymentPage, told: SubscriptionState, *, now: datetime) -> bool:
+    """Whether a card pays for a locked subscription already, or the page charged, or its card will charge, for what has
+    been paid otherwise since it was opened: the opening, a deposit, a period."""
+    if row.state == OurState.ENDED:
+        return False
+    if row.method == Method.STRIPE:
+        return True
+    assert page.plan is not None
+    opening, held, free = _reckon(row, page.plan, page.interval, row.substation_id, now=now)
+    asked_now = opening + held + (0 if free else page.plan.period_fee_minor(page.interval))
+    until = row.trial_ends_at if row.state == OurState.TRIAL else row.period_end
+    charged_from = told.trial_ends_at if told.status == "trialing" and told.trial_ends_at else told.period_start
+    # The card's first charge comes in whole days after the payment; by more than a page's life before the end of what is
+    # paid, it comes for a period that was paid since.
+    return page.amount_minor > asked_now or (until is not None and until - charged_from > PAGE_LIFE)
 
 
 def _end_page(page: PaymentPage, state: PageState, *, now: datetime) -> None:
@@ -357,6 +405,32 @@ def _open_paid_signup(page: PaymentPage, *, now: datetime) -> None:
     signup = paying.lock_paying(page.substation_id)
     if signup is not None:
         paying.paid(signup_id=signup.pk, now=now)
+
+
+def take_pages_away(substation_id: int) -> None:
+    """The balance has paid: no card shall pay for the same on a page that is still open. In the caller's transaction;
+    the channel is told by a job. A payer who is faster is paid back (`_one_too_many`)."""
+    pages = PaymentPage.objects.filter(
+        substation_id=substation_id, purpose=PagePurpose.SUBSCRIBE, state__in=(PageState.ASKED, PageState.OPEN)
+    )
+    for public_id in pages.values_list("public_id", flat=True):
+        jobs.enqueue(kind=EXPIRE_JOB, payload={"page_public_id": public_id}, dedupe=public_id)
+
+
+def expire_page(*, page_public_id: str, now: datetime) -> None:
+    """Have a page of a subscription by card take no more money; one that was paid meanwhile is followed up. Outside any
+    transaction. Raises: ProviderError."""
+    assert not connection.in_atomic_block, "expire_page calls the channel: not inside a transaction."
+    with in_main():
+        page = PaymentPage.objects.get(public_id=page_public_id)
+    if page.state not in (PageState.ASKED, PageState.OPEN) or not page.session_ref:
+        return  # One whose opening was not answered has no name at the channel; its payer's return or event tells.
+    told = channel_of(page.account_id).expire_checkout(page.session_ref)
+    if told.subscription:
+        follow(account_id=page.account_id, subscription_id=told.subscription, now=now)
+    elif told.status == "expired":
+        with in_main():
+            _end_page(page, PageState.ENDED, now=now)
 
 
 def cancel_stray(*, account_id: int, subscription: str) -> None:
