@@ -193,8 +193,9 @@ def refund_while_closing(*, number: str, state: str, reason: str, by: Actor, now
     """Have a paid order's money given back by a worker, once, while the shop is being closed and nothing of the order
     was delivered. The worker looks at all of it again.
 
-    Raises: OrderMissing, RefundNotNow.
+    Raises: NotAllowed, OrderMissing, RefundNotNow.
     """
+    by.must(catalogue.ORDERS_REFUND)
     with transaction.atomic():
         order = orders.order_for_staff(number)
         if state != "CLOSING" or not order_services.is_undelivered(number=order.number):
