@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from kameng.accounts import catalogue
+from kameng.accounts.access import demand, may, may_do
 from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
@@ -29,8 +30,12 @@ LISTED = 50
 
 
 @require_GET
-@screen(catalogue.SHOP_CLOSE)
+@screen(catalogue.OWN)
 def index(request: HttpRequest) -> HttpResponseBase:
+    """For whoever may close the shop, and for whoever gives the money of its open orders back."""
+    if not may(request, catalogue.ORDERS_REFUND):
+        demand(request, catalogue.SHOP_CLOSE)
+    may_do(request, catalogue.SHOP_CLOSE)
     return _shown(request)
 
 

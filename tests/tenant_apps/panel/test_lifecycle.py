@@ -202,6 +202,25 @@ class TestClosing:
         with pytest.raises(ShopClosed):
             office.place()
 
+    def test_finance_gives_money_back_there_and_closes_nothing(self, make_office: Any) -> None:
+        office = make_office(delivery="MANUAL", codes=0)
+        paid = office.place()
+        office.pay(paid)
+        self.begin(office)
+        with in_substation(office.shop):
+            User.objects.filter(pk=office.users["VIEWER"]).update(role="FINANCE")
+        finance = office.browser("VIEWER")
+
+        page = words(finance.get("/panel/closing/"))
+        kept = finance.post("/panel/closing/keep/")
+        refunded = finance.post(f"/panel/closing/orders/{paid.number}/refund/", {"reason": "The shop closes"})
+
+        assert "Refund" in page
+        assert "Keep the shop" not in page and "Deliver" not in page
+        assert (kept.status_code, refunded.status_code) == (403, 302)
+        assert state(office) == "CLOSING"
+        assert office.staff.get("/panel/closing/").status_code == 403
+
     def test_the_worklist_shows_what_is_open_and_it_can_t_be_closed_meanwhile(self, make_office: Any) -> None:
         office = make_office(delivery="MANUAL", codes=0)
         paid = office.place()
