@@ -35,3 +35,11 @@ class LibraryImport:
             "prices_changed": self.prices_changed,
             **self.report.as_dict(errors),
         }
+
+
+@dataclass(frozen=True)
+class PrivateOutcome:
+    """What a write of private prices did: rows written, and rows that they cut short."""
+
+    written: int
+    replaced: int

@@ -17,6 +17,16 @@ from shared_apps.library.services._editing import (
 from shared_apps.library.services._exporting import export_csv, export_rows, export_xlsx
 from shared_apps.library.services._importing import execute_run, import_checked, import_library, start_import
 from shared_apps.library.services._pictures import PictureRefused, set_picture, store_picture
+from shared_apps.library.services._private import (
+    PrivatePriceInvalid,
+    PrivatePriceOver,
+    PrivatePriceUnknown,
+    ShopHasNoTerms,
+    end_private_price,
+    end_private_prices,
+    set_private_price,
+    set_private_prices,
+)
 from shared_apps.library.services._runs import (
     KEPT_PROBLEMS,
     RunUnknown,
@@ -35,8 +45,12 @@ __all__ = [
     "KEPT_PROBLEMS",
     "LibraryInvalid",
     "PictureRefused",
+    "PrivatePriceInvalid",
+    "PrivatePriceOver",
+    "PrivatePriceUnknown",
     "RowUnknown",
     "RunUnknown",
+    "ShopHasNoTerms",
     "UploadLost",
     "Work",
     "create_brand",
@@ -45,6 +59,8 @@ __all__ = [
     "create_run",
     "create_sku",
     "discard",
+    "end_private_price",
+    "end_private_prices",
     "execute_run",
     "executing",
     "export_csv",
@@ -57,6 +73,8 @@ __all__ = [
     "is_kept",
     "nudge",
     "set_picture",
+    "set_private_price",
+    "set_private_prices",
     "set_supply_prices",
     "start_import",
     "store_picture",
