@@ -135,9 +135,7 @@ class PrivatePrice(models.Model):
 
     public_id = models.CharField(max_length=30, unique=True, default=_private_price_id)
     # The indexes below begin with it.
-    substation = models.ForeignKey(
-        Substation, on_delete=models.PROTECT, related_name="private_prices", db_index=False
-    )
+    substation = models.ForeignKey(Substation, on_delete=models.PROTECT, related_name="private_prices", db_index=False)
     sku = models.ForeignKey(Sku, on_delete=models.PROTECT, related_name="private_prices")
     unit = models.DecimalField(max_digits=18, decimal_places=4)
     starts_at = models.DateTimeField()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
+from django.db import connection
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
@@ -48,6 +50,19 @@ def sku_by_code(code: str) -> Sku:
 def skus_by_id(ids: list[int]) -> dict[int, Sku]:
     """SKUs with their products, by id; what is not there is left out."""
     return {sku.pk: sku for sku in Sku.objects.select_related("product").filter(pk__in=ids)}
+
+
+def supply_of(substation_id: int, level: str, sku_ids: Sequence[int], at: datetime) -> dict[int, tuple[Decimal, bool]]:
+    """What a substation of this plan level pays for a unit of these SKUs, by id, and whether that is private terms.
+
+    What it can't buy is left out. The rule itself is `public.supply_terms`, which sync and checkout ask as well.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sku_id, unit, private FROM public.supply_terms(%s, %s, %s) WHERE sku_id = ANY (%s)",
+            [substation_id, level, at, list(sku_ids)],
+        )
+        return {sku: (unit, private) for sku, unit, private in cursor.fetchall()}
 
 
 def product_with_skus(slug: str) -> Product:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-
-import pytest
 
 from kameng.db.context import in_main, in_substation
 from shared_apps.library import services as library
 from tenant_apps.listings import sync
-from tenant_apps.orders import services as orders
 from tenant_apps.orders.models import Order, OrderLine
 from tenant_apps.payments import services as payments
 from tests.tenant_apps import market
