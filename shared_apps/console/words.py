@@ -43,7 +43,12 @@ LEVEL_STATES: dict[str, Sentence] = {
     "LOW": _("Low"),
     "IN_STOCK": _("In stock"),
 }
-RUN_SUBJECTS: dict[str, Sentence] = {"LIBRARY": _("Products"), "CODES": _("Codes")}
+RUN_SUBJECTS: dict[str, Sentence] = {"LIBRARY": _("Products"), "CODES": _("Codes"), "TERMS": _("Private terms")}
+TERM_STATES: dict[str, Sentence] = {
+    "IN_FORCE": pgettext_lazy("terms", "In force"),
+    "TO_COME": pgettext_lazy("terms", "To come"),
+    "ENDED": pgettext_lazy("terms", "Ended"),
+}
 ACTOR_KINDS: dict[str, Sentence] = {
     "USER": _("Person"),
     "TOKEN": _("Program"),
@@ -89,6 +94,8 @@ ACTIONS: dict[str, Sentence] = {
     "library.category.create": _("Added a category"),
     "library.category.update": _("Changed a category"),
     "library.import": _("Imported products"),
+    "library.private.end": _("Ended private terms"),
+    "library.private.set": _("Set private terms"),
     "library.product.create": _("Added a product"),
     "library.product.update": _("Changed a product"),
     "library.sku.create": _("Added a SKU"),
@@ -333,6 +340,8 @@ SCOPES: dict[str, Sentence] = {
     "stock:read": _("Read stock levels"),
     "stock:write": _("Import codes and set counts"),
     "substations:read": _("Read substations"),
+    "terms:read": _("Read private terms"),
+    "terms:write": _("Set and end private terms"),
     "sync:read": _("Read the sync's state"),
     "sync:write": _("Have shops synced again"),
     "cases:read": _("Read payment cases"),

@@ -201,7 +201,7 @@ def read_shelves(sku_ids: list[int], *, now: datetime) -> tuple[dict[int, Shelf]
 def _shelf(row: Sequence[Any], *, private_terms: bool) -> Shelf:
     """A row as it travelled, with its prices as numbers again (columns 6 to 9: supply, suggested, floor, ceiling)."""
     prices = (None if price is None else Decimal(price) for price in row[6:10])
-    return Shelf(*row[:6], *prices, *row[10:], private_terms)
+    return Shelf(*row[:6], *prices, *row[10:], private_terms)  # type: ignore[call-arg]  # mypy counts a star as one.
 
 
 def _checked_lines(lines: Sequence[tuple[int, int]]) -> dict[int, int]:
