@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
 from urllib.parse import quote
 
+from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -325,6 +328,20 @@ def note_tone(text: str) -> str:
     """The tone of a case's note in a timeline."""
     head = text.partition(":")[0]
     return {"Not done": "warning", "Refunded": "success", "Delivered": "success", "Opened": "info"}.get(head, "")
+
+
+def terms_words(record: Any) -> Sentence:
+    """What a record of private terms was about: its SKU and price, or how many; "" of any other record."""
+    if not record.action.startswith("library.private."):
+        return ""
+    details = record.details
+    if "unit" in details:
+        return worded(
+            "%(sku)s · %(unit)s",
+            sku=details["sku"],
+            unit=money.format_unit(Decimal(details["unit"]), settings.CURRENCY),
+        )
+    return str(details["sku"]) if "sku" in details else worded(_("%(count)s SKUs"), count=f"{details['count']:,}")
 
 
 def money_words(amount_minor: int, currency: str) -> str:

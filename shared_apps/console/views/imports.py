@@ -95,7 +95,7 @@ def import_run(request: HttpRequest, public_id: str) -> HttpResponseBase:
     good = row.result.get("imported", row.rows_good) if is_codes else row.rows_good
     sku = library.skus(query=row.options["sku"]).filter(code=row.options["sku"]).first() if is_codes else None
     return page(
-        request, "console/import_run.html", here=home, heading=row.filename, row=row, is_codes=is_codes, sku=sku, shop=shop,
+        request, "console/import_run.html", here=home, heading=row.filename, row=row, is_codes=is_codes, sku=sku, substation=shop,
         problems=lists.paged(request, row.report), good=good, kept=library_services.is_kept(row),
         hidden=max(0, int(row.result.get("errors_total", row.result.get("problems_total", 0))) - len(row.report)),
         crumbs=crumbs, other_file=crumbs[-1][1] if shop is None else reverse("console:terms_file", args=[shop.public_id]),

@@ -119,7 +119,7 @@ def substation_page(request: HttpRequest, row: Substation, status: int = 200, **
     for record in changes:
         tell_record(record)
         reason = record.details.get("reason", "")
-        record.text = words.reason_words(reason) if isinstance(reason, str) else ""
+        record.text = words.reason_words(reason) if isinstance(reason, str) and reason else words.terms_words(record)
     return page(
         request, "console/substation.html", here="substations", heading=row.name, status=status,
         crumbs=((_("Substations"), reverse("console:substations")),), row=row, plan_name=row.plan.label,

@@ -80,7 +80,7 @@ def index(request: HttpRequest, public_id: str) -> HttpResponseBase:
         row.standing = row.state != terms.TermState.ENDED
     counts = terms.state_counts(shop, now)
     return page(
-        request, "console/terms.html", here="substations", heading=_("Private terms"), crumbs=crumbs_of(shop), shop=shop,
+        request, "console/terms.html", here="substations", heading=_("Private terms"), crumbs=crumbs_of(shop), substation=shop,
         plan_name=shop.plan.label, rows=shown, filters=filters, chips=filters.chips(counts),
         standing=sum(count for state, count in counts.items() if state != terms.TermState.ENDED),
         may_set=shop.state not in services.NO_TERMS,
@@ -120,10 +120,10 @@ def new(request: HttpRequest, public_id: str) -> HttpResponse:
             unit = money.format_unit(made.unit, made.sku.currency)
             messages.success(request, str(worded(told, sku=made.sku.code, unit=unit)))
             return redirect("console:terms", public_id)
-    code, unit = str(form["sku"].value() or ""), _typed(form.fields["unit"], form["unit"].value())
+    code, typed = str(form["sku"].value() or ""), _typed(form.fields["unit"], form["unit"].value())
     return page(
         request, "console/terms_new.html", here="substations", heading=_("Add a private price"), crumbs=below(shop),
-        shop=shop, form=form, offered=_offered(code), **_beside(shop, code, unit),
+        substation=shop, form=form, offered=_offered(code), **_beside(shop, code, typed),
         status=422 if form.is_bound else 200,
     )  # fmt: skip
 
@@ -208,7 +208,7 @@ def share_off(request: HttpRequest, public_id: str) -> HttpResponse:
             refuse(form, error)
     return page(
         request, "console/terms_off.html", here="substations", heading=_("A share off the plan's prices"),
-        crumbs=below(shop), shop=shop, plan_name=shop.plan.label, form=form, preview=preview,
+        crumbs=below(shop), substation=shop, plan_name=shop.plan.label, form=form, preview=preview,
         kept=[(name, form.data.get(name, "")) for name in form.fields],
         status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip
@@ -234,7 +234,7 @@ def file(request: HttpRequest, public_id: str) -> HttpResponse:
             return redirect("console:import_run", run.public_id)
     return page(
         request, "console/terms_file.html", here="substations", heading=_("Import private prices"), crumbs=below(shop),
-        shop=shop, file_error=(form.errors.get("file") or [""])[0], status=422 if form.is_bound else 200,
+        substation=shop, file_error=(form.errors.get("file") or [""])[0], status=422 if form.is_bound else 200,
     )  # fmt: skip
 
 

@@ -70,7 +70,8 @@ def preview_share_off(*, substation: Substation, wish: ShareOff, now: datetime) 
                 else [wish.category_id, *descendants(wish.category_id)],
             },
         )  # fmt: skip
-        rows = [ShareOffRow(*row, wish.of(row[9])) for row in cursor.fetchall()]
+        # The plan's price is the tenth column.
+        rows = [ShareOffRow(*(*row, wish.of(row[9]))) for row in cursor.fetchall()]
     prices = {row.sku_id: row.new for row in rows}
     told = hashlib.sha256(repr(sorted(prices.items())).encode()).hexdigest()[:32]
     dearest = sorted(rows, key=lambda row: (row.against_cheapest, row.sku_id))

@@ -64,7 +64,7 @@ COLUMNS = (
     *(
         Column(name, ignored=True, aliases=aliases)
         for name, aliases in (
-            ("product", ("商品", "产品")), ("name", ("SKU", "规格")), ("currency", ("币种", "货币")),
+            ("product", ("商品", "产品")), ("name", ("规格",)), ("currency", ("币种", "货币")),
             ("plan_price", ("plan's price", "版本供货价")), ("difference", ("差价",)), ("state", ("状态",)),
             ("by", ("操作人",)), ("ended_by", ("ended by", "结束人")),
         )
