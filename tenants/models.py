@@ -11,6 +11,7 @@ from django.utils.translation import get_language
 from django_tenants.models import DomainMixin, TenantMixin
 
 from kameng.lib.ids import public_id
+from tenants import names
 from tenants.states import (
     BillingInterval,
     ClaimState,
@@ -236,10 +237,7 @@ class DomainClaim(models.Model):
     @property
     def host(self) -> str:
         """As a person reads it."""
-        try:
-            return self.domain.encode("ascii").decode("idna")
-        except UnicodeError:  # A name of another edition of the rules; DNS takes it as it is.
-            return self.domain
+        return names.shown(self.domain)
 
 
 class ShopExport(models.Model):

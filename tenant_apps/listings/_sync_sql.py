@@ -182,9 +182,8 @@ LISTINGS = Table(
     here="sp.unit IS NOT NULL",
 )
 
-# Where the plan counts what is on the shelf, new goods wait beside it until the room is known (`sync._run`).
-LISTINGS_BOUNDED = replace(LISTINGS, own={"on_shelf": "false"})
-ARRIVED = "\nRETURNING merge_action() = 'INSERT' AND mine.active, mine.id"
+# Where the plan counts what is on the shelf, new goods wait beside it until the room is known (`services.fill_room`).
+LISTINGS_BOUNDED = replace(LISTINGS, own={"on_shelf": "false", "waits_for_room": "true"})
 
 STOCK = """UPDATE listings_listing mine SET stock_state = v.state, stock_available = v.available
 FROM public.stock_stocklevel v
@@ -196,8 +195,8 @@ STOCK_CHANGED = f"{STOCK}\n  AND v.changed_xid >= {SINCE}"
 TABLES = (CATEGORIES, PRODUCTS, LISTINGS)
 LIBRARY_FULL = tuple(table.merge(changed=False) for table in TABLES)
 LIBRARY_CHANGED = tuple(table.merge(changed=True) for table in TABLES)
-BOUNDED_FULL = (*LIBRARY_FULL[:-1], LISTINGS_BOUNDED.merge(changed=False) + ARRIVED)
-BOUNDED_CHANGED = (*LIBRARY_CHANGED[:-1], LISTINGS_BOUNDED.merge(changed=True) + ARRIVED)
+BOUNDED_FULL = (*LIBRARY_FULL[:-1], LISTINGS_BOUNDED.merge(changed=False))
+BOUNDED_CHANGED = (*LIBRARY_CHANGED[:-1], LISTINGS_BOUNDED.merge(changed=True))
 
 # Both feeds' rows are locked by whoever syncs either of them. The library's feed carries stock levels too, so two
 # runners side by side could put an older one over a newer.

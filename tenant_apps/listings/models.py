@@ -86,12 +86,15 @@ class Listing(Named):
     active = models.BooleanField(default=True)
     # The shop's own.
     on_shelf = models.BooleanField(default=True)
+    # New, of a plan that counts what is on the shelf: nobody has looked yet whether there is room for it.
+    waits_for_room = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         ordering = ("sort", "id")
         indexes = (
             models.Index(fields=("product_id", "sort", "id"), name="listing_product"),
             models.Index(fields=("code",), name="listing_code"),
+            models.Index(fields=("id",), name="listing_waits", condition=Q(waits_for_room=True)),
         )
 
 

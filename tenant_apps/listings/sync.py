@@ -71,7 +71,6 @@ def sync_substation(
     """
     began = time.monotonic()
     rows: dict[str, int] = {}
-    arrived: list[int] = []
     with in_sync(substation), connection.cursor() as cursor:
         cursor.execute(sql.LOCK, {"schema": substation.schema_name})
         states = cursor.fetchall()
@@ -90,7 +89,7 @@ def sync_substation(
                 "since": str(watermarks[feed]), "substation": substation_id, "level": level, "at": at,
                 "priced": priced[feed] or "-infinity",
             }  # fmt: skip
-            rows[feed] = _run(cursor, _statements(feed, whole, bounded=bound is not None), values, arrived)
+            rows[feed] = _run(cursor, _statements(feed, whole, bounded=bound is not None), values)
             done = {
                 "horizon": horizon,
                 "at": at,
@@ -101,9 +100,11 @@ def sync_substation(
                 "feed": feed,
             }
             cursor.execute(sql.FINISH, done)
-    if arrived:  # Afterwards, for it locks the substation's row, which a change of plan locks before the feeds' rows.
+    if bound is not None:
+        # Afterwards, for it locks the substation's row, which a change of plan locks before the feeds' rows. What waits
+        # says so in its row: after a death in between, the next sync finds it.
         with in_substation(substation):
-            services.fill_room(listing_ids=arrived)
+            services.fill_room()
     return Outcome(substation.schema_name, rows, int((time.monotonic() - began) * 1000))
 
 
@@ -115,14 +116,12 @@ def _statements(feed: str, whole: bool, *, bounded: bool) -> tuple[str, ...]:
     return sql.LIBRARY_FULL if whole else sql.LIBRARY_CHANGED
 
 
-def _run(cursor: Any, statements: tuple[str, ...], values: dict[str, Any], arrived: list[int]) -> int:
-    """Rows written; new goods that wait for room on the shelf are added to `arrived`."""
+def _run(cursor: Any, statements: tuple[str, ...], values: dict[str, Any]) -> int:
+    """Rows written."""
     written = 0
     for statement in statements:
         cursor.execute(statement, values)
         written += cursor.rowcount
-        if cursor.description is not None:
-            arrived.extend(listing_id for new, listing_id in cursor.fetchall() if new)
     return written
 
 

@@ -149,6 +149,7 @@ class Bench:
         from tenant_apps.listings.models import ListedCategory, ListedProduct, Listing
 
         own = {"hidden", "own_name", "own_description", "own_sort", "seo_title", "seo_description", "on_shelf"}
+        own |= {"waits_for_room"}
 
         def write(model: Any, rows: list[Any]) -> int:
             names = [f.name for f in model._meta.fields if f.name != "id" and f.name not in own]

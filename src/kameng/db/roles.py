@@ -44,7 +44,7 @@ SYNCED_TABLES = ("listings_listedcategory", "listings_listedproduct", "listings_
 OWN_COLUMNS = {
     "listings_listedcategory": ("hidden",),
     "listings_listedproduct": ("own_name", "own_description", "own_sort", "seo_title", "seo_description"),
-    "listings_listing": ("on_shelf",),
+    "listings_listing": ("on_shelf", "waits_for_room"),
     "finance_statementline": (),
 }
 # Tenant tables that are written once.
