@@ -159,6 +159,7 @@ JOBS: dict[str, Sentence] = {
     "console.mail_invitation": _("Mail an invitation"),
     "console.rotate_keys": _("Encrypt secrets under a new key"),
     "library.import_run": _("Import products"),
+    "library.import_terms": _("Import private prices"),
     "listings.sync_all": _("Sync all shops"),
     "orders.mail_closing": _("Mail the buyer that the shop closes"),
     "orders.tell_closing": _("Tell buyers that the shop closes"),

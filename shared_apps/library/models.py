@@ -134,9 +134,9 @@ class PrivatePrice(models.Model):
     """
 
     public_id = models.CharField(max_length=30, unique=True, default=_private_price_id)
-    # The indexes below begin with it.
+    # No index of their own: those below begin with the substation, and no SKU is ever removed.
     substation = models.ForeignKey(Substation, on_delete=models.PROTECT, related_name="private_prices", db_index=False)
-    sku = models.ForeignKey(Sku, on_delete=models.PROTECT, related_name="private_prices")
+    sku = models.ForeignKey(Sku, on_delete=models.PROTECT, related_name="private_prices", db_index=False)
     unit = models.DecimalField(max_digits=18, decimal_places=4)
     starts_at = models.DateTimeField()
     # None: until somebody ends it. Equal to `starts_at`: taken back before it began; it never was in force.

@@ -41,7 +41,10 @@ class Migration(migrations.Migration):
                 (
                     "sku",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="private_prices", to="library.sku"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="private_prices",
+                        to="library.sku",
                     ),
                 ),
                 (

@@ -125,6 +125,7 @@ def set_up(make_shop: Callable[..., Any]) -> Scene:
         for name, plan in (("alice", "basic"), ("bob", "pro"))
     )
     with in_main():
+        Job.objects.filter(kind="listings.sync_all", state="PENDING").delete()  # Both shops have fetched their terms.
         operator = User.objects.create_user(f"{_word()}@station.example", PASSWORD, role=Role.OPERATOR)
         _row, secret = tokens.create(
             user=operator, name="walk", scopes=list(MAIN_SCOPES), by=SYSTEM, now=clock.utc_now()

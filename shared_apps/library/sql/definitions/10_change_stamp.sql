@@ -4,7 +4,7 @@ DO $define$
 DECLARE
     library_table text;
 BEGIN
-    FOREACH library_table IN ARRAY ARRAY['category', 'brand', 'product', 'sku', 'supplyprice', 'privateprice'] LOOP
+    FOREACH library_table IN ARRAY ARRAY['category', 'brand', 'product', 'sku', 'supplyprice'] LOOP
         EXECUTE format(
             'ALTER TABLE public.library_%s ADD COLUMN IF NOT EXISTS changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id()',
             library_table);
@@ -21,7 +21,9 @@ BEGIN
 END
 $$;
 
--- Each shop asks for what is its own alone.
+-- Of private prices each shop asks for its own alone.
+ALTER TABLE public.library_privateprice
+    ADD COLUMN IF NOT EXISTS changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id();
 CREATE INDEX IF NOT EXISTS library_privateprice_changed_of ON public.library_privateprice (substation_id, changed_xid);
 
 -- A supply price that goes away is a change of its SKU.
