@@ -429,6 +429,8 @@ class SyncState(models.Model):
     substation = models.ForeignKey(Substation, on_delete=models.CASCADE, related_name="syncs")
     feed = models.CharField(max_length=10, choices=SyncFeed.choices)
     watermark = models.BigIntegerField(default=0)
+    # The moment as of which the library's feed was last fetched: terms that began or ended since are due (none: all are).
+    prices_at = models.DateTimeField(null=True)
     ran_at = models.DateTimeField(null=True)
     changed_at = models.DateTimeField(null=True)
     rows_changed = models.BigIntegerField(default=0)

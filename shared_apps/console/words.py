@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
 from urllib.parse import quote
 
+from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -44,7 +47,12 @@ LEVEL_STATES: dict[str, Sentence] = {
     "LOW": _("Low"),
     "IN_STOCK": _("In stock"),
 }
-RUN_SUBJECTS: dict[str, Sentence] = {"LIBRARY": _("Products"), "CODES": _("Codes")}
+RUN_SUBJECTS: dict[str, Sentence] = {"LIBRARY": _("Products"), "CODES": _("Codes"), "TERMS": _("Private terms")}
+TERM_STATES: dict[str, Sentence] = {
+    "IN_FORCE": pgettext_lazy("terms", "In force"),
+    "TO_COME": pgettext_lazy("terms", "To come"),
+    "ENDED": pgettext_lazy("terms", "Ended"),
+}
 ACTOR_KINDS: dict[str, Sentence] = {
     "USER": _("Person"),
     "TOKEN": _("Program"),
@@ -87,6 +95,8 @@ ACTIONS: dict[str, Sentence] = {
     "library.category.create": _("Added a category"),
     "library.category.update": _("Changed a category"),
     "library.import": _("Imported products"),
+    "library.private.end": _("Ended private terms"),
+    "library.private.set": _("Set private terms"),
     "library.product.create": _("Added a product"),
     "library.product.update": _("Changed a product"),
     "library.sku.create": _("Added a SKU"),
@@ -149,6 +159,7 @@ JOBS: dict[str, Sentence] = {
     "console.mail_notice": _("Mail what happened to a log-in"),
     "console.rotate_keys": _("Encrypt secrets under a new key"),
     "library.import_run": _("Import products"),
+    "library.import_terms": _("Import private prices"),
     "listings.sync_all": _("Sync all shops"),
     "orders.mail_closing": _("Mail the buyer that the shop closes"),
     "orders.tell_closing": _("Tell buyers that the shop closes"),
@@ -327,6 +338,20 @@ def note_tone(text: str) -> str:
     return {"Not done": "warning", "Refunded": "success", "Delivered": "success", "Opened": "info"}.get(head, "")
 
 
+def terms_words(record: Any) -> Sentence:
+    """What a record of private terms was about: its SKU and price, or how many; "" of any other record."""
+    if not record.action.startswith("library.private."):
+        return ""
+    details = record.details
+    if "unit" in details:
+        return worded(
+            "%(sku)s · %(unit)s",
+            sku=details["sku"],
+            unit=money.format_unit(Decimal(details["unit"]), settings.CURRENCY),
+        )
+    return str(details["sku"]) if "sku" in details else worded(_("%(count)s SKUs"), count=f"{details['count']:,}")
+
+
 def money_words(amount_minor: int, currency: str) -> str:
     """An amount as pages show it; with the currency's code where it is one that we don't sell in."""
     if currency in money.EXPONENTS:
@@ -340,6 +365,8 @@ SCOPES: dict[str, Sentence] = {
     "stock:read": _("Read stock levels"),
     "stock:write": _("Import codes and set counts"),
     "substations:read": _("Read substations"),
+    "terms:read": _("Read private terms"),
+    "terms:write": _("Set and end private terms"),
     "sync:read": _("Read the sync's state"),
     "sync:write": _("Have shops synced again"),
     "cases:read": _("Read payment cases"),

@@ -70,7 +70,12 @@ class Listing(Named):
     code = models.CharField(max_length=60)
     face_value = models.DecimalField(max_digits=18, decimal_places=4, null=True)
     currency = models.CharField(max_length=3)
-    supply_unit = models.DecimalField(max_digits=18, decimal_places=4)  # At this shop's plan level.
+    supply_unit = models.DecimalField(
+        max_digits=18, decimal_places=4
+    )  # At this shop's plan level, or its private price.
+    # Whether `supply_unit` is agreed for this shop alone. The database's default is for the code before, which inserts
+    # without it while it still serves.
+    private_terms = models.BooleanField(default=False, db_default=False)
     suggested = models.DecimalField(max_digits=18, decimal_places=4)
     floor = models.DecimalField(max_digits=18, decimal_places=4, null=True)
     ceiling = models.DecimalField(max_digits=18, decimal_places=4, null=True)

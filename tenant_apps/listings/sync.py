@@ -73,19 +73,26 @@ def sync_substation(
     rows: dict[str, int] = {}
     with in_sync(substation), connection.cursor() as cursor:
         cursor.execute(sql.LOCK, {"schema": substation.schema_name})
-        watermarks = dict(cursor.fetchall())
+        states = cursor.fetchall()
+        watermarks = {feed: watermark for feed, watermark, _priced in states}
+        priced = {feed: at for feed, _watermark, at in states}
         if len(watermarks) < len(FEEDS):
             raise SubstationUnknown(_("This substation has no sync yet. Its making has to be finished first."))
         cursor.execute(sql.LEVEL, {"schema": substation.schema_name})
-        level, bound, horizon = cursor.fetchone()
+        substation_id, level, bound, horizon = cursor.fetchone()
+        at = now or clock.utc_now()  # After the lock: terms that began while we waited for it are in force.
         for feed in FEEDS:  # In this order: the stock feed only changes listings that are there.
             if feed not in feeds:
                 continue
             whole = full or watermarks[feed] == 0
-            values = {"since": str(watermarks[feed]), "level": level}
+            values = {
+                "since": str(watermarks[feed]), "substation": substation_id, "level": level, "at": at,
+                "priced": priced[feed] or "-infinity",
+            }  # fmt: skip
             rows[feed] = _run(cursor, _statements(feed, whole, bounded=bound is not None), values)
             done = {
                 "horizon": horizon,
+                "at": at,
                 "rows": rows[feed],
                 "now": now or clock.utc_now(),
                 "duration_ms": int((time.monotonic() - began) * 1000),
@@ -109,7 +116,7 @@ def _statements(feed: str, whole: bool, *, bounded: bool) -> tuple[str, ...]:
     return sql.LIBRARY_FULL if whole else sql.LIBRARY_CHANGED
 
 
-def _run(cursor: Any, statements: tuple[str, ...], values: dict[str, str]) -> int:
+def _run(cursor: Any, statements: tuple[str, ...], values: dict[str, Any]) -> int:
     """Rows written."""
     written = 0
     for statement in statements:
@@ -121,8 +128,8 @@ def _run(cursor: Any, statements: tuple[str, ...], values: dict[str, str]) -> in
 def due(*, nudged: bool = False, now: datetime | None = None) -> list[Due]:
     """Substations that a change waits for, found in one query. `nudged`: do not wait for the horizon."""
     with in_main(), connection.cursor() as cursor:
-        patience = (now or clock.utc_now()) - PATIENCE
-        cursor.execute(sql.DUE, {"states": [*SYNCED], "nudged": nudged, "patience": patience})
+        at = now or clock.utc_now()
+        cursor.execute(sql.DUE, {"states": [*SYNCED], "nudged": nudged, "patience": at - PATIENCE, "at": at})
         return [Due(substation_id, schema, tuple(feeds)) for substation_id, schema, feeds in cursor.fetchall()]
 
 

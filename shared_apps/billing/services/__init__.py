@@ -1,14 +1,8 @@
 """Everything that writes billing. In the main station's scope, but for what is said to stand outside a transaction."""
 
-from shared_apps.billing.services._cards import (
-    cancel_stray,
-    channel_for,
-    channel_of,
-    expire_page,
-    follow,
-    open_subscription_page,
-    take_event,
-)
+from shared_apps.billing.services._card_channels import channel_for, channel_of
+from shared_apps.billing.services._card_pages import open_subscription_page
+from shared_apps.billing.services._cards import cancel_stray, expire_page, follow, take_event
 from shared_apps.billing.services._changes import (
     QUOTE_LIFE,
     Change,

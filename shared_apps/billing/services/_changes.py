@@ -21,7 +21,7 @@ from kameng.lib.errors import ProviderError
 from kameng.lib.words import Sentence, worded
 from shared_apps.billing import prorata, selectors, texts
 from shared_apps.billing.models import ChangeQuote, Subscription
-from shared_apps.billing.services._cards import channel_for
+from shared_apps.billing.services._card_channels import channel_for
 from shared_apps.billing.services._errors import BillingRefused, ChangeRefused, ChannelAway, QuoteOutdated
 from shared_apps.billing.services._fitting import exceeded_by
 from shared_apps.billing.services._invoices import deposit, prepaid

@@ -21,7 +21,9 @@ from kameng.lib.words import worded
 from shared_apps.billing import prorata, texts
 from shared_apps.billing.channel import BillingChannel
 from shared_apps.billing.models import ChangeQuote, Invoice, Subscription
-from shared_apps.billing.services._cards import account_of, channel_of, follow, take_pages_away
+from shared_apps.billing.services._card_channels import account_of, channel_of
+from shared_apps.billing.services._card_pages import take_pages_away
+from shared_apps.billing.services._cards import follow
 from shared_apps.billing.services._changes import (
     from_balance,
     has_paid_period,

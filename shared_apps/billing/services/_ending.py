@@ -19,7 +19,8 @@ from kameng.lib.words import worded
 from shared_apps.billing import selectors
 from shared_apps.billing.channel import BillingChannel
 from shared_apps.billing.models import Subscription
-from shared_apps.billing.services._cards import account_of, channel_for, follow
+from shared_apps.billing.services._card_channels import account_of, channel_for
+from shared_apps.billing.services._cards import follow
 from shared_apps.billing.services._changes import payer_reads
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway
 from shared_apps.billing.services._pending import refuse_beside

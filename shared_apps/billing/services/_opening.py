@@ -8,7 +8,7 @@ from django.db import transaction
 
 from kameng.accounts.types import SYSTEM
 from shared_apps.billing import prorata, texts
-from shared_apps.billing.services._cards import take_pages_away
+from shared_apps.billing.services._card_pages import take_pages_away
 from shared_apps.billing.services._invoices import issue, pay_from_prepaid, prepaid
 from shared_apps.billing.services._subscriptions import begin
 from shared_apps.billing.states import InvoiceKind

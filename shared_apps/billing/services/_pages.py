@@ -26,7 +26,8 @@ from shared_apps.billing import selectors
 from shared_apps.billing.channel import PageChannel, PageRequest
 from shared_apps.billing.models import PaymentPage, Subscription
 from shared_apps.billing.services import _opening
-from shared_apps.billing.services._cards import ask_about_checkout, open_subscription_page
+from shared_apps.billing.services._card_pages import open_subscription_page
+from shared_apps.billing.services._cards import ask_about_checkout
 from shared_apps.billing.services._errors import AmountInvalid, ChannelAway, NoWayToPay, PageMissing
 from shared_apps.billing.services._invoices import CHANNEL_FEE, prepaid
 from shared_apps.billing.services._subscriptions import collect

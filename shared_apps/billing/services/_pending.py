@@ -60,9 +60,8 @@ def give_up(row: Subscription, quote: ChangeQuote, *, now: datetime) -> None:
     """The change under way did not come about: credit notes put the balance's part back."""
     quote.refused_at = now
     quote.save(update_fields=["refused_at"])
-    for invoice in quote.invoices.filter(provider_ref="", credits__isnull=True).order_by(
-        "id"
-    ):  # An operator may be faster.
+    paid = quote.invoices.filter(provider_ref="", credits__isnull=True)  # An operator may have reversed one before.
+    for invoice in paid.order_by("id"):
         credit_note(number=invoice.number, reason="The change of plan did not come about.", by=SYSTEM, now=now)
     audit.record(
         action="billing.plan.not_changed", by=SYSTEM, target=row.substation.public_id, at=now, quote=quote.public_id,

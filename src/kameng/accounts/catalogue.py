@@ -65,6 +65,8 @@ NETWORK_LOOK = "network.look"
 NETWORK_MANAGE = "network.manage"
 NETWORK_END = "network.end"
 SUPPORT_VISIT = "network.visit"
+TERMS_LOOK = "terms.look"
+TERMS_MANAGE = "terms.manage"
 PLANS_LOOK = "plans.look"
 PLANS_MANAGE = "plans.manage"
 LIBRARY_LOOK = "library.look"
@@ -126,6 +128,8 @@ MAIN_CATALOGUE: tuple[Permission, ...] = (
     Permission(NETWORK_MANAGE, _NETWORK, _("Suspend and resume substations, move them to another plan"), changes=True),
     Permission(NETWORK_END, _NETWORK, _("Close and erase substations, take archives of them"), changes=True, proof=True),
     Permission(SUPPORT_VISIT, _NETWORK, _("Look into a shop's panel as support, with a reason"), changes=True),
+    Permission(TERMS_LOOK, _NETWORK, _("Look at supply prices agreed with one shop alone")),
+    Permission(TERMS_MANAGE, _NETWORK, _("Set and end supply prices for one shop alone"), changes=True),
     Permission(PLANS_LOOK, _NETWORK, _("Look at plans")),
     Permission(PLANS_MANAGE, _NETWORK, _("Make and change plans and their prices"), changes=True, proof=True),
     Permission(LIBRARY_LOOK, _LIBRARY, _("Look at the master library")),
@@ -187,7 +191,16 @@ BUILT_IN: dict[Place, dict[str, frozenset[str]]] = {
     Place.MAIN: {
         "OPERATOR": frozenset(CATALOGUES[Place.MAIN]),
         "MANAGER": _MAIN_LOOK
-        | {NETWORK_MANAGE, SUPPORT_VISIT, LIBRARY_CHANGE, STOCK_CHANGE, CASES_NOTE, INBOX_REPLAY, SYSTEM_MANAGE},
+        | {
+            NETWORK_MANAGE,
+            SUPPORT_VISIT,
+            TERMS_MANAGE,
+            LIBRARY_CHANGE,
+            STOCK_CHANGE,
+            CASES_NOTE,
+            INBOX_REPLAY,
+            SYSTEM_MANAGE,
+        },
         "SUPPORT": _MAIN_LOOK | {SUPPORT_VISIT, STOCK_CODES, CASES_NOTE, SYSTEM_MANAGE},
         "FINANCE": _MAIN_LOOK
         | {PLANS_MANAGE, CASES_NOTE, CASES_SETTLE, INBOX_REPLAY, MERCHANTS_MANAGE, SPLITS_MANAGE, INVOICES_MANAGE},
@@ -210,6 +223,8 @@ SCOPE_NEEDS: dict[Place, dict[str, str]] = {
         "stock:read": STOCK_LOOK,
         "stock:write": STOCK_CHANGE,
         "substations:read": NETWORK_LOOK,
+        "terms:read": TERMS_LOOK,
+        "terms:write": TERMS_MANAGE,
         "sync:read": SYSTEM_LOOK,
         "sync:write": SYSTEM_MANAGE,
         "cases:read": CASES_LOOK,

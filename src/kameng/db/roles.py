@@ -21,7 +21,10 @@ APPEND_ONLY = (
     "billing_dunningstep",
 )
 # Shared tables whose rows are issued: nothing but what becomes of them may change, and none is removed.
-ISSUED = {"billing_invoice": ("state", "paid_at", "paid_by", "transfer_id", "provider_ref")}
+ISSUED = {
+    "billing_invoice": ("state", "paid_at", "paid_by", "transfer_id", "provider_ref"),
+    "library_privateprice": ("ends_at", "ended_at", "ended_by"),
+}
 # Shared tables that the sync role reads; it writes the synced tables of tenant schemas.
 SYNC_READS = (
     "library_category",
@@ -29,6 +32,7 @@ SYNC_READS = (
     "library_product",
     "library_sku",
     "library_supplyprice",
+    "library_privateprice",
     "stock_stocklevel",
     "tenants_substation",
     "tenants_plan",

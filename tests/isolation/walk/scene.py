@@ -26,6 +26,7 @@ from shared_apps.billing import services as billing
 from shared_apps.billing.models import ChangeQuote
 from shared_apps.billing.states import InvoiceKind
 from shared_apps.billing.types import Line
+from shared_apps.library import services as library
 from shared_apps.receipts import services as receipts
 from tenant_apps.finance import sync
 from tenant_apps.listings.models import MarkupRule
@@ -47,6 +48,8 @@ PASSWORD = "correct horse battery staple"
 FIRST_ID = 7_000_000
 
 PRICES = {"alice": Decimal("12345.67"), "bob": Decimal("87654.31")}
+# What each pays by terms of its own, for codes of its own SKU and for the one that both sell.
+PRIVATE = {"alice": Decimal("7.1357"), "bob": Decimal("7.8642")}
 
 
 @dataclass
@@ -76,6 +79,7 @@ class Side:
     invoice: str = ""
     quote: str = ""
     claim: int = 0
+    term: str = ""
     exports: dict[bool, Any] = field(default_factory=dict)  # By whether the owner asked for it, or the main station.
     secret_marks: dict[str, str] = field(default_factory=dict)  # Nobody but the shop's own people may read these.
     public_marks: dict[str, str] = field(default_factory=dict)  # Its storefront says them to everybody.
@@ -124,6 +128,7 @@ def set_up(make_shop: Callable[..., Any]) -> Scene:
         for name, plan in (("alice", "basic"), ("bob", "pro"))
     )
     with in_main():
+        Job.objects.filter(kind="listings.sync_all", state="PENDING").delete()  # Both shops have fetched their terms.
         operator = User.objects.create_user(f"{_word()}@station.example", PASSWORD, role=Role.OPERATOR)
         _row, secret = tokens.create(
             user=operator, name="walk", scopes=list(MAIN_SCOPES), by=SYSTEM, now=clock.utc_now()
@@ -144,6 +149,7 @@ def _furnish(shop: Any, network: Any, goods: dict[str, market.Goods]) -> Side:
         market.open_books(shop)
         own = market.ensure_account(substation_id=shop.pk, ref=f"acct-{mark}")
     side = Side(shop, own, mark, sold=goods)
+    _agree(side)
     market.stock_shelves(shop)
     _dress(side)
     _sell(side, network)
@@ -153,6 +159,18 @@ def _furnish(shop: Any, network: Any, goods: dict[str, market.Goods]) -> Side:
     sync.ensure_state(shop.pk)
     sync.sync_statement(shop)
     return side
+
+
+def _agree(side: Side) -> None:
+    """Private terms: a price, and a note that only the main station reads."""
+    unit = PRIVATE[side.shop.slug.split("-")[1]]
+    with in_main():
+        for what in ("codes", "manual"):
+            side.term = library.set_private_price(
+                substation_id=side.shop.pk, sku_id=side.sold[what].sku_id, unit=unit, note=f"terms-{side.mark}", by=SYSTEM,
+                now=clock.utc_now(),
+            ).public_id  # fmt: skip
+    side.secret_marks |= {"private price": str(unit), "note of the terms": f"terms-{side.mark}"}
 
 
 def _count_from(schema: str, first: int) -> None:
@@ -292,7 +310,6 @@ def _export(side: Side) -> None:
 def _main_things(bob: Side, operator: Any) -> dict[str, Any]:
     """The main station's own things, for the addresses that want one."""
     from shared_apps.ledger.tasks import seal_all
-    from shared_apps.library import services as library
     from shared_apps.library.models import Brand, Sku
     from shared_apps.splits.services import ensure_first_rule
     from shared_apps.stock import services as stock
