@@ -164,6 +164,13 @@ class TestArchives:
         assert (codes.status_code, plain.status_code) == (403, 302)
         with in_main():
             assert [one.with_codes for one in ShopExport.objects.filter(substation_id=office.shop.pk)] == [False]
+        jobs.run_all_due()
+        assert office.owner.post("/panel/archives/make/", {"deed": "codes"}).status_code == 302
+        jobs.run_all_due()
+        with in_main():
+            theirs = ShopExport.objects.select_related("substation").get(substation_id=office.shop.pk, with_codes=True)
+        link = exports.make_link(theirs, f"{office.shop.slug}.localhost")
+        assert keeper.get(f"/panel/archives/fetch/{link}/").status_code == 403
 
 
 class TestClosing:
