@@ -71,6 +71,7 @@ ACTIONS: dict[str, Sentence] = {
     "support.left": _("Left the shop"),
     "accounts.token.created": _("Made an API token"),
     "accounts.token.revoked": _("Revoked an API token"),
+    "billing.debt.repaid": _("A shop's debt was repaid"),
     "billing.deposit.returned": _("Gave a deposit back"),
     "billing.invoice.issued": _("Issued an invoice"),
     "billing.invoice.paid": _("An invoice was paid"),
@@ -79,6 +80,8 @@ ACTIONS: dict[str, Sentence] = {
     "billing.page.opened": _("Opened a payment page"),
     "billing.page.paid": _("A payment page was paid"),
     "billing.plan.changed": _("Changed their plan"),
+    "billing.plan.confirmed": _("Confirmed a change of plan"),
+    "billing.plan.not_changed": _("A change of plan did not come about"),
     "billing.plan.scheduled": _("Chose a plan for the next period"),
     "billing.subscription.begun": _("Began a subscription"),
     "billing.subscription.card": _("A card pays from now on"),
@@ -155,6 +158,7 @@ TOKEN_STATES: dict[str, Sentence] = {
 }
 JOBS: dict[str, Sentence] = {
     "billing.cancel_stray": _("End a subscription at the channel that nobody has"),
+    "billing.expire_page": _("Take away a card page whose plan is paid otherwise"),
     "billing.mail": _("Mail about a plan's payment"),
     "console.mail_invitation": _("Mail an invitation"),
     "console.rotate_keys": _("Encrypt secrets under a new key"),
