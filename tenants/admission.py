@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from kameng.lib import pow
 from kameng.lib.errors import TooMany
+from kameng.web.counting import count
 
 PURPOSE = "signup"
 SIGNUPS_PER_HOUR = 20
@@ -31,9 +32,7 @@ def check_proof(*, challenge: str, nonce: str, now: datetime) -> None:
 
 def count_signup(*, ip: str) -> None:
     """Count one signup from an address. Raises: TooMany."""
-    key = f"signup:{ip}"
-    cache.add(key, 0, HOUR_S)
-    if cache.incr(key) > SIGNUPS_PER_HOUR:
+    if count(f"signup:{ip}", HOUR_S) > SIGNUPS_PER_HOUR:
         raise TooMany(
             _("Many shops were opened from here in the last hour. Try again later."), details={"retry_after_s": HOUR_S}
         )

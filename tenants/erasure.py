@@ -20,7 +20,7 @@ from django.db import DatabaseError, transaction
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from kameng.accounts import audit
+from kameng.accounts import audit, catalogue
 from kameng.accounts.models import User
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import in_main, in_substation
@@ -44,8 +44,9 @@ class NotClosed(LifecycleRefused):
 def erase(*, public_id: str, typed: str, reason: str, by: Actor, now: datetime) -> ErasureRecord:
     """Erase a closed shop for good, and prove it. Outside any transaction. Repeated, it goes on or answers the proof.
 
-    `typed` is its address as the operator wrote it. Raises: SubstationMissing, AddressNotTyped, ReasonMissing, NotClosed.
+    `typed` is its address as the operator wrote it. Raises: NotAllowed, SubstationMissing, AddressNotTyped, ReasonMissing, NotClosed.
     """
+    by.must(catalogue.NETWORK_END)
     why = reasons.required(reason)
     with in_main():
         row = lifecycle.find(public_id)

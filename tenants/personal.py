@@ -115,6 +115,11 @@ KEPT_TABLES: dict[str, str] = {
     "library_product": "The main station's goods.",
     "library_sku": "The main station's goods.",
     "ledger_block": "Digests of the chain.",
+    "accounts_authenticator": "The main station's own people; a shop's stand in its schema and go with it.",
+    "accounts_passkey": "The main station's own people.",
+    "accounts_recoverycode": "The main station's own people.",
+    "accounts_staffrole": "The main station's own roles.",
+    "accounts_staffsession": "The main station's own people.",
     "ledger_leaf": "Digests of the chain.",
 }
 # Columns that look personal and stay. Why, in a few words: it is what an auditor asks.

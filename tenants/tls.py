@@ -7,10 +7,10 @@ import re
 
 import structlog
 from django.conf import settings
-from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
+from kameng.web.counting import count
 from kameng.web.transactions import own_transactions
 from tenants import hosts
 
@@ -38,7 +38,7 @@ def allow(request: HttpRequest) -> HttpResponse:
     # Costs no look-up: whoever asks for strange names keeps no shop that is visited from its certificate.
     if hosts.is_known(name):
         return _answer(200)
-    if _count("asked") > ASKED_A_MINUTE:
+    if count("tls:asked", MINUTE_S) > ASKED_A_MINUTE:
         return _answer(429)
     if hosts.is_main(name) or hosts.substation_for(name) is not None:
         return _answer(200)
@@ -47,7 +47,7 @@ def allow(request: HttpRequest) -> HttpResponse:
 
 def _refused(name: str) -> HttpResponse:
     log.info("tenants.tls.refused", domain=name[:253])
-    return _answer(429 if _count("unknown") > UNKNOWN_A_MINUTE else 404)
+    return _answer(429 if count("tls:unknown", MINUTE_S) > UNKNOWN_A_MINUTE else 404)
 
 
 def _is_name(name: str) -> bool:
@@ -71,16 +71,6 @@ def _is_ip(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _count(what: str) -> int:
-    key = f"tls:{what}"
-    cache.add(key, 0, MINUTE_S)
-    try:
-        return int(cache.incr(key))
-    except ValueError:  # It ran out between the two.
-        cache.set(key, 1, MINUTE_S)
-        return 1
 
 
 def _answer(status: int) -> HttpResponse:

@@ -157,6 +157,26 @@ def english() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _proved(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Who is logged in by `force_login` has proved a second factor, but in tests marked `unproved`, which are about it."""
+    from django.contrib.auth.signals import user_logged_in
+
+    from kameng.accounts import step_up
+    from kameng.lib import clock
+
+    def proved(sender: object, request: Any, user: Any, **_rest: object) -> None:
+        if "REQUEST_METHOD" not in request.META:  # Django's own `force_login`; a browser's log-in has an environment.
+            request.session[step_up.PROVED] = {"at": clock.utc_now().timestamp(), "user": user.pk}
+
+    if request.node.get_closest_marker("unproved"):
+        yield
+        return
+    user_logged_in.connect(proved)
+    yield
+    user_logged_in.disconnect(proved)
+
+
 @pytest.fixture(scope="session")
 def prepared() -> None:
     """The database as `kameng db prepare` leaves it, with the three plans of the demonstration network."""

@@ -15,7 +15,7 @@ View = Callable[..., HttpResponseBase]
 
 
 def in_own_transactions(guarded: View) -> View:
-    """`own_transactions` for a view behind `staff_required`: the user is loaded first, in a transaction of its own."""
+    """`own_transactions` for a view behind `allowed`: the user is loaded first, in a transaction of its own."""
 
     @own_transactions
     @wraps(guarded)

@@ -10,6 +10,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from kameng.accounts import catalogue
+from kameng.accounts.access import may, may_change
 from kameng.lib.errors import DomainError
 from shared_apps.console.lists import Filters
 from shared_apps.console.selectors import overview
@@ -30,16 +32,18 @@ def page(
 ) -> HttpResponse:
     """Render a console page. `here` names the menu's entry that it belongs to; crumbs are (label, address) pairs."""
     user: Any = request.user
-    if not user.may_change:
+    if not may_change(request):
         _close(context)
     trail = [{"label": label, "url": url} for label, url in crumbs]
     shown = {
-        "nav": _nav(here),
+        "nav": _nav(request, here),
         "nav_home": reverse("console:overview"),
         "search_url": reverse("console:search"),
         "brand_sub": _("Main station"),
         "crumbs": [*trail, {"label": heading, "url": ""}] if trail else [],
         "heading": heading,
+        "may_change": may_change(request),
+        "may": {code.replace(".", "_"): True for code in user.permissions},
         **context,
     }
     return render(request, template, shown, status=status)
@@ -65,11 +69,34 @@ def _close(context: dict[str, Any]) -> None:
                     field.disabled = True
 
 
-def _nav(here: str) -> list[dict[str, Any]]:
+# What each entry of the menu needs; the overview and the search are everybody's.
+_NEEDS = {
+    "overview": catalogue.OWN, "orders": catalogue.SALES_LOOK, "substations": catalogue.NETWORK_LOOK,
+    "plans": catalogue.PLANS_LOOK, "sync": catalogue.SYSTEM_LOOK, "products": catalogue.LIBRARY_LOOK,
+    "categories": catalogue.LIBRARY_LOOK, "brands": catalogue.LIBRARY_LOOK, "imports": catalogue.LIBRARY_LOOK,
+    "levels": catalogue.STOCK_LOOK, "batches": catalogue.STOCK_LOOK, "code_import": catalogue.STOCK_LOOK,
+    "reveals": catalogue.STOCK_LOOK, "keys": catalogue.STOCK_LOOK, "accounts": catalogue.LEDGER_LOOK,
+    "cases": catalogue.CASES_LOOK, "inbox": catalogue.CASES_LOOK, "merchants": catalogue.MERCHANTS_LOOK,
+    "rules": catalogue.SPLITS_LOOK, "invoices": catalogue.INVOICES_LOOK, "unpaid": catalogue.INVOICES_LOOK,
+    "people": catalogue.STATION_PEOPLE_LOOK, "roles": catalogue.STATION_PEOPLE_LOOK,
+    "audit": catalogue.AUDIT_LOOK, "jobs": catalogue.SYSTEM_LOOK, "tokens": catalogue.STATION_TOKENS_LOOK,
+}  # fmt: skip
+
+
+def _nav(request: HttpRequest, here: str) -> list[dict[str, Any]]:
+    """The menu: what the reader may open, and no group without an entry."""
+    groups = _groups(here)
+    for group in groups:
+        group["items"] = [item for item in group["items"] if may(request, _NEEDS[item["name"]])]
+    return [group for group in groups if group["items"]]
+
+
+def _groups(here: str) -> list[dict[str, Any]]:
     waiting = overview.waiting()
 
     def item(name: str, label: str, icon: str, *, bar: str = "", badge: int = 0) -> Item:
         return {
+            "name": name,
             "label": label, "url": reverse(f"console:{name}"), "icon": icon, "active": name == here, "bar": bar,
             "badge": str(badge) if badge else "",
         }  # fmt: skip
@@ -125,6 +152,7 @@ def _nav(here: str) -> list[dict[str, Any]]:
             "label": _("System"),
             "items": [
                 item("people", _("People"), "users"),
+                item("roles", _("Roles"), "shield"),
                 item("audit", _("Audit trail"), "history"),
                 item("jobs", _("Background jobs"), "clock", badge=waiting["jobs"]),
                 item("tokens", _("API tokens"), "lock"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from shared_apps.console.views import (
+    account,
     billing,
     cases,
     channels,
@@ -15,6 +16,7 @@ from shared_apps.console.views import (
     lifecycle,
     orders,
     people,
+    roles,
     shelves,
     stock,
     system,
@@ -116,6 +118,13 @@ urlpatterns = [
     path("people/<int:pk>/role/", people.role, name="person_role"),
     path("people/<int:pk>/active/", people.active, name="person_active"),
     path("people/<int:pk>/again/", people.invite_again, name="person_again"),
+    path("people/<int:pk>/withdraw/", people.withdraw, name="person_withdraw"),
+    path("people/<int:pk>/second-step/", people.reset_factor, name="person_reset"),
+    path("roles/", roles.index, name="roles"),
+    path("roles/new/", roles.new, name="role_new"),
+    path("roles/<int:pk>/", roles.edit, name="role_edit"),
+    path("roles/<int:pk>/remove/", roles.remove, name="role_remove"),
+    path("account/", account.account, name="account"),
     path("tokens/", system.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", system.token_revoke, name="token_revoke"),
 ]

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from kameng.accounts import deeds
 from kameng.lib import money
 from kameng.lib.words import Sentence, worded
 from shared_apps.receipts.models import CaseKind, Resolution
@@ -61,16 +62,10 @@ ACTOR_KINDS: dict[str, Sentence] = {
     "SUPPORT": _("Support"),
 }
 ACTIONS: dict[str, Sentence] = {
-    "accounts.log_in": _("Logged in"),
-    "accounts.log_out": _("Logged out"),
-    "accounts.password.changed": _("Changed a password"),
-    "accounts.password.set": _("Chose a first password"),
-    "accounts.sessions.ended": _("Logged out everywhere else"),
+    **deeds.ACTIONS,
     "support.asked": _("Asked to look into the shop as support"),
     "support.entered": _("Looked into the shop as support"),
     "support.left": _("Left the shop"),
-    "accounts.token.created": _("Made an API token"),
-    "accounts.token.revoked": _("Revoked an API token"),
     "billing.debt.repaid": _("A shop's debt was repaid"),
     "billing.deposit.returned": _("Gave a deposit back"),
     "billing.invoice.issued": _("Issued an invoice"),
@@ -161,6 +156,7 @@ JOBS: dict[str, Sentence] = {
     "billing.expire_page": _("Take away a card page whose plan is paid otherwise"),
     "billing.mail": _("Mail about a plan's payment"),
     "console.mail_invitation": _("Mail an invitation"),
+    "console.mail_notice": _("Mail what happened to a log-in"),
     "console.rotate_keys": _("Encrypt secrets under a new key"),
     "library.import_run": _("Import products"),
     "library.import_terms": _("Import private prices"),
@@ -170,6 +166,7 @@ JOBS: dict[str, Sentence] = {
     "orders.mail_delivered": _("Mail the buyer that goods are ready"),
     "orders.notify_queue": _("Tell the shop what waits for its hands"),
     "panel.mail_invitation": _("Mail an invitation"),
+    "panel.mail_notice": _("Mail what happened to a log-in"),
     "payments.ask_soon": _("Ask the channel about open payments"),
     "payments.carry_out_case": _("Carry out a decided case"),
     "payments.handle_event": _("Handle a callback"),
@@ -214,6 +211,12 @@ def job_words(kind: str) -> Sentence:
 
 def action_icon(action: str) -> str:
     return ICONS.get(action.partition(".")[0], "activity")
+
+
+def actions_like(query: str) -> list[str]:
+    """Deeds whose words, in the reader's language, hold what was typed."""
+    text = query.strip().casefold()
+    return [action for action, said in ACTIONS.items() if text in str(said).casefold()] if text else []
 
 
 def action_words(action: str) -> Sentence:

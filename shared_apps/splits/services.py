@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit
+from kameng.accounts import audit, catalogue
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import in_main
 from kameng.lib import clock
@@ -30,6 +30,7 @@ def create_rule(
 
     Raises Invalid for a share out of 0–10,000 or a start in the past (sales were split by what was in force then).
     """
+    by.must(catalogue.SPLITS_MANAGE)
     for name, bps in {"platform_fee_bps": platform_fee_bps, **plan_fees, **places}.items():
         if not 0 <= bps <= BPS:
             raise Invalid(_("A share is between 0 and 100 %."), field=name)

@@ -35,6 +35,10 @@ class Env(BaseSettings):
     stripe_api_url: str = Field(default="", alias="KAMENG_STRIPE_API_URL", description="Empty: Stripe's own.")
     spare_schemas: int = Field(default=5, alias="KAMENG_SPARE_SCHEMAS")
     pow_bits: int = Field(default=16, alias="KAMENG_POW_BITS")
+    second_factor_for_all: bool = Field(
+        default=False, alias="KAMENG_SECOND_FACTOR_FOR_ALL",
+        description="Nobody uses the billing console without a second factor; else it is asked for money and codes.",
+    )  # fmt: skip
     seller_name: str = Field(default="Kameng", alias="KAMENG_SELLER_NAME", description="Who bills, on invoices.")
     seller_details: str = Field(
         default="", alias="KAMENG_SELLER_DETAILS", description="Address and tax number on invoices; lines parted by |."

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.db import OperationalError, connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
@@ -16,9 +17,10 @@ from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import Resolver404, resolve
 from django.utils import translation
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
-from kameng.accounts import support
+from kameng.accounts import sessions, support
 from kameng.db.context import MAIN, pointed_at
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, Gone, Missing, Unavailable
@@ -228,6 +230,17 @@ class RequestTransaction:
             if response.status_code >= 500 or getattr(request, "undo_writes", False):
                 transaction.set_rollback(True)
         return response
+
+
+class SignedIn:
+    """Who is logged in, looked up when somebody asks; nobody, when their session was ended from elsewhere."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.user = SimpleLazyObject(lambda: sessions.still_standing(request, get_user(request)))  # type: ignore[assignment]
+        return self.get_response(request)
 
 
 class SupportVisit:

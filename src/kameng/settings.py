@@ -172,7 +172,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "kameng.middleware.RequestTransaction",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "kameng.middleware.SignedIn",
     "kameng.middleware.SupportVisit",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -356,6 +356,7 @@ TESTPAY_URL = ENV.testpay_url
 TESTPAY_SECRET = ENV.testpay_secret
 STRIPE_API_URL = ENV.stripe_api_url
 POW_BITS = ENV.pow_bits
+SECOND_FACTOR_FOR_ALL = ENV.second_factor_for_all
 ORDER_EXPIRY_MINUTES = 15
 # Who bills the substations, as it stands on their invoices.
 SELLER_NAME = ENV.seller_name

@@ -14,6 +14,8 @@ urlpatterns = [
     path("login/", accounts.log_in, name="login"),
     path("logout/", accounts.log_out, name="logout"),
     path("api/v1/", include("kameng.api_tenant")),
+    path("login/confirm/", accounts.confirm, name="login_confirm"),
+    path("security/", include("kameng.accounts.urls")),
     path("password/", passwords.change, name="password_change"),
     path("password/elsewhere/", passwords.elsewhere, name="log_out_elsewhere"),
     path("password/forgot/", passwords.forgot, name="password_forgot"),

@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts.access import owner_required, staff_required
-from kameng.accounts.models import Role
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed, may
 from kameng.lib.errors import Forbidden
 from kameng.web.transactions import own_transactions
 from tenant_apps.shop import selectors as shops
@@ -46,14 +46,14 @@ def open_when_closed(view: View) -> View:
     return view
 
 
-def screen(view: View) -> View:
-    """Everybody with a log-in to this shop; a viewer may look and not change."""
-    return staff_required(_paid_to_change(_in_shop_zone(view)))
+def screen(look: str, *, change: str = "") -> Callable[[View], View]:
+    """A screen for those whose role has the permission; the other one is needed to change (`accounts.access.allowed`)."""
+    door = allowed(look, change=change)
 
+    def decorated(view: View) -> View:
+        return door(_paid_to_change(_in_shop_zone(view)))
 
-def owner_screen(view: View) -> View:
-    """Money, staff and tokens: the owner's alone."""
-    return owner_required(_paid_to_change(_in_shop_zone(view)))
+    return decorated
 
 
 def even_unpaid(view: View) -> View:
@@ -62,19 +62,26 @@ def even_unpaid(view: View) -> View:
     return view
 
 
-def owner_deed(view: View) -> View:
-    """A deed of the owner's that calls the outside: no transaction is around it but those that it opens.
+def outside_deed(permission: str) -> Callable[[View], View]:
+    """A deed that calls the outside: no transaction is around it but those that it opens.
 
     Who asks stands in the database, so that is looked up in a transaction of its own. Paying is always allowed.
     """
 
-    @wraps(view)
-    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with transaction.atomic():
-            answer = owner_required(lambda _request: HttpResponse())(request)
-        return view(request, *args, **kwargs) if answer.status_code == 200 else answer
+    def decorated(view: View) -> View:
+        passed = HttpResponse()  # What the door answers when it is open, told by identity.
+        door = allowed(permission)(lambda _request, *_args, **_kwargs: passed)
 
-    return own_transactions(checked)
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            with transaction.atomic():
+                answer = door(request)
+            return view(request, *args, **kwargs) if answer is passed else answer
+
+        checked.permissions = (permission, permission)  # type: ignore[attr-defined]
+        return own_transactions(checked)
+
+    return decorated
 
 
 def _paid_to_change(view: View) -> View:
@@ -91,9 +98,9 @@ def _paid_to_change(view: View) -> View:
     return guarded
 
 
-def is_owner(request: HttpRequest) -> bool:
+def sees_money(request: HttpRequest) -> bool:
     """Whether the reader may see what the shop earns."""
-    return getattr(request.user, "role", "") == Role.OWNER
+    return may(request, catalogue.MONEY_LOOK)
 
 
 def _in_shop_zone(view: View) -> View:

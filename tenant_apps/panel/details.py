@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
+from kameng.accounts import catalogue
 from kameng.accounts.models import Role
 from kameng.lib import money
 from kameng.lib.words import shorten
@@ -106,6 +107,15 @@ def _token(details: Details) -> list[str]:
     return [", ".join(str(SCOPES.get(scope, scope)) for scope in details.get("scopes") or ())]
 
 
+def _role_made(details: Details) -> list[str]:
+    """What a role of the shop's own was given, and what it lost."""
+    parts = []
+    for key, sign in (("given", "+"), ("taken", "−")):
+        named = [str(catalogue.label(catalogue.Place.SHOP, code)) for code in details.get(key) or ()]
+        parts.append(f"{sign} {', '.join(named)}" if named else "")
+    return parts
+
+
 def _hidden(details: Details) -> list[str]:
     return [pgettext("category", "hidden") if details.get("hidden") else pgettext("category", "shown")]
 
@@ -120,6 +130,8 @@ def _nothing(_details: Details) -> list[str]:
 
 
 _TELLERS: dict[str, Callable[[Details], list[str]]] = {
+    "accounts.role.changed": _role_made,
+    "accounts.role.made": _role_made,
     "accounts.token.created": _token,
     "listings.category.hide": _hidden,
     "listings.price.set": _price_set,

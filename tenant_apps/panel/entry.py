@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from django.contrib.auth import login
 from django.core import signing
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
-from kameng.accounts import audit
+from kameng.accounts import entering
 from kameng.accounts.models import User
 from kameng.db.context import require_tenant
 from kameng.lib.errors import Forbidden
-from kameng.web.actors import actor
 from tenants.views import ENTER_SALT
 
 PASS_LIFE_S = 120
@@ -42,6 +39,4 @@ def enter(request: HttpRequest) -> HttpResponse:
     user = User.objects.filter(email=claim["email"], is_active=True).first()
     if user is None:
         raise refused
-    login(request, user, backend="kameng.accounts.backends.EmailBackend")
-    audit.record(action="panel.owner.entered", by=actor(request), target=user.email)
-    return redirect("/panel/")
+    return entering.come_in(request, user, "/panel/", action="panel.owner.entered")

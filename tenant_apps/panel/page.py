@@ -14,11 +14,12 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from kameng.accounts import support
+from kameng.accounts import catalogue, support
+from kameng.accounts.access import may, may_change
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.words import Sentence
-from tenant_apps.panel.access import is_owner
+from tenant_apps.panel.access import sees_money
 from tenant_apps.panel.selectors import orders
 from tenant_apps.shop import selectors as shops
 
@@ -38,13 +39,11 @@ def page(
     **context: Any,
 ) -> HttpResponse:
     """Render a screen. `here` names the menu's entry that it belongs to; crumbs are (label, address) pairs."""
-    owner = is_owner(request)
-    works_here = bool(getattr(request.user, "may_change", False))
     unpaid = bool(getattr(getattr(request, "tenant", None), "read_only", False))
     frame = _frame(request)
     trail = [{"label": label, "url": url} for label, url in crumbs]
     shown = {
-        "nav": _nav(here, owner=owner, waiting=orders.waiting_count()) if frame == FRAME else [],
+        "nav": _nav(request, here, waiting=orders.waiting_count()) if frame == FRAME else [],
         "nav_home": reverse("panel:overview"),
         "search_url": reverse("panel:search"),
         "brand_sub": _("Shop panel"),
@@ -53,11 +52,15 @@ def page(
         "heading": heading,
         "here": here,
         "frame": frame,
-        "is_owner": owner,
+        "sees_money": sees_money(request),
+        "may": words_of(request),
         "support_visit": getattr(request.user, "visit", None),
-        "support_present": support.present(clock.utc_now()) if owner and frame == FRAME else [],
-        "may_change": works_here and not unpaid,
-        "may_deliver": works_here,  # What a buyer has paid for is delivered, whatever the shop owes.
+        "support_present": support.present(clock.utc_now())
+        if frame == FRAME and may(request, catalogue.SUPPORT_VISITS)
+        else [],
+        "may_change": may_change(request) and not unpaid,
+        # What a buyer has paid for is delivered, whatever the shop owes.
+        "may_deliver": may(request, catalogue.ORDERS_DELIVER),
         **context,
     }
     response = render(request, template, shown, status=status)
@@ -93,51 +96,59 @@ def back_to(request: HttpRequest, fallback: str) -> str:
     return wanted if safe else fallback
 
 
-def pages_named(query: str, *, owner: bool) -> list[Item]:
-    """The panel's own pages whose name has `query` in it, as `nav` items."""
+def words_of(request: HttpRequest) -> dict[str, bool]:
+    """The reader's permissions as templates ask for them: `may.prices_change`."""
+    user: Any = request.user
+    return {code.replace(".", "_"): True for code in getattr(user, "permissions", ())}
+
+
+def pages_named(request: HttpRequest, query: str) -> list[Item]:
+    """The panel's own pages that the reader may open and whose name has `query` in it, as `nav` items."""
     word = query.strip().lower()
-    items = [item for group in _nav("", owner=owner, waiting=0) for item in group["items"]] if word else []
+    items = [item for group in _nav(request, "", waiting=0) for item in group["items"]] if word else []
     return [item for item in items if word in str(item["label"]).lower()]
 
 
-def _nav(here: str, *, owner: bool, waiting: int) -> list[dict[str, Any]]:
+def _nav(request: HttpRequest, here: str, *, waiting: int) -> list[dict[str, Any]]:
+    """The menu: what the reader may open, and no group without an entry."""
+    money = sees_money(request)
 
-    def item(name: str, label: str, icon: str, *, bar: bool = False, badge: int = 0) -> Item:
-        return {
+    def item(name: str, label: str, icon: str, wanted: str, *, bar: bool = False, badge: int = 0) -> list[Item]:
+        if not may(request, wanted):
+            return []
+        return [{
             "label": label, "url": reverse(f"panel:{name}"), "icon": icon, "active": name == here, "bar": bar,
             "badge": str(badge) if badge else "",
-        }  # fmt: skip
+        }]  # fmt: skip
 
     groups = [
-        {"label": "", "items": [item("overview", _("Overview"), "home", bar=True)]},
-        {
-            "label": pgettext("menu", "Goods"),
-            "items": [
-                item("listings", pgettext("menu", "Listings"), "package", bar=True),
-                item("pricing", _("Prices"), "percent"),
-                item("customise", _("Categories and texts"), "edit"),
-            ],
-        },
-        {
-            "label": _("Orders"),
-            "items": [
-                item("orders", _("All orders"), "receipt", bar=True),
-                item("queue", _("To do"), "inbox", badge=waiting, bar=not owner),
-            ],
-        },
+        ("", item("overview", _("Overview"), "home", catalogue.OWN, bar=True)),
+        (
+            pgettext("menu", "Goods"),
+            item("listings", pgettext("menu", "Listings"), "package", catalogue.GOODS_LOOK, bar=True)
+            + item("pricing", _("Prices"), "percent", catalogue.GOODS_LOOK)
+            + item("customise", _("Categories and texts"), "edit", catalogue.GOODS_LOOK),
+        ),
+        (
+            _("Orders"),
+            item("orders", _("All orders"), "receipt", catalogue.ORDERS_LOOK, bar=True)
+            + item("queue", _("To do"), "inbox", catalogue.ORDERS_LOOK, badge=waiting, bar=not money),
+        ),
+        (
+            _("Money"),
+            item("statement", _("Statement"), "wallet", catalogue.MONEY_LOOK, bar=True)
+            + item("billing", _("Plan and billing"), "card", catalogue.BILLING_MANAGE),
+        ),
+        (
+            pgettext("menu", "Shop"),
+            item("settings", _("Shop settings"), "shop", catalogue.SETTINGS_LOOK)
+            + item("domains", pgettext("menu", "Domains"), "globe", catalogue.DOMAINS_MANAGE)
+            + item("staff", pgettext("menu", "Staff"), "users", catalogue.PEOPLE_MANAGE)
+            + item("roles", _("Roles"), "shield", catalogue.PEOPLE_MANAGE)
+            + item("tokens", _("API tokens"), "key", catalogue.TOKENS_MANAGE)
+            + item("archives", pgettext("menu", "Archives"), "download", catalogue.ARCHIVE_MAKE)
+            + item("support", pgettext("menu", "Support visits"), "eye", catalogue.SUPPORT_VISITS),
+        ),
+        ("", item("audit", _("Activity"), "history", catalogue.ACTIVITY_LOOK)),
     ]
-    if owner:
-        money = [item("statement", _("Statement"), "wallet", bar=True), item("billing", _("Plan and billing"), "card")]
-        groups.append({"label": _("Money"), "items": money})
-    shop = [item("settings", _("Shop settings"), "shop")]
-    if owner:
-        shop += [
-            item("domains", pgettext("menu", "Domains"), "globe"),
-            item("staff", pgettext("menu", "Staff"), "users"),
-            item("tokens", _("API tokens"), "key"),
-            item("archives", pgettext("menu", "Archives"), "download"),
-        ]
-        shop += [item("support", pgettext("menu", "Support visits"), "eye")]
-    groups.append({"label": pgettext("menu", "Shop"), "items": shop})
-    groups.append({"label": "", "items": [item("audit", _("Activity"), "history")]})
-    return groups
+    return [{"label": label, "items": items} for label, items in groups if items]

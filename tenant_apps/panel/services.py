@@ -9,8 +9,8 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit, tokens
-from kameng.accounts.models import ApiToken, Role, User
+from kameng.accounts import audit, catalogue, roles, tokens
+from kameng.accounts.models import ApiToken, Role, StaffRole, User
 from kameng.accounts.types import Actor
 from kameng.jobs.services import enqueue
 from kameng.lib.errors import Invalid, Missing, Refused
@@ -21,7 +21,6 @@ from tenant_apps.orders import services as order_services
 from tenant_apps.panel.selectors import people
 from tenants import limits
 
-ROLES = (Role.OWNER, Role.STAFF, Role.VIEWER)
 INVITATION_JOB = "panel.mail_invitation"
 
 
@@ -65,18 +64,22 @@ def invite(*, email: str, name: str, role: str, base_url: str, by: Actor, now: d
 
     `base_url` is the shop's address, for the link. Raises: StaffInvalid, LimitReached (the plan has no room).
     """
+    by.must(catalogue.PEOPLE_MANAGE)
     address = email.strip().lower()
     try:
         validate_email(address)
     except ValidationError:
         raise StaffInvalid(_("This email address can't be used."), field="email") from None
-    if role not in ROLES:
-        raise StaffInvalid(_("There is no such role."), field="role")
     try:
         with transaction.atomic():
             limits.claim(limits.Countable.STAFF, count=people.may_log_in, adding=1)
-            user = User.objects.create_user(address, None, name=name.strip()[:80], role=role)
-            audit.record(action="panel.staff.invited", by=by, target=address, at=now, role=str(role))
+            built_in, own, permissions = _role(role)
+            if not by.may_give(permissions):
+                raise roles.MoreThanYours()
+            user = User.objects.create_user(
+                address, None, name=name.strip()[:80], role=built_in, own_role=own, invited_at=now
+            )
+            audit.record(action="panel.staff.invited", by=by, target=address, at=now, role=_said(user))
             _mail(user, base_url)
     except IntegrityError:
         message = worded(_("%(email)s is in this shop already."), email=address)
@@ -86,29 +89,55 @@ def invite(*, email: str, name: str, role: str, base_url: str, by: Actor, now: d
 
 def invite_again(*, user_id: int, base_url: str, by: Actor, now: datetime) -> User:
     """Mail another link to somebody who has not set a password yet. Raises: StaffUnknown, StaffInvalid."""
+    by.must(catalogue.PEOPLE_MANAGE)
     with transaction.atomic():
         user = _found(user_id)
         if user.has_usable_password() or not user.is_active:
             raise StaffInvalid(_("This person has a password already; they can have a new one mailed at log-in."))
+        user.invited_at = now
+        user.save(update_fields=["invited_at"])
         audit.record(action="panel.staff.invited", by=by, target=user.email, at=now, again=True)
         _mail(user, base_url)
     return user
 
 
+def withdraw(*, user_id: int, by: Actor, now: datetime) -> str:
+    """Take an invitation back that nobody has followed; answers its address. The link in the mail opens nothing then.
+
+    Raises: StaffUnknown, StaffInvalid (they have come in already; lock them out).
+    """
+    by.must(catalogue.PEOPLE_MANAGE)
+    with transaction.atomic():
+        # Race: they choose their password at this moment. Both want the row; the second finds it changed, or gone.
+        user = _found(user_id)
+        if user.has_usable_password() or user.last_login is not None:
+            raise StaffInvalid(_("This person has come in already. Lock them out instead; nothing was changed."))
+        if not by.may_give(user.permissions):
+            raise roles.MoreThanYours()
+        email = user.email
+        user.delete()
+        audit.record(action="panel.staff.withdrawn", by=by, target=email, at=now)
+    return email
+
+
 def set_role(*, user_id: int, role: str, by: Actor, now: datetime) -> User:
     """Raises: StaffUnknown, StaffInvalid, LastOwner."""
-    if role not in ROLES:
-        raise StaffInvalid(_("There is no such role."), field="role")
+    by.must(catalogue.PEOPLE_MANAGE)
     with transaction.atomic():
         owners = _locked_owners()
         user = _found(user_id)
-        if user.role == role:
+        built_in, own, permissions = _role(role)
+        if (user.role, user.own_role_id) == (built_in, own.pk if own else None):
             return user
-        if role != Role.OWNER:
+        if not by.may_give(permissions | user.permissions):
+            raise roles.MoreThanYours()
+        if built_in != Role.OWNER:
             _keep_an_owner(owners, user)
-        before, user.role = user.role, role
-        user.save(update_fields=["role"])
-        audit.record(action="panel.staff.role", by=by, target=user.email, at=now, before=str(before), role=str(role))
+        before = _said(user)
+        user.role, user.own_role = built_in, own
+        del user.permissions  # Of the role before.
+        user.save(update_fields=["role", "own_role"])
+        audit.record(action="panel.staff.role", by=by, target=user.email, at=now, before=before, role=_said(user))
     return user
 
 
@@ -117,6 +146,7 @@ def set_active(*, user_id: int, active: bool, by: Actor, now: datetime) -> User:
 
     Raises: StaffUnknown, LastOwner, LimitReached (letting in: the plan has no room).
     """
+    by.must(catalogue.PEOPLE_MANAGE)
     with transaction.atomic():
         if active:  # Before the people's rows are locked, as `invite` does it.
             inside = User.objects.filter(pk=user_id, is_active=True).exists()
@@ -125,6 +155,8 @@ def set_active(*, user_id: int, active: bool, by: Actor, now: datetime) -> User:
         user = _found(user_id)
         if user.is_active == active:
             return user
+        if not by.may_give(user.permissions):
+            raise roles.MoreThanYours()
         if not active:
             _keep_an_owner(owners, user)
         user.is_active = active
@@ -148,6 +180,7 @@ def buyer_page_key(*, number: str, reason: str, by: Actor, now: datetime) -> tup
 
     Raises: OrderMissing, ReasonMissing.
     """
+    by.must(catalogue.CODES_REVEAL)
     if not reason.strip():
         raise ReasonMissing(_("Say why you open the buyer's page. It was not opened."), field="reason")
     with transaction.atomic():
@@ -160,8 +193,9 @@ def refund_while_closing(*, number: str, state: str, reason: str, by: Actor, now
     """Have a paid order's money given back by a worker, once, while the shop is being closed and nothing of the order
     was delivered. The worker looks at all of it again.
 
-    Raises: OrderMissing, RefundNotNow.
+    Raises: NotAllowed, OrderMissing, RefundNotNow.
     """
+    by.must(catalogue.ORDERS_REFUND)
     with transaction.atomic():
         order = orders.order_for_staff(number)
         if state != "CLOSING" or not order_services.is_undelivered(number=order.number):
@@ -178,19 +212,32 @@ def _mail(user: User, base_url: str) -> None:
     enqueue(kind=INVITATION_JOB, payload={"user_id": user.pk, "base_url": base_url}, dedupe=str(user.pk))
 
 
+def _role(value: str) -> tuple[Role, StaffRole | None, frozenset[str]]:
+    try:
+        return roles.find(value)
+    except roles.RoleUnknown as error:
+        raise StaffInvalid(error.message, field="role") from None
+
+
+def _said(user: User) -> str:
+    """The role as the audit trail keeps it: an own one by the name that it had."""
+    return user.own_role.name if user.own_role is not None else user.role
+
+
 def _found(user_id: int) -> User:
-    user = User.objects.select_for_update().filter(pk=user_id).first()
+    user = User.objects.select_related("own_role").select_for_update(of=("self",)).filter(pk=user_id).first()
     if user is None:
         raise StaffUnknown(_("There is no such person in this shop."))
     return user
 
 
 def _locked_owners() -> set[int]:
-    """Active owners, their rows locked. Race: two owners who demote each other at once wait here for one another."""
+    """Active owners who can log in, their rows locked. Race: two owners who demote each other at once wait here."""
     rows = User.objects.select_for_update().filter(role=Role.OWNER, is_active=True).order_by("pk")
-    return set(rows.values_list("pk", flat=True))
+    return {row.pk for row in rows if row.has_usable_password()}
 
 
 def _keep_an_owner(owners: set[int], user: User) -> None:
-    if owners <= {user.pk}:
+    """One of the owners may go when another one stays who can log in; somebody who was only invited can't, yet."""
+    if user.role == Role.OWNER and user.is_active and not owners - {user.pk}:
         raise LastOwner()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from tenant_apps.panel.views import (
+    account,
     archives,
     billing,
     closing,
@@ -15,6 +16,7 @@ from tenant_apps.panel.views import (
     overview,
     people,
     pricing,
+    roles,
     shop,
     support,
 )
@@ -65,6 +67,14 @@ urlpatterns = [
     path("staff/<int:pk>/role/", people.role, name="role"),
     path("staff/<int:pk>/active/", people.active, name="active"),
     path("staff/<int:pk>/resend/", people.resend, name="resend"),
+    path("staff/<int:pk>/withdraw/", people.withdraw, name="withdraw"),
+    path("staff/<int:pk>/second-step/", people.reset_factor, name="reset_factor"),
+    path("staff/second-step/", people.policy, name="policy"),
+    path("roles/", roles.index, name="roles"),
+    path("roles/new/", roles.new, name="role_new"),
+    path("roles/<int:pk>/", roles.edit, name="role_edit"),
+    path("roles/<int:pk>/remove/", roles.remove, name="role_remove"),
+    path("account/", account.account, name="account"),
     path("tokens/", people.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", people.revoke, name="revoke"),
     path("support/", support.visits, name="support"),

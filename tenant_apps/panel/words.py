@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from kameng.accounts import deeds
 from kameng.lib import money
 from kameng.lib.words import Sentence, worded
 from tenant_apps.listings.models import MarkupRule
@@ -18,12 +19,7 @@ from tenant_apps.orders.models import OrderStep
 from tenants.limits import Countable, Limit
 
 ACTIONS: dict[str, Sentence] = {
-    "accounts.log_in": _("Logged in"),
-    "accounts.log_out": _("Logged out"),
-    "accounts.password.changed": _("Changed the password"),
-    "accounts.password.set": _("Set a password by mail"),
-    "accounts.token.created": _("Made an API token"),
-    "accounts.token.revoked": _("Revoked an API token"),
+    **deeds.ACTIONS,
     "listings.category.hide": _("Showed or hid a category"),
     "listings.price.set": _("Set a price rule"),
     "listings.price.set_many": _("Priced chosen SKUs"),
@@ -35,7 +31,6 @@ ACTIONS: dict[str, Sentence] = {
     "orders.line.delivered": _("Delivered by hand"),
     "orders.order.cancelled": _("Cancelled an order"),
     "panel.order.link": _("Opened the buyer's page"),
-    "panel.archive.code_mailed": _("Had a code mailed for an archive with codes"),
     "panel.order.refund_asked": _("Gave an order's money back"),
     "panel.owner.created": _("The owner's log-in was made"),
     "panel.owner.entered": _("The owner came from the signup"),
@@ -43,7 +38,6 @@ ACTIONS: dict[str, Sentence] = {
     "panel.staff.deactivated": _("Locked somebody out"),
     "panel.staff.invited": _("Invited somebody"),
     "panel.staff.role": _("Changed a role"),
-    "accounts.sessions.ended": _("Logged out everywhere else"),
     "support.entered": _("The main station's support looked in"),
     "support.left": _("The support's visit ended"),
     "shop.first_step.done": _("Did a first step"),
@@ -192,6 +186,12 @@ def _note_words(step: OrderStep) -> Sentence:
     first, _space, rest = step.note.partition(" ")
     known = MISFITS.get(first) or CHANNELS.get(first)
     return step.note if known is None else f"{known} · {rest}" if rest else known
+
+
+def actions_like(query: str) -> list[str]:
+    """Deeds whose words, in the reader's language, hold what was typed."""
+    text = query.strip().casefold()
+    return [action for action, said in ACTIONS.items() if text in str(said).casefold()] if text else []
 
 
 def action_words(action: str) -> Sentence:

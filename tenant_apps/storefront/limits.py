@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
-from django.core.cache import cache
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.errors import TooMany
+from kameng.web.counting import count
 
 WINDOW_S = 600
 PER_ADDRESS = 20
@@ -25,20 +25,10 @@ class TooManyTries(TooMany):
 
 
 def count_try(*, ip: str, number: str) -> None:
-    """Count one try to find `number` from `ip`. Raises: TooManyTries, before anything is looked up.
-
-    Counted first and compared then, in one atomic step each: tries at the same moment don't slip through together.
-    """
+    """Count one try to find `number` from `ip`. Raises: TooManyTries, before anything is looked up."""
     name = hashlib.sha256(number.encode()).hexdigest()[:24]  # What was typed may be anything, and any length.
     limits = {f"find:{ip}": PER_ADDRESS, f"find:{ip}:{name}": PER_ADDRESS_AND_NUMBER, f"find:{name}": PER_NUMBER}
-    if any([_count(key) > limit for key, limit in limits.items()]):  # All are counted: a list, not a generator.
+    if any(
+        [count(key, WINDOW_S) > limit for key, limit in limits.items()]
+    ):  # All are counted: a list, not a generator.
         raise TooManyTries()
-
-
-def _count(key: str) -> int:
-    cache.add(key, 0, WINDOW_S)
-    try:
-        return cache.incr(key)
-    except ValueError:  # It ran out between the two.
-        cache.set(key, 1, WINDOW_S)
-        return 1

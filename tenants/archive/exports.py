@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit
+from kameng.accounts import audit, catalogue
 from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
@@ -79,7 +79,9 @@ def ask(*, substation_id: int, by: Actor, now: datetime, for_owner: bool, codes:
     """Have an archive written. `codes`: with the sold codes in the clear; the caller has proved who asks, and the main
     station's people never get them. Raises: ExportUnderWay, NothingToExport.
     """
-    assert for_owner or not codes, "Codes are for the shop's owner alone."
+    assert for_owner or not codes, "Codes are for the shop's own people alone."
+    if codes:
+        by.must(catalogue.ARCHIVE_CODES)
     with in_main():
         shop = Substation.objects.get(pk=substation_id)
         if shop.state in UNREACHABLE:

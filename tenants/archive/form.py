@@ -27,6 +27,10 @@ _SALT = "tenants.archive.seal"
 # Tables that stay behind, and why; the manifest repeats it.
 LEFT_OUT = {
     "accounts_apitoken": "Keys of programs open this shop and no other; make new ones.",
+    "accounts_authenticator": "A second factor of this installation and host, sealed with its keys; each person sets up a new one.",
+    "accounts_passkey": "A passkey signs for one host; each person adds a new one.",
+    "accounts_recoverycode": "They belong to the second factor that stays behind.",
+    "accounts_staffsession": "Who was logged in where, on this host.",
     "accounts_idempotencyrecord": "Answers that are kept for a day, sealed with this installation's keys.",
 }
 # Written, and never loaded: the ledger is the truth, and a file must not bring money into a shop.

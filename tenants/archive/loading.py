@@ -206,7 +206,8 @@ def _load_tables(archive: Archive, schema: str, owner_email: str) -> int:
                 [owner_email],
             )
             cursor.execute(
-                f"UPDATE \"{schema}\".accounts_user SET role = 'OWNER', is_active = true WHERE lower(email) = %s",
+                f"UPDATE \"{schema}\".accounts_user SET role = 'OWNER', own_role_id = NULL, is_active = true "
+                f"WHERE lower(email) = %s",
                 [owner_email],
             )
         try:

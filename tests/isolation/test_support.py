@@ -12,8 +12,8 @@ import pytest
 import time_machine
 from django.test import Client
 
-from kameng.accounts import support
-from kameng.accounts.models import AuditRecord, Role, User
+from kameng.accounts import catalogue, support
+from kameng.accounts.models import AuditRecord, Role, StaffRole, User
 from kameng.db.context import in_main, in_substation
 from kameng.lib import clock
 from tests.isolation.walk import fields, routes, scene, visits, watch, ways
@@ -149,6 +149,20 @@ class TestTheStay:
 
         with in_main():
             User.objects.filter(pk=person.pk).update(is_active=False)
+
+        assert browser.get("/panel/").status_code == 302
+
+    def test_ends_when_the_visits_are_taken_from_the_persons_role(self, cast: scene.Scene) -> None:
+        with in_main():
+            role = StaffRole.objects.create(name=f"Visits {cast.bob.mark}", permissions=[catalogue.SUPPORT_VISIT])
+            person = User.objects.create_user(
+                f"visits-{cast.bob.mark}@station.example", None, role=Role.VIEWER, own_role=role
+            )
+        browser = visitor(cast, user=person)
+        assert browser.get("/panel/").status_code == 200
+
+        with in_main():
+            StaffRole.objects.filter(pk=role.pk).update(permissions=[catalogue.NETWORK_LOOK])
 
         assert browser.get("/panel/").status_code == 302
 

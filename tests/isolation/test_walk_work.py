@@ -23,6 +23,8 @@ from tests.tenant_apps.channel import MemoryChannel, callback
 
 # What a handler's parameter is called: what of Bob's an attacker would put there.
 PAYLOADS: dict[str, Callable[[scene.Scene], Any]] = {
+    "agent": lambda cast: f"Firefox/1 of {cast.bob.mark}",
+    "at": lambda cast: clock.utc_now().isoformat(),
     "account_id": lambda cast: cast.bob.account.id,
     "claim_id": lambda cast: cast.bob.claim,
     "export": lambda cast: cast.bob.exports[True].public_id,
@@ -38,7 +40,10 @@ PAYLOADS: dict[str, Callable[[scene.Scene], Any]] = {
     "refund_public_id": lambda cast: "ref_00000000000000000000",
     "run": lambda cast: cast.main["run"],
     "signup_id": lambda cast: cast.bob.signup.signup.pk,
+    "ip": lambda cast: "192.0.2.1",
     "user_id": lambda cast: cast.bob.users["STAFF"].pk,
+    "notice": lambda cast: "reset",
+    "who": lambda cast: "a neighbour",
 }
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit
+from kameng.accounts import audit, catalogue
 from kameng.accounts.types import Actor
 from kameng.lib.ids import public_id
 from shared_apps.billing.services._errors import AmountInvalid
@@ -24,8 +24,9 @@ def return_deposit(
 ) -> Posted:
     """Give a deposit back, in part or whole, to what the substation may withdraw. `key`: the same key returns once.
 
-    Raises: AmountInvalid (not positive, or more than is held); nothing is moved.
+    Raises: NotAllowed, AmountInvalid (not positive, or more than is held); nothing is moved.
     """
+    by.must(catalogue.INVOICES_MANAGE)
     if amount_minor <= 0:
         raise AmountInvalid(_("Give back more than nothing."), field="amount")
     with transaction.atomic():

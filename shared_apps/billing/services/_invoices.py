@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit
+from kameng.accounts import audit, catalogue
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.lib.words import worded
 from shared_apps.billing.models import ChangeQuote, Invoice, InvoiceCounter, InvoiceLine
@@ -140,7 +140,8 @@ def _mark_paid(invoice: Invoice, method: Method, transfer: str, *, now: datetime
 
 def void_invoice(*, number: str, reason: str, by: Actor, now: datetime, written_off: bool = False) -> Invoice:
     """Take back an invoice that nobody paid. Its number stays, so that there is no gap. Raises: InvoiceMissing,
-    BillingRefused (it is paid: a credit note reverses it)."""
+    BillingRefused (it is paid: a credit note reverses it), NotAllowed."""
+    by.must(catalogue.INVOICES_MANAGE)
     with transaction.atomic():
         invoice = _locked_number(number)
         if invoice.state != InvoiceState.OPEN:
@@ -159,8 +160,9 @@ def void_invoice(*, number: str, reason: str, by: Actor, now: datetime, written_
 def credit_note(*, number: str, reason: str, by: Actor, now: datetime) -> Invoice:
     """Reverse a paid invoice whole: a credit note of its own number, and the money back on the prepaid balance.
 
-    Raises: InvoiceMissing, BillingRefused (it is not paid, is a credit note itself, or was reversed before).
+    Raises: NotAllowed, InvoiceMissing, BillingRefused (it is not paid, is a credit note itself, or was reversed before).
     """
+    by.must(catalogue.INVOICES_MANAGE)
     with transaction.atomic():
         invoice = _locked_number(number)
         # Race: two operators reverse one invoice. Its row is locked, so the second one sees the first's note.

@@ -48,6 +48,11 @@ def about(request: HttpRequest, row: Substation) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def archive_under_way(row: Substation) -> bool:
+    """Whether one of the shop's archives waits or is being written."""
+    return exports.exports_of(row.pk).filter(state__in=exports.UNDER_WAY).exists()
+
+
 def _told(step: SubstationStep) -> SubstationStep:
     """With `told`: its reason in the reader's language where the product wrote it itself, else as a person typed it."""
     step.told = gettext(step.reason) if step.reason else ""  # type: ignore[attr-defined]

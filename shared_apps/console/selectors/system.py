@@ -7,19 +7,25 @@ from datetime import datetime
 
 from django.db.models import Count, Q, QuerySet
 
-from kameng.accounts.models import ApiToken, AuditRecord, User
+from kameng.accounts.models import ApiToken, AuditRecord, Authenticator, Passkey, Role, User, of_choice
 from kameng.jobs.models import Job, JobState
 
 
 def audit(
-    *, query: str = "", action: str = "", since: datetime | None = None, until: datetime | None = None
+    *,
+    query: str = "",
+    meaning: Sequence[str] = (),
+    action: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> QuerySet[AuditRecord]:
-    """Acts on the main station, newest first; `query` is a part of a person, an object, a deed or an address."""
+    """Acts on the main station, newest first; `query` is a part of a person, an object, a deed or an address;
+    `meaning` are deeds whose words hold it."""
     rows = AuditRecord.objects.all()
+    matching = Q()
     for word in query.split():
-        rows = rows.filter(
-            Q(actor_label__icontains=word) | Q(target__icontains=word) | Q(action__icontains=word) | Q(ip=word)
-        )
+        matching &= Q(actor_label__icontains=word) | Q(target__icontains=word) | Q(action__icontains=word) | Q(ip=word)
+    rows = rows.filter(matching | Q(action__in=meaning)) if meaning else rows.filter(matching)
     if action:
         rows = rows.filter(action=action)
     if since is not None:
@@ -53,14 +59,24 @@ def tokens(*, query: str = "") -> QuerySet[ApiToken]:
 
 def people(*, query: str = "", role: str = "") -> QuerySet[User]:
     """Everybody with a log-in to the main station; `query`: parts of a name or a mail."""
-    rows = User.objects.all()
+    rows = User.objects.select_related("own_role")
     for word in query.split():
         rows = rows.filter(Q(name__icontains=word) | Q(email__icontains=word))
-    return rows.filter(role=role) if role else rows
+    return rows.filter(of_choice(role)) if role else rows
 
 
-def role_counts() -> dict[str, int]:
-    return dict(User.objects.order_by().values_list("role").annotate(count=Count("pk")))
+def last_operator() -> int | None:
+    """The operator who can't be spared, by id: the only one who can log in. None where there are more."""
+    able = [one for one in User.objects.filter(role=Role.OPERATOR, is_active=True) if one.has_usable_password()]
+    return able[0].pk if len(able) == 1 else None
+
+
+def with_factor() -> set[int]:
+    """Who has a second factor, by id."""
+    return {
+        *Authenticator.objects.values_list("user_id", flat=True),
+        *Passkey.objects.values_list("user_id", flat=True),
+    }
 
 
 def job_under_way(kind: str) -> Job | None:

@@ -11,9 +11,10 @@ from shared_apps.console.services._people import (
     invite_again,
     set_active,
     set_role,
+    withdraw,
 )
 
 __all__ = [
     "INVITATION_JOB", "ROTATION_JOB", "JobRefused", "LastOperator", "PersonInvalid", "PersonUnknown", "RotationRefused",
-    "invite", "invite_again", "retry_job", "rotate_keys", "set_active", "set_role",
+    "invite", "invite_again", "retry_job", "rotate_keys", "set_active", "set_role", "withdraw",
 ]  # fmt: skip

@@ -9,14 +9,13 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit
-from kameng.accounts.models import Role, User
+from kameng.accounts import audit, catalogue, roles
+from kameng.accounts.models import Role, StaffRole, User
 from kameng.accounts.types import Actor
 from kameng.jobs.services import enqueue
 from kameng.lib.errors import Invalid, Missing, Refused
 from kameng.lib.words import worded
 
-ROLES = (Role.OPERATOR, Role.VIEWER)
 INVITATION_JOB = "console.mail_invitation"
 
 
@@ -48,17 +47,21 @@ def invite(*, email: str, name: str, role: str, by: Actor, now: datetime) -> Use
 
     Raises: PersonInvalid.
     """
+    by.must(catalogue.PEOPLE_MANAGE)
     address = email.strip().lower()
     try:
         validate_email(address)
     except ValidationError:
         raise PersonInvalid(_("This email address can't be used."), field="email") from None
-    if role not in ROLES:
-        raise PersonInvalid(_("There is no such role."), field="role")
     try:
         with transaction.atomic():
-            user = User.objects.create_user(address, None, name=name.strip()[:80], role=role)
-            audit.record(action="console.person.invited", by=by, target=address, at=now, role=str(role))
+            built_in, own, permissions = _role(role)
+            if not by.may_give(permissions):
+                raise roles.MoreThanYours()
+            user = User.objects.create_user(
+                address, None, name=name.strip()[:80], role=built_in, own_role=own, invited_at=now
+            )
+            audit.record(action="console.person.invited", by=by, target=address, at=now, role=_said(user))
             _mail(user)
     except IntegrityError:
         message = worded(_("%(email)s has a log-in here already."), email=address)
@@ -68,39 +71,68 @@ def invite(*, email: str, name: str, role: str, by: Actor, now: datetime) -> Use
 
 def invite_again(*, user_id: int, by: Actor, now: datetime) -> User:
     """Mail another link to somebody who has not set a password yet. Raises: PersonUnknown, PersonInvalid."""
+    by.must(catalogue.PEOPLE_MANAGE)
     with transaction.atomic():
         user = _found(user_id)
         if user.has_usable_password() or not user.is_active:
             raise PersonInvalid(_("This person has a password already; they can have a new one mailed at log-in."))
+        user.invited_at = now
+        user.save(update_fields=["invited_at"])
         audit.record(action="console.person.invited", by=by, target=user.email, at=now, again=True)
         _mail(user)
     return user
 
 
+def withdraw(*, user_id: int, by: Actor, now: datetime) -> str:
+    """Take an invitation back that nobody has followed; answers its address. The link in the mail opens nothing then.
+
+    Raises: PersonUnknown, PersonInvalid (they have come in already; lock them out).
+    """
+    by.must(catalogue.PEOPLE_MANAGE)
+    with transaction.atomic():
+        # Race: they choose their password at this moment. Both want the row; the second finds it changed, or gone.
+        user = _found(user_id)
+        if user.has_usable_password() or user.last_login is not None:
+            raise PersonInvalid(_("This person has come in already. Lock them out instead; nothing was changed."))
+        if not by.may_give(user.permissions):
+            raise roles.MoreThanYours()
+        email = user.email
+        user.delete()
+        audit.record(action="console.person.withdrawn", by=by, target=email, at=now)
+    return email
+
+
 def set_role(*, user_id: int, role: str, by: Actor, now: datetime) -> User:
     """Raises: PersonUnknown, PersonInvalid, LastOperator."""
-    if role not in ROLES:
-        raise PersonInvalid(_("There is no such role."), field="role")
+    by.must(catalogue.PEOPLE_MANAGE)
     with transaction.atomic():
         operators = _locked_operators()
         user = _found(user_id)
-        if user.role == role:
+        built_in, own, permissions = _role(role)
+        if (user.role, user.own_role_id) == (built_in, own.pk if own else None):
             return user
-        if role != Role.OPERATOR:
+        if not by.may_give(permissions | user.permissions):
+            raise roles.MoreThanYours()
+        if built_in != Role.OPERATOR:
             _keep_an_operator(operators, user)
-        before, user.role = user.role, role
-        user.save(update_fields=["role"])
-        audit.record(action="console.person.role", by=by, target=user.email, at=now, before=str(before), role=str(role))
+        before = _said(user)
+        user.role, user.own_role = built_in, own
+        del user.permissions  # Of the role before.
+        user.save(update_fields=["role", "own_role"])
+        audit.record(action="console.person.role", by=by, target=user.email, at=now, before=before, role=_said(user))
     return user
 
 
 def set_active(*, user_id: int, active: bool, by: Actor, now: datetime) -> User:
     """Lock somebody out at once, their API tokens with them, or let them in again. Raises: PersonUnknown, LastOperator."""
+    by.must(catalogue.PEOPLE_MANAGE)
     with transaction.atomic():
         operators = _locked_operators()
         user = _found(user_id)
         if user.is_active == active:
             return user
+        if not by.may_give(user.permissions):
+            raise roles.MoreThanYours()
         if not active:
             _keep_an_operator(operators, user)
         user.is_active = active
@@ -114,8 +146,20 @@ def _mail(user: User) -> None:
     enqueue(kind=INVITATION_JOB, payload={"user_id": user.pk}, dedupe=str(user.pk))
 
 
+def _role(value: str) -> tuple[Role, StaffRole | None, frozenset[str]]:
+    try:
+        return roles.find(value)
+    except roles.RoleUnknown as error:
+        raise PersonInvalid(error.message, field="role") from None
+
+
+def _said(user: User) -> str:
+    """The role as the audit trail keeps it: an own one by the name that it had."""
+    return user.own_role.name if user.own_role is not None else user.role
+
+
 def _found(user_id: int) -> User:
-    user = User.objects.select_for_update().filter(pk=user_id).first()
+    user = User.objects.select_related("own_role").select_for_update(of=("self",)).filter(pk=user_id).first()
     if user is None:
         raise PersonUnknown(_("There is no such person here."))
     return user
@@ -128,5 +172,5 @@ def _locked_operators() -> set[int]:
 
 
 def _keep_an_operator(operators: set[int], user: User) -> None:
-    if operators <= {user.pk}:
+    if user.role == Role.OPERATOR and user.is_active and not operators - {user.pk}:
         raise LastOperator()

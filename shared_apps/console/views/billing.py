@@ -12,7 +12,8 @@ from django.utils.translation import get_language, gettext_lazy, pgettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from kameng.accounts.access import owner_required, staff_required
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, Invalid
 from kameng.lib.ids import public_id as new_id
@@ -55,7 +56,7 @@ EXPORT: list[lists.Column] = [
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.INVOICES_LOOK, change=catalogue.INVOICES_MANAGE)
 def invoices(request: HttpRequest) -> HttpResponseBase:
     filters = InvoiceFilters(request.GET)
     since, until = filters.value("since"), filters.value("until")
@@ -74,7 +75,7 @@ def invoices(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.INVOICES_LOOK, change=catalogue.INVOICES_MANAGE)
 def invoice(request: HttpRequest, number: str) -> HttpResponse:
     return _invoice_page(request, _found(number))
 
@@ -111,7 +112,7 @@ def _invoice_page(request: HttpRequest, row: Invoice, status: int = 200, **forms
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.INVOICES_MANAGE)
 def invoice_end(request: HttpRequest, number: str) -> HttpResponse:
     """Void an open invoice, write it off, or reverse a paid one by a credit note."""
     deed = request.POST.get("deed", "")
@@ -147,7 +148,7 @@ UNPAID_EXPORT: list[lists.Column] = [
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.INVOICES_LOOK, change=catalogue.INVOICES_MANAGE)
 def unpaid(request: HttpRequest) -> HttpResponseBase:
     """Shops whose payment is due: since when, how much, how far they are restricted, and what comes next."""
     filters = UnpaidFilters(request.GET)
@@ -190,7 +191,7 @@ def deposit_form() -> DepositForm:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.INVOICES_MANAGE)
 def deposit_return(request: HttpRequest, public_id: str) -> HttpResponse:
     """Give a deposit back, in part or whole."""
     from shared_apps.console.views.tenants import substation_page

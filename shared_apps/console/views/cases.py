@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
-from kameng.accounts import audit
-from kameng.accounts.access import owner_required, staff_required
+from kameng.accounts import audit, catalogue
+from kameng.accounts.access import allowed, may_do
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.money import minor_to_decimal
@@ -47,7 +47,7 @@ EVENT_EXPORT: list[lists.Column] = [
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.CASES_LOOK)
 def cases(request: HttpRequest) -> HttpResponseBase:
     filters = CaseFilters(request.GET)
     rows = receipts.cases(
@@ -97,12 +97,13 @@ def _case(public_id: str) -> PaymentCase:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.CASES_LOOK)
 def case(request: HttpRequest, public_id: str) -> HttpResponse:
     return _case_page(request, _case(public_id))
 
 
 def _case_page(request: HttpRequest, row: Any, status: int = 200, **forms: Any) -> HttpResponse:
+    may_do(request, catalogue.CASES_NOTE, catalogue.CASES_SETTLE)
     names = tenants.shop_names([row.substation_id]) if row.substation_id else {}
     refunds = list(row.refunds.all())
     moved: list[Any] = list(
@@ -171,7 +172,7 @@ def _consequence(row: PaymentCase, deed: Resolution) -> str:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.CASES_SETTLE)
 def case_settle(request: HttpRequest, public_id: str) -> HttpResponse:
     row = _case(public_id)
     form = SettleForm(request.POST, choices=_choices(row))
@@ -191,7 +192,7 @@ def case_settle(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_POST
-@staff_required
+@allowed(catalogue.CASES_NOTE)
 def case_note(request: HttpRequest, public_id: str) -> HttpResponse:
     row = _case(public_id)
     form = NoteForm(request.POST)
@@ -206,7 +207,7 @@ def case_note(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.CASES_LOOK)
 def inbox(request: HttpRequest) -> HttpResponseBase:
     channels = sorted(set(receipts.merchant_accounts().values_list("channel", flat=True)))
     filters = InboxFilters(request.GET, channels=channels)
@@ -224,7 +225,7 @@ def inbox(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.CASES_LOOK, change=catalogue.INBOX_REPLAY)
 def event(request: HttpRequest, pk: int) -> HttpResponse:
     row: Any = trade.event(pk)
     if row is None:
@@ -249,7 +250,7 @@ def _pretty(body: bytes) -> str:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.INBOX_REPLAY)
 def event_replay(request: HttpRequest, pk: int) -> HttpResponse:
     services.replay_event(event_id=pk, by=actor(request), now=clock.utc_now())
     messages.success(request, _("It is handled again. What it told before is counted once all the same."))

@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
-from kameng.accounts.access import owner_required, staff_required
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.money import share_bps_minor
@@ -40,7 +41,7 @@ RULE_SORTS = {"version": "version", "effective": "effective_at"}
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.MERCHANTS_LOOK, change=catalogue.MERCHANTS_MANAGE)
 def merchants(request: HttpRequest) -> HttpResponseBase:
     filters = MerchantFilters(request.GET, channels=_channels())
     rows = channels.merchants(query=filters.query, channel=filters.value("channel"), state=filters.value("state"))
@@ -94,7 +95,7 @@ def _merchant(public_id: str) -> Any:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.MERCHANTS_LOOK, change=catalogue.MERCHANTS_MANAGE)
 def merchant(request: HttpRequest, public_id: str) -> HttpResponse:
     row = _merchant(public_id)
     _tell_merchants([row], tenants.shop_names([row.substation_id]) if row.substation_id else {})
@@ -114,7 +115,7 @@ def _callback_url(row: Any) -> str:
     return f"{settings.SCHEME}://{settings.BASE_DOMAIN}{settings.AUTHORITY}{path}"
 
 
-@owner_required
+@allowed(catalogue.MERCHANTS_MANAGE)
 def merchant_new(request: HttpRequest) -> HttpResponse:
     """An account at Stripe; its secrets are sealed and never shown again."""
     form = StripeAccountForm(posted(request))
@@ -141,7 +142,7 @@ def merchant_new(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.MERCHANTS_MANAGE)
 def merchant_switch(request: HttpRequest, public_id: str) -> HttpResponse:
     enabled = request.POST.get("enabled") == "1"
     with transaction.atomic():
@@ -158,7 +159,7 @@ def merchant_switch(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.SPLITS_LOOK, change=catalogue.SPLITS_MANAGE)
 def rules(request: HttpRequest) -> HttpResponseBase:
     rows = lists.ordered(request, books.rules(), RULE_SORTS, "-effective")
     if lists.wants_export(request):
@@ -200,7 +201,7 @@ RULE_EXPORT: list[lists.Column] = [
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.SPLITS_LOOK, change=catalogue.SPLITS_MANAGE)
 def rule(request: HttpRequest, version: int) -> HttpResponse:
     row: Any = books.rule(version)
     if row is None:
@@ -215,7 +216,7 @@ def rule(request: HttpRequest, version: int) -> HttpResponse:
     )  # fmt: skip
 
 
-@owner_required
+@allowed(catalogue.SPLITS_MANAGE)
 def rule_new(request: HttpRequest) -> HttpResponse:
     """New terms: tried on a sale as often as one likes, then made. A version is never changed afterwards."""
     now = clock.utc_now()

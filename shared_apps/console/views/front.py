@@ -15,7 +15,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from kameng.accounts.access import staff_required
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed
 from kameng.lib import clock, money
 from shared_apps.console import words
 from shared_apps.console.page import page
@@ -33,7 +34,7 @@ FOUND = 8
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.OWN)
 def home(request: HttpRequest) -> HttpResponse:
     """How is today beside yesterday, what needs me, what changed."""
     now = clock.utc_now()
@@ -125,7 +126,7 @@ def _of(name: str, state: str) -> str:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.OWN)
 def search(request: HttpRequest) -> HttpResponseBase:
     """One field for everything. What names exactly one thing by its id leads there at once."""
     text = request.GET.get("q", "").strip()
@@ -215,7 +216,7 @@ def _groups(text: str) -> list[dict[str, Any]]:
         _group(
             _("People"), reverse("console:people"), text,
             [
-                (row.name or row.email, row.email, row.get_role_display(), f"{reverse('console:people')}?q={quote(row.email)}")
+                (row.name or row.email, row.email, row.role_label, f"{reverse('console:people')}?q={quote(row.email)}")
                 for row in system.people(query=text)[:FOUND]
             ],
         ),

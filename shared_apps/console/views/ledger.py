@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
-from kameng.accounts.access import staff_required
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed
 from kameng.lib.money import minor_to_decimal
 from kameng.ui.templatetags.ui import bps
 from shared_apps.console import lists, words
@@ -56,7 +57,7 @@ def _tabs(here: str) -> list[dict[str, Any]]:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.LEDGER_LOOK)
 def accounts(request: HttpRequest) -> HttpResponseBase:
     """Accounts with their balances; a transfer's, order's or receipt's id in the search leads to what it names."""
     filters = AccountFilters(request.GET)
@@ -91,7 +92,7 @@ def _account_columns(shops: dict[int, tenants.ShopName]) -> list[lists.Column]:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.LEDGER_LOOK)
 def account(request: HttpRequest, code: str) -> HttpResponseBase:
     """An account's statement over a period, with opening and closing balance; a month when none is given."""
     row = books.account(code)
@@ -137,7 +138,7 @@ def _account_tabs(code: str, here: str) -> list[dict[str, Any]]:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.LEDGER_LOOK)
 def account_days(request: HttpRequest, code: str) -> HttpResponseBase:
     """The days on which something moved, as the roll-up keeps them; each leads to its lines."""
     row = books.account(code)
@@ -187,7 +188,7 @@ def _statement_file(request: HttpRequest, row: Any, first: date, last: date) -> 
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.LEDGER_LOOK)
 def transfers(request: HttpRequest) -> HttpResponseBase:
     filters = TransferFilters(request.GET)
     rows = books.transfers(
@@ -213,7 +214,7 @@ def transfers(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.LEDGER_LOOK)
 def transfer(request: HttpRequest, public_id: str) -> HttpResponse:
     """The legs, their sum, where the money went, what it belongs to, and its proof."""
     row: Any = books.transfer(public_id)
@@ -252,7 +253,7 @@ def _memo(memo: dict[str, Any]) -> list[tuple[Any, Any, str]]:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.LEDGER_LOOK)
 def trial_balance(request: HttpRequest) -> HttpResponseBase:
     lines: list[Any] = books.trial_balance()
     if lists.wants_export(request):
@@ -281,7 +282,7 @@ def trial_balance(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.LEDGER_LOOK)
 def chain(request: HttpRequest) -> HttpResponse:
     """The sealed blocks; ?check=1 recomputes them all from the tables. Reading only."""
     verdict = verification.verify() if request.GET.get("check") else None
@@ -295,7 +296,7 @@ def chain(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.LEDGER_LOOK)
 def block(request: HttpRequest, height: int) -> HttpResponseBase:
     """One sealed block: its hash and its transfers, each as it was sealed beside what the tables give now."""
     row: Any = books.block(height)

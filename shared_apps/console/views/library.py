@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
-from kameng.accounts.access import staff_required
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, Invalid
 from kameng.web.actors import actor
@@ -58,7 +59,7 @@ def _matching(filters: ProductFilters) -> QuerySet[Product]:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.LIBRARY_LOOK, change=catalogue.LIBRARY_CHANGE)
 def products(request: HttpRequest) -> HttpResponseBase:
     filters = ProductFilters(request.GET)
     rows = lists.ordered(request, _matching(filters), SORTS, "sort")
@@ -71,7 +72,7 @@ def products(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
-@staff_required
+@allowed(catalogue.LIBRARY_CHANGE)
 def products_shelf(request: HttpRequest) -> HttpResponse:
     """Take the chosen products, or all that match the address's filters, into the supply or out of it."""
     rows = _matching(ProductFilters(request.GET))
@@ -87,7 +88,7 @@ def products_shelf(request: HttpRequest) -> HttpResponse:
     return redirect(f"{reverse('console:products')}?{request.GET.urlencode()}")
 
 
-@staff_required
+@allowed(catalogue.LIBRARY_CHANGE)
 def product_new(request: HttpRequest) -> HttpResponse:
     form = ProductForm(posted(request))
     asked = BuyerFields(posted(request), prefix="fields")
@@ -112,7 +113,7 @@ def _asked(formset: Any) -> list[dict[str, Any]]:
     return [form.asked for form in formset if form.asked is not None]
 
 
-@staff_required
+@allowed(catalogue.LIBRARY_LOOK, change=catalogue.LIBRARY_CHANGE)
 def product(request: HttpRequest, slug: str) -> HttpResponse:
     """The product and the prices of its SKUs in one form: saved together, or not at all."""
     row = library.product_with_skus(slug)
@@ -160,7 +161,7 @@ def _save_product(
 
 
 @require_POST
-@staff_required
+@allowed(catalogue.LIBRARY_CHANGE)
 def product_picture(request: HttpRequest, slug: str) -> HttpResponse:
     row = library.product_with_skus(slug)
     if request.POST.get("deed") == "remove":
@@ -182,7 +183,7 @@ def product_picture(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("console:product", slug)
 
 
-@staff_required
+@allowed(catalogue.LIBRARY_CHANGE)
 def sku_new(request: HttpRequest, slug: str) -> HttpResponse:
     parent = library.product_with_skus(slug)
     codes = parent.delivery == "CODES"
@@ -201,7 +202,7 @@ def sku_new(request: HttpRequest, slug: str) -> HttpResponse:
     return _sku_page(request, form, parent, _("New SKU"))
 
 
-@staff_required
+@allowed(catalogue.LIBRARY_LOOK, change=catalogue.LIBRARY_CHANGE)
 def sku(request: HttpRequest, code: str) -> HttpResponse:
     row = library.sku_by_code(code)
     supply = {f"supply_{price.level.lower()}": price.unit for price in row.supply_prices.all()}

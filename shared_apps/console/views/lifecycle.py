@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from kameng.accounts.access import owner_required, staff_required
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed
 from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
@@ -26,7 +27,7 @@ from tenants.archive import exports
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.NETWORK_END)
 def close(request: HttpRequest, public_id: str) -> HttpResponse:
     """Begin to close a shop, with a reason that its owner reads."""
     form = CloseForm(request.POST, auto_id="close_%s")
@@ -42,7 +43,7 @@ def close(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.NETWORK_END)
 def keep(request: HttpRequest, public_id: str) -> HttpResponse:
     closing.keep(public_id=public_id, by=actor(request), now=clock.utc_now())
     messages.success(request, _("The closing is called off. The shop is what it was before."))
@@ -50,7 +51,7 @@ def keep(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.NETWORK_END)
 def finish(request: HttpRequest, public_id: str) -> HttpResponse:
     """Close for good now. Refused while something is open."""
     closing.close(public_id=public_id, by=actor(request), now=clock.utc_now())
@@ -60,7 +61,7 @@ def finish(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @in_own_transactions
 @require_POST
-@owner_required
+@allowed(catalogue.NETWORK_END)
 def erase(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """Erase a closed shop. Its schema is dropped by another connection, so the request has no transaction of its own."""
     form = EraseForm(request.POST, auto_id="erase_%s")
@@ -77,7 +78,7 @@ def erase(request: HttpRequest, public_id: str) -> HttpResponseBase:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.NETWORK_END)
 def export(request: HttpRequest, public_id: str) -> HttpResponse:
     """Have an archive written, without codes."""
     row = tenants.substation(public_id)
@@ -87,8 +88,7 @@ def export(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_GET
-@staff_required
-@owner_required
+@allowed(catalogue.NETWORK_END)
 @never_cache
 def fetch(request: HttpRequest, public_id: str, token: str) -> HttpResponseBase:
     """The file of an archive that the main station asked for, for an operator with its link."""

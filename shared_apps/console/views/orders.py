@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
-from kameng.accounts.access import staff_required
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed
 from kameng.lib.money import minor_to_decimal
 from shared_apps.console import lists, words
 from shared_apps.console.forms.money import OrderFilters
@@ -25,7 +26,7 @@ SORTS = {"placed": "placed_at", "paid": "paid_at", "total": "total_minor", "stat
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.SALES_LOOK)
 def orders(request: HttpRequest) -> HttpResponseBase:
     filters = OrderFilters(request.GET)
     rows = trade.orders(
@@ -60,7 +61,7 @@ def _columns(shops: dict[int, tenants.ShopName]) -> list[lists.Column]:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.SALES_LOOK)
 def order(request: HttpRequest, shop: str, number: str) -> HttpResponse:
     """Facts at left, what happened at right; each amount leads to what it is made of."""
     substation = tenants.substation(shop)

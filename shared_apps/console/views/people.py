@@ -9,12 +9,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from kameng.accounts.access import owner_required, staff_required
+from kameng.accounts import catalogue, factors, roles
+from kameng.accounts.access import allowed
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.web.actors import actor
 from shared_apps.console import lists, services
-from shared_apps.console.forms.people import ROLES, InviteForm, PeopleFilters
+from shared_apps.console.forms.people import InviteForm, PeopleFilters
 from shared_apps.console.page import page, refuse
 from shared_apps.console.selectors import system
 
@@ -22,21 +23,21 @@ SORTS = {"name": "name", "role": "role", "since": "created_at", "seen": "last_lo
 EXPORT: list[lists.Column] = [
     (gettext_lazy("Mail"), lambda row: row.email),
     (gettext_lazy("Person"), lambda row: row.name),
-    (gettext_lazy("Role"), lambda row: row.get_role_display()),
+    (gettext_lazy("Role"), lambda row: row.role_label),
     (gettext_lazy("May log in"), lambda row: row.is_active),
     (gettext_lazy("Last log-in"), lambda row: row.last_login),
     (gettext_lazy("Since"), lambda row: row.created_at),
 ]
 
 
+@allowed(catalogue.STATION_PEOPLE_LOOK, change=catalogue.STATION_PEOPLE)
 def people(request: HttpRequest) -> HttpResponseBase:
     """Everybody may look; inviting is an operator's."""
-    return _invited(request) if request.method == "POST" else _people_page(request, InviteForm())
+    return _invited(request) if request.method == "POST" else _people_page(request, InviteForm(roles=roles.choices()))
 
 
-@owner_required
 def _invited(request: HttpRequest) -> HttpResponseBase:
-    form = InviteForm(request.POST)
+    form = InviteForm(request.POST, roles=roles.choices())
     if form.is_valid():
         try:
             user = services.invite(**form.cleaned_data, by=actor(request), now=clock.utc_now())
@@ -48,31 +49,31 @@ def _invited(request: HttpRequest) -> HttpResponseBase:
     return _people_page(request, form)
 
 
-@staff_required
 def _people_page(request: HttpRequest, form: InviteForm) -> HttpResponseBase:
-    filters = PeopleFilters(request.GET)
+    offered = roles.choices()
+    filters = PeopleFilters(request.GET, roles=offered)
     rows = lists.ordered(request, system.people(query=filters.query, role=filters.value("role")), SORTS, "name")
     if lists.wants_export(request):
         return lists.export(request, "people", EXPORT, rows)
     return page(
         request, "console/people.html", here="people", heading=_("People"), filters=filters,
-        chips=filters.chips(system.role_counts()), rows=lists.paged(request, rows), form=form,
-        roles=[(value, label.title) for value, label in ROLES], form_open=form.is_bound,
-        status=422 if form.is_bound else 200,
+        chips=filters.chips({one.value: one.people for one in offered}), rows=lists.paged(request, rows), form=form,
+        roles=[(one.value, one.label) for one in offered], with_factor=system.with_factor(), last_operator=system.last_operator(),
+        form_open=form.is_bound, status=422 if form.is_bound else 200,
     )  # fmt: skip
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.STATION_PEOPLE)
 def role(request: HttpRequest, pk: int) -> HttpResponseBase:
     user = services.set_role(user_id=pk, role=request.POST.get("role", ""), by=actor(request), now=clock.utc_now())
-    words = _("%(who)s is now: %(role)s.") % {"who": user, "role": user.get_role_display()}
+    words = _("%(who)s is now: %(role)s.") % {"who": user, "role": user.role_label}
     messages.success(request, words)
     return redirect("console:people")
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.STATION_PEOPLE)
 def active(request: HttpRequest, pk: int) -> HttpResponseBase:
     on = request.POST.get("active") == "1"
     user = services.set_active(user_id=pk, active=on, by=actor(request), now=clock.utc_now())
@@ -82,8 +83,27 @@ def active(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.STATION_PEOPLE)
 def invite_again(request: HttpRequest, pk: int) -> HttpResponseBase:
     user = services.invite_again(user_id=pk, by=actor(request), now=clock.utc_now())
     messages.success(request, _("A mail with a link is on its way to %(email)s.") % {"email": user.email})
+    return redirect("console:people")
+
+
+@require_POST
+@allowed(catalogue.STATION_PEOPLE)
+def withdraw(request: HttpRequest, pk: int) -> HttpResponseBase:
+    email = services.withdraw(user_id=pk, by=actor(request), now=clock.utc_now())
+    messages.success(
+        request, _("The invitation of %(email)s is taken back; its link opens nothing.") % {"email": email}
+    )
+    return redirect("console:people")
+
+
+@require_POST
+@allowed(catalogue.STATION_PEOPLE)
+def reset_factor(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """For somebody who lost phone and codes. They are told by mail."""
+    user = factors.reset(user_id=pk, by=actor(request), now=clock.utc_now())
+    messages.success(request, _("%(who)s is logged out and sets up a new second step.") % {"who": user})
     return redirect("console:people")

@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
-from kameng.accounts.access import staff_required
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.web.actors import actor
@@ -43,7 +44,7 @@ CATEGORY_EXPORT: list[lists.Column] = [
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.LIBRARY_LOOK, change=catalogue.LIBRARY_CHANGE)
 def categories(request: HttpRequest) -> HttpResponseBase:
     """The whole tree in its order; a search keeps what matches and what stands above it."""
     filters = PlainSearch(request.GET)
@@ -68,12 +69,12 @@ def _matching(nodes: list[Any], query: str) -> list[Any]:
     return kept
 
 
-@staff_required
+@allowed(catalogue.LIBRARY_CHANGE)
 def category_new(request: HttpRequest) -> HttpResponse:
     return _category(request, None)
 
 
-@staff_required
+@allowed(catalogue.LIBRARY_LOOK, change=catalogue.LIBRARY_CHANGE)
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     found = [node.category for node in library.category_tree() if node.category.slug == slug]
     if not found:
@@ -106,7 +107,7 @@ def _category(request: HttpRequest, row: Category | None) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.LIBRARY_LOOK, change=catalogue.LIBRARY_CHANGE)
 def brands(request: HttpRequest) -> HttpResponseBase:
     filters = PlainSearch(request.GET)
     rows = library.brands()
@@ -121,12 +122,12 @@ def brands(request: HttpRequest) -> HttpResponseBase:
     )  # fmt: skip
 
 
-@staff_required
+@allowed(catalogue.LIBRARY_CHANGE)
 def brand_new(request: HttpRequest) -> HttpResponse:
     return _brand(request, None)
 
 
-@staff_required
+@allowed(catalogue.LIBRARY_LOOK, change=catalogue.LIBRARY_CHANGE)
 def brand(request: HttpRequest, slug: str) -> HttpResponse:
     row = library.brands().filter(slug=slug).first()
     if row is None:

@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_GET, require_POST
 
-from kameng.accounts.access import owner_required, staff_required
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed
 from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
@@ -84,7 +85,7 @@ def day_start(day: date | str, plus_days: int = 0) -> datetime | None:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.STOCK_LOOK, change=catalogue.STOCK_CHANGE)
 def levels(request: HttpRequest) -> HttpResponseBase:
     filters = LevelFilters(request.GET)
     rows: Any = shelves.levels(query=filters.query, state=filters.value("state"), policy=filters.value("policy"))
@@ -106,7 +107,7 @@ def levels(request: HttpRequest) -> HttpResponseBase:
     )  # fmt: skip
 
 
-@owner_required
+@allowed(catalogue.STOCK_CHANGE)
 def count(request: HttpRequest, code: str) -> HttpResponse:
     """How many units there are of a SKU that is kept as a number."""
     sku = library.sku_by_code(code)
@@ -132,7 +133,7 @@ def count(request: HttpRequest, code: str) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.STOCK_LOOK, change=catalogue.STOCK_CHANGE)
 def batches(request: HttpRequest) -> HttpResponseBase:
     filters = BatchFilters(request.GET)
     rows = lists.ordered(request, shelves.batches(query=filters.query), BATCH_SORTS, "-created")
@@ -157,7 +158,7 @@ def _batch(public_id: str) -> CodeBatch:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.STOCK_LOOK, change=catalogue.STOCK_CHANGE)
 def batch(request: HttpRequest, public_id: str) -> HttpResponse:
     return _batch_page(request, _batch(public_id))
 
@@ -182,7 +183,7 @@ def _batch_page(request: HttpRequest, row: Any, status: int = 200, **shown: Any)
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.STOCK_CHANGE)
 def batch_void(request: HttpRequest, public_id: str) -> HttpResponse:
     row = _batch(public_id)
     form = ReasonForm(request.POST, auto_id="void_%s")
@@ -202,7 +203,7 @@ def batch_void(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @in_own_transactions
 @require_POST
-@owner_required
+@allowed(catalogue.STOCK_CODES)
 def batch_export(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """All codes of a batch in the clear, each recorded as seen before the first is sent."""
     form = ReasonForm(request.POST, auto_id="export_%s")
@@ -219,7 +220,7 @@ def batch_export(request: HttpRequest, public_id: str) -> HttpResponseBase:
     return response
 
 
-@owner_required
+@allowed(catalogue.STOCK_CODES)
 def code_reveal(request: HttpRequest, code_id: int) -> HttpResponse:
     """One code, after its reason; a fragment of the dialogue, or a page of its own."""
     form = ReasonForm(posted(request), auto_id=f"reveal_{code_id}_%s")
@@ -251,19 +252,18 @@ def code_reveal(request: HttpRequest, code_id: int) -> HttpResponse:
     return response
 
 
+@allowed(catalogue.STOCK_LOOK, change=catalogue.KEYS_ROTATE)
 def keys(request: HttpRequest) -> HttpResponseBase:
     """Which key is current, what lies under which, and the deed that brings everything under the current one."""
     return _rotated(request) if request.method == "POST" else _keys_page(request)
 
 
-@owner_required
 def _rotated(request: HttpRequest) -> HttpResponseBase:
     console.rotate_keys(by=actor(request), now=clock.utc_now())
     messages.success(request, _("Under way. This page shows how far it is; you can leave it."))
     return redirect("console:keys")
 
 
-@staff_required
 def _keys_page(request: HttpRequest) -> HttpResponseBase:
     ring = stock_keys.ring()
     codes, accounts = stock.codes_by_key(), receipts.accounts_by_key()
@@ -283,7 +283,7 @@ def _keys_page(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.STOCK_LOOK)
 def reveals(request: HttpRequest) -> HttpResponseBase:
     filters = RevealFilters(request.GET)
     rows = shelves.reveals(

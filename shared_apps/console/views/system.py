@@ -17,8 +17,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
+from kameng.accounts import catalogue
 from kameng.accounts import tokens as token_services
-from kameng.accounts.access import owner_required, staff_required
+from kameng.accounts.access import allowed
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.web.actors import actor
@@ -61,7 +62,7 @@ JOB_SORTS = {"run": "run_at", "attempts": "attempts", "created": "pk"}
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.SYSTEM_LOOK, change=catalogue.SYSTEM_MANAGE)
 def sync(request: HttpRequest) -> HttpResponseBase:
     filters = SyncFilters(request.GET)
     found = overview.feed_states(clock.utc_now())
@@ -99,7 +100,7 @@ def _sorted(request: HttpRequest, rows: list[overview.FeedState]) -> list[overvi
 
 
 @require_POST
-@staff_required
+@allowed(catalogue.SYSTEM_MANAGE)
 def sync_repeat(request: HttpRequest) -> HttpResponse:
     """Fetch again: one shop or all, what changed or everything."""
     full = request.POST.get("deed") == "full"
@@ -114,11 +115,12 @@ def sync_repeat(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.AUDIT_LOOK)
 def audit_trail(request: HttpRequest) -> HttpResponseBase:
     filters = AuditFilters(request.GET)
     rows = system.audit(
-        query=filters.query, action=filters.value("action"), since=day_start(filters.value("since")),
+        query=filters.query, meaning=words.actions_like(filters.query), action=filters.value("action"),
+        since=day_start(filters.value("since")),
         until=day_start(filters.value("until"), 1),
     )  # fmt: skip
     if lists.wants_export(request):
@@ -139,7 +141,7 @@ def tell_record(row: Any) -> None:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.SYSTEM_LOOK, change=catalogue.SYSTEM_MANAGE)
 def jobs(request: HttpRequest) -> HttpResponseBase:
     filters = JobFilters(request.GET)
     shops = {schema: shop for shop, schema in shop_schemas()}
@@ -199,7 +201,7 @@ def _job_columns(shops: dict[str, tenants_selectors.ShopName]) -> list[lists.Col
 
 
 @require_POST
-@staff_required
+@allowed(catalogue.SYSTEM_MANAGE)
 def job_retry(request: HttpRequest, pk: int) -> HttpResponse:
     services.retry_job(job_id=pk, by=actor(request), now=clock.utc_now())
     messages.success(request, _("The job is tried again within seconds."))
@@ -218,12 +220,12 @@ TOKEN_EXPORT: list[lists.Column] = [
 ]
 
 
+@allowed(catalogue.STATION_TOKENS_LOOK, change=catalogue.STATION_TOKENS)
 def tokens(request: HttpRequest) -> HttpResponseBase:
     """Tokens of the main station: looking is everybody's, making one is not."""
     return _token_made(request) if request.method == "POST" else _tokens_page(request, TokenForm())
 
 
-@owner_required
 def _token_made(request: HttpRequest) -> HttpResponseBase:
     """A new token; its secret is on this answer and never again."""
     form = TokenForm(request.POST)
@@ -248,7 +250,6 @@ def _end_of(day: date | None) -> datetime | None:
     return timezone.make_aware(datetime.combine(day, time.max)) if day else None
 
 
-@staff_required
 def _tokens_page(request: HttpRequest, form: TokenForm, secret: str = "") -> HttpResponseBase:
     now = clock.utc_now()
     filters = TokenFilters(request.GET)
@@ -274,7 +275,7 @@ def _tokens_page(request: HttpRequest, form: TokenForm, secret: str = "") -> Htt
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.STATION_TOKENS)
 def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     token_services.revoke(token_id=pk, by=actor(request), now=clock.utc_now())
     messages.success(request, _("The token is revoked. Programs that use it are refused from now on."))

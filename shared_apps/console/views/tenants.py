@@ -15,8 +15,9 @@ from django.utils.translation import get_language, gettext_lazy, pgettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from kameng.accounts import catalogue
 from kameng.accounts import support as visits
-from kameng.accounts.access import owner_required, staff_required
+from kameng.accounts.access import allowed, may_do
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, Refused
 from kameng.lib.money import minor_to_decimal
@@ -81,7 +82,7 @@ PLAN_EXPORT: list[lists.Column] = [
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.NETWORK_LOOK)
 def substations(request: HttpRequest) -> HttpResponseBase:
     filters = SubstationFilters(request.GET)
     rows = tenants.substations(query=filters.query, state=filters.value("state"), plan=filters.value("plan"))
@@ -100,14 +101,19 @@ def substations(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.NETWORK_LOOK)
 def substation(request: HttpRequest, public_id: str) -> HttpResponse:
-    return substation_page(request, tenants.substation(public_id))
+    row = tenants.substation(public_id)
+    response = substation_page(request, row)
+    if request.headers.get("HX-Target") == "archives" and not lifecycle.archive_under_way(row):
+        response["HX-Refresh"] = "true"  # The page that watched: its buttons come back.
+    return response
 
 
 def substation_page(request: HttpRequest, row: Substation, status: int = 200, **forms: Any) -> HttpResponse:
     """The page of one shop; `forms`: those that were refused, and `open_dialog`, the one that they stand in."""
     now = clock.utc_now()
+    may_do(request, catalogue.NETWORK_MANAGE, catalogue.SUPPORT_VISIT, catalogue.NETWORK_END, catalogue.INVOICES_MANAGE)
     feeds = overview.feed_states(now, row.pk)
     orders: list[Any] = list(receipts.network_orders(substation_id=row.pk)[:LATEST])
     for order in orders:
@@ -150,7 +156,7 @@ def _figures(row: Substation, balances: list[Any], now: datetime) -> dict[str, A
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.NETWORK_MANAGE)
 def suspend(request: HttpRequest, public_id: str) -> HttpResponse:
     form = SuspendForm(request.POST)
     if form.is_valid():
@@ -167,7 +173,7 @@ def suspend(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.SUPPORT_VISIT)
 def support(request: HttpRequest, public_id: str) -> HttpResponse:
     """Look into the shop's panel, with a reason: over to its own host, by a pass that is good once and for a minute."""
     row = tenants.substation(public_id)
@@ -188,7 +194,7 @@ def support(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.NETWORK_MANAGE)
 def resume(request: HttpRequest, public_id: str) -> HttpResponse:
     services.resume(public_id=public_id, by=actor(request), now=clock.utc_now())
     messages.success(request, _("The shop sells again."))
@@ -196,7 +202,7 @@ def resume(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.NETWORK_MANAGE)
 def change_plan(request: HttpRequest, public_id: str) -> HttpResponse:
     row = tenants.substation(public_id)
     form = ChangePlanForm(request.POST, current=row.plan.code, language=get_language() or "")
@@ -214,7 +220,7 @@ def change_plan(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.PLANS_LOOK, change=catalogue.PLANS_MANAGE)
 def plans(request: HttpRequest) -> HttpResponseBase:
     rows = list(tenants.plans())
     for row in rows:
@@ -225,7 +231,7 @@ def plans(request: HttpRequest) -> HttpResponseBase:
     return page(request, "console/plans.html", here="plans", heading=_("Plans"), rows=rows, rule=rule, filters=None)
 
 
-@owner_required
+@allowed(catalogue.PLANS_MANAGE)
 def plan_new(request: HttpRequest) -> HttpResponse:
     form = PlanForm(posted(request))
     if request.method == "POST" and form.is_valid():
@@ -240,7 +246,7 @@ def plan_new(request: HttpRequest) -> HttpResponse:
     return _plan_page(request, form, _("New plan"))
 
 
-@staff_required
+@allowed(catalogue.PLANS_LOOK, change=catalogue.PLANS_MANAGE)
 def plan(request: HttpRequest, code: str) -> HttpResponseBase:
     row = tenants.plan(code)
     initial = {name: getattr(row, name) for name in PlanForm.base_fields}
@@ -251,7 +257,6 @@ def plan(request: HttpRequest, code: str) -> HttpResponseBase:
     return _plan_page(request, form, row.label, row)
 
 
-@owner_required
 def _plan_saved(request: HttpRequest, row: Plan, form: PlanForm) -> HttpResponseBase:
     if form.is_valid():
         try:

@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
-from kameng.accounts.access import owner_required, staff_required
+from kameng.accounts import catalogue
+from kameng.accounts.access import allowed
 from kameng.lib import clock, money
 from kameng.lib.errors import DomainError
 from kameng.lib.words import worded
@@ -65,7 +66,7 @@ def below(row: Substation) -> tuple[tuple[str, str], ...]:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.TERMS_LOOK, change=catalogue.TERMS_MANAGE)
 def index(request: HttpRequest, public_id: str) -> HttpResponseBase:
     """What is agreed with this shop alone: search, filter, sort, page, export."""
     shop, now, filters = tenants.substation(public_id), clock.utc_now(), TermFilters(request.GET)
@@ -97,7 +98,7 @@ def card_of(shop: Substation) -> dict[str, Any]:
 # -- One price.
 
 
-@owner_required
+@allowed(catalogue.TERMS_MANAGE)
 def new(request: HttpRequest, public_id: str) -> HttpResponse:
     shop = tenants.substation(public_id)
     form = PrivatePriceForm(posted(request), initial={"sku": request.GET.get("sku", "")})
@@ -159,7 +160,7 @@ def _beside(shop: Substation, code: str, unit: Decimal | None) -> dict[str, Any]
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.TERMS_LOOK)
 def beside(request: HttpRequest, public_id: str) -> HttpResponse:
     """The plan's price and the difference for what is typed; asked by the form."""
     shop = tenants.substation(public_id)
@@ -169,7 +170,7 @@ def beside(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@allowed(catalogue.TERMS_LOOK)
 def skus(request: HttpRequest, public_id: str) -> HttpResponse:
     """SKUs that match what is typed: the options of the form's field."""
     return render(request, "console/_sku_options.html", {"offered": _offered(request.GET.get("sku", ""))})
@@ -178,7 +179,7 @@ def skus(request: HttpRequest, public_id: str) -> HttpResponse:
 # -- A share off the plan's prices.
 
 
-@owner_required
+@allowed(catalogue.TERMS_MANAGE)
 def share_off(request: HttpRequest, public_id: str) -> HttpResponse:
     """GET with a share shows what it would write; POST writes what was shown."""
     shop, now = tenants.substation(public_id), clock.utc_now()
@@ -217,7 +218,7 @@ def share_off(request: HttpRequest, public_id: str) -> HttpResponse:
 # -- A file.
 
 
-@owner_required
+@allowed(catalogue.TERMS_MANAGE)
 def file(request: HttpRequest, public_id: str) -> HttpResponse:
     """A file of private prices: checked first, written from its report."""
     shop = tenants.substation(public_id)
@@ -242,7 +243,7 @@ def file(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.TERMS_MANAGE)
 def end(request: HttpRequest, public_id: str, price: str) -> HttpResponse:
     shop = tenants.substation(public_id)
     row = services.end_private_price(substation_id=shop.pk, public_id=price, by=actor(request), now=clock.utc_now())
@@ -252,7 +253,7 @@ def end(request: HttpRequest, public_id: str, price: str) -> HttpResponse:
 
 
 @require_POST
-@owner_required
+@allowed(catalogue.TERMS_MANAGE)
 def end_all(request: HttpRequest, public_id: str) -> HttpResponse:
     shop = tenants.substation(public_id)
     ended = services.end_private_prices(substation_id=shop.pk, by=actor(request), now=clock.utc_now())

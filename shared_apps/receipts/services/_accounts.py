@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit
+from kameng.accounts import audit, catalogue
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.lib.crypto import Sealed
 from kameng.lib.errors import Invalid, Missing
@@ -50,6 +50,7 @@ def create_account(
 
     Raises: AccountInvalid (the reference can't be used, or is kept already).
     """
+    by.must(catalogue.MERCHANTS_MANAGE)
     if not _REF.match(account_ref):
         raise AccountInvalid(_("An account reference has letters, digits and _ . : -"), field="account_ref")
     if MerchantAccount.objects.filter(channel=channel, account_ref=account_ref).exists():
@@ -102,6 +103,7 @@ def set_enabled(*, account_public_id: str, enabled: bool, by: Actor) -> None:
 
     Raises: AccountMissing.
     """
+    by.must(catalogue.MERCHANTS_MANAGE)
     if not MerchantAccount.objects.filter(public_id=account_public_id).update(enabled=enabled):
         raise AccountMissing()
     audit.record(action="receipts.account.enabled", by=by, target=account_public_id, enabled=enabled)

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit
+from kameng.accounts import audit, catalogue
 from kameng.accounts.types import Actor
 from kameng.db.context import in_main
 from kameng.lib import reasons
@@ -31,6 +31,7 @@ def reveal_for_staff(*, code_id: int, by: Actor, reason: str, now: datetime) -> 
 
     Raises: ReasonMissing, CodeUnknown, CodeUnreadable.
     """
+    by.must(catalogue.STOCK_CODES)
     why = reasons.required(reason)
     row = Code.objects.filter(pk=code_id).first()
     if row is None:
@@ -49,6 +50,7 @@ def export_codes(*, batch: str, reason: str, by: Actor, now: datetime) -> Iterat
     Every one is recorded as seen, and that is committed, before the first is handed out. Opens its own transactions.
     Raises (at once, not while iterating): ReasonMissing, BatchUnknown.
     """
+    by.must(catalogue.STOCK_CODES)
     why = reasons.required(reason)
     with in_main(), connection.cursor() as cursor:
         row = find_batch(batch)

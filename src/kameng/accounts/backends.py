@@ -26,4 +26,4 @@ class EmailBackend(BaseBackend):
         return user if user.check_password(password) and user.is_active else None
 
     def get_user(self, user_id: int) -> User | None:
-        return User.objects.filter(pk=user_id, is_active=True).first()
+        return User.objects.select_related("own_role").filter(pk=user_id, is_active=True).first()

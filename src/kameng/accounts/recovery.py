@@ -17,12 +17,12 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import audit
-from kameng.accounts.models import User
+from kameng.accounts.models import INVITATION_LIFE, User
 from kameng.accounts.types import Actor
 from kameng.db.context import current_schema
 from kameng.lib.errors import Forbidden, Invalid
 
-PASS_LIFE_S = 24 * 3600
+PASS_LIFE_S = int(INVITATION_LIFE.total_seconds())
 _SALT = "kameng.accounts.recovery"
 
 

@@ -18,7 +18,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit
+from kameng.accounts import audit, catalogue
 from kameng.accounts.models import AuditRecord, Role, User
 from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import current_schema, in_main, require_tenant
@@ -74,8 +74,10 @@ class SupportUser:
     pk = id = None
     role = Role.VIEWER
     is_authenticated = is_active = True
-    is_anonymous = may_change = False
+    is_anonymous = False
     is_support = True
+    # As a shop's own viewer has them; of the main station's catalogue none.
+    permissions = catalogue.of_role(catalogue.Place.SHOP, Role.VIEWER) | {catalogue.OWN}
 
     def __init__(self, visit: Visit) -> None:
         self.visit = visit
@@ -87,7 +89,11 @@ class SupportUser:
     def get_username(self) -> str:
         return self.email
 
-    def get_role_display(self) -> str:
+    def may(self, code: str) -> bool:
+        return code in self.permissions
+
+    @property
+    def role_label(self) -> str:
         return str(_("Support"))
 
 
@@ -156,9 +162,10 @@ def visit_of(request: HttpRequest, *, now: datetime) -> Visit | None:
 
 
 def _still_works_here(user_id: int) -> bool:
-    """Whether the main station has not locked its person out meanwhile."""
+    """Whether the main station has not locked its person out meanwhile, nor taken the visits from their role."""
     with in_main():
-        return User.objects.filter(pk=user_id, is_active=True).exists()
+        user = User.objects.select_related("own_role").filter(pk=user_id, is_active=True).first()
+        return user is not None and user.may(catalogue.SUPPORT_VISIT)
 
 
 def leave(request: HttpRequest, *, now: datetime) -> str:

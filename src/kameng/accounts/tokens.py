@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from kameng.accounts import audit
+from kameng.accounts import audit, catalogue
 from kameng.accounts.models import ApiToken, User
 from kameng.accounts.types import Actor
 from kameng.db.context import current_schema, current_tenant, pointed_at
@@ -18,7 +18,7 @@ from kameng.db.scopes import PUBLIC_SCHEMA
 from kameng.lib import clock
 from kameng.lib.errors import Invalid, Missing
 
-# What a token may be given; each host offers its own part.
+# What a token may be given; each host offers its own part. What each needs stands in `catalogue.SCOPE_NEEDS`.
 SHOP_SCOPES = ("listings:read", "listings:write", "orders:read", "orders:write", "statement:read")
 MAIN_SCOPES = (
     "library:read",
@@ -40,6 +40,7 @@ def create(
     *, user: User, name: str, scopes: list[str], by: Actor, now: datetime, expires_at: datetime | None = None
 ) -> tuple[ApiToken, str]:
     """A token and its secret. Raises Invalid for an empty name or a scope that does not exist on this host."""
+    by.must(catalogue.TOKENS_MANAGE)
     unknown = set(scopes) - {*(MAIN_SCOPES if current_schema() == PUBLIC_SCHEMA else SHOP_SCOPES)}
     if unknown or not scopes:
         raise Invalid(_("Choose what the token may do."), field="scopes")
@@ -60,6 +61,7 @@ def create(
 
 def revoke(*, token_id: int, by: Actor, now: datetime) -> None:
     """End a token at once. Raises Missing."""
+    by.must(catalogue.TOKENS_MANAGE)
     token = ApiToken.objects.filter(pk=token_id).first()
     if token is None:
         raise Missing(_("There is no such token."))
@@ -77,7 +79,7 @@ def find(secret: str, now: datetime | None = None) -> ApiToken | None:
     """The live token behind a secret, with its user, or None."""
     at = now or clock.utc_now()
     token = (
-        ApiToken.objects.select_related("user")
+        ApiToken.objects.select_related("user__own_role")
         .filter(digest=digest(secret), revoked_at__isnull=True, user__is_active=True)
         .first()
     )

@@ -9,8 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import login, update_session_auth_hash
-from django.core.cache import cache
+from django.contrib.auth import update_session_auth_hash
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -19,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from kameng.accounts import recovery, sessions, support
+from kameng.accounts import entering, recovery, sessions, support
 from kameng.accounts.forms import ChangePasswordForm, ForgotForm, SetPasswordForm
 from kameng.accounts.models import User
 from kameng.accounts.types import Actor, ActorKind
@@ -27,12 +26,12 @@ from kameng.accounts.views import home_of
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, TooMany
 from kameng.web.actors import actor, client_ip
+from kameng.web.counting import count
 from kameng.web.transactions import own_transactions
 
 WINDOW_S = 3600
 PER_MAILBOX = 3
 PER_ADDRESS = 20
-BACKEND = "kameng.accounts.backends.EmailBackend"
 
 
 @require_http_methods(["GET", "POST"])
@@ -67,8 +66,7 @@ def set_password(request: HttpRequest, entry: str) -> HttpResponse:
         except recovery.PasswordRefused as error:
             form.add_error("password", str(error))
         else:
-            login(request, user, backend=BACKEND)
-            return redirect(home_of(request))
+            return entering.come_in(request, user, home_of(request))
     context = {"form": form, "email": user.email, "fresh": not user.has_usable_password()}
     response = render(request, "accounts/set_password.html", context, status=422 if form.is_bound else 200)
     # The address holds the pass, which no other site may read. Not "no-referrer": under that browsers send this page's
@@ -141,15 +139,6 @@ def _may_ask(email: str, ip: str) -> bool:
     Raises: TooMany for one address that asks for many.
     """
     mailbox = hashlib.sha256(email.encode()).hexdigest()[:24]
-    if _count(f"password:ip:{ip}") > PER_ADDRESS:
+    if count(f"password:ip:{ip}", WINDOW_S) > PER_ADDRESS:
         raise TooMany(_("Too many tries. Please wait an hour."), details={"retry_after_s": WINDOW_S})
-    return _count(f"password:mailbox:{mailbox}") <= PER_MAILBOX
-
-
-def _count(key: str) -> int:
-    cache.add(key, 0, WINDOW_S)
-    try:
-        return int(cache.incr(key))
-    except ValueError:  # It ran out between the two.
-        cache.set(key, 1, WINDOW_S)
-        return 1
+    return count(f"password:mailbox:{mailbox}", WINDOW_S) <= PER_MAILBOX

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "selftest": ("kameng.cli.selftest:selftest", "Try the walls between shops, as web and worker do at their start."),
     "demo": ("kameng.cli.demo:demo", "The demonstration network."),
     "operator": ("kameng.cli.operator:operator", "Give somebody the billing console: the first log-in."),
+    "totp": ("kameng.cli.totp:totp", "Show the code of a second step's key, where no phone is at hand."),
     "substation": ("kameng.cli.substation:substation", "Export a shop as one file; make a shop of such a file."),
     "library": ("kameng.cli.library:library", "Import and export the master library."),
     "codes": ("kameng.cli.codes:codes", "Import card codes."),

@@ -11,13 +11,14 @@ from kameng.cli import setup_django
 @click.command()
 @click.argument("email")
 @click.option("--name", default="", help="How pages and the audit trail call them.")
-def operator(email: str, name: str) -> None:
+@click.option("--lost-phone", is_flag=True, help="Also take their second factor off: for the only one who could help.")
+def operator(email: str, name: str, lost_phone: bool) -> None:
     """Give EMAIL a log-in to the billing console and print the link that sets its password.
 
     Somebody who has a log-in keeps it: made an operator, let in again, and given a fresh link.
     """
     setup_django()
-    from kameng.accounts import recovery
+    from kameng.accounts import factors, recovery
     from kameng.accounts.models import Role, User
     from kameng.accounts.types import SYSTEM
     from kameng.db.context import in_main
@@ -32,6 +33,8 @@ def operator(email: str, name: str) -> None:
         else:
             services.set_active(user_id=user.pk, active=True, by=SYSTEM, now=now)
             user = services.set_role(user_id=user.pk, role=Role.OPERATOR, by=SYSTEM, now=now)
+        if lost_phone and factors.has_any(user):
+            factors.reset(user_id=user.pk, by=SYSTEM, now=now)
         link = recovery.link_path(user)
     click.echo(f"{user.email} may use the billing console. This link sets the password, once and within 24 hours:")
     click.echo(f"{settings.SCHEME}://{settings.BASE_DOMAIN}{settings.AUTHORITY}{link}")

@@ -105,5 +105,12 @@ def _greet(screen: Screen, data: Path, port: int) -> None:
             *((name, url) for name, url in demo_shops(data, port)),
         ]
     )
-    screen.logins(demo_logins(data, port))
+    logins = demo_logins(data, port)
+    screen.logins(logins)
+    if logins:
+        screen.console.print(
+            "\nMoney and codes ask for a second step, which is set up on the way.\n"
+            "No phone at hand: .venv/bin/kameng totp KEY shows the code of the key on the page.",
+            highlight=False,
+        )
     screen.console.print("\nCtrl-C stops everything.")

@@ -14,6 +14,7 @@ MODULE_FILES = (
     "menu",
     "nav",
     "password",
+    "passkey",
     "pow",
     "shortcuts",
     "stepper",

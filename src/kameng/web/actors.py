@@ -20,9 +20,9 @@ def actor(request: HttpRequest) -> Actor:
     request_id = getattr(request, "request_id", "")
     token = getattr(request, "auth", None)
     if token is not None and hasattr(token, "prefix"):
-        return Actor(ActorKind.TOKEN, str(token.name), token.pk, client_ip(request), request_id)
+        return Actor(ActorKind.TOKEN, str(token.name), token.pk, client_ip(request), request_id, user.permissions)
     if getattr(user, "is_support", False):
-        return Actor(ActorKind.SUPPORT, str(user), None, client_ip(request), request_id)
+        return Actor(ActorKind.SUPPORT, str(user), None, client_ip(request), request_id, user.permissions)
     if user is not None and user.is_authenticated:
-        return Actor(ActorKind.USER, str(user), user.pk, client_ip(request), request_id)
+        return Actor(ActorKind.USER, str(user), user.pk, client_ip(request), request_id, user.permissions)
     return Actor(ActorKind.BUYER, "buyer", None, client_ip(request), request_id)

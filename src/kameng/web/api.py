@@ -19,15 +19,15 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from kameng.accounts import tokens
-from kameng.accounts.models import Role, User
+from kameng.accounts import catalogue, tokens
+from kameng.accounts.catalogue import SCOPE_NEEDS
+from kameng.accounts.models import User, place
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, Invalid
 from kameng.web import cachekeys
 from kameng.web.errors import error_json
 
 MAX_ID = 2**63 - 1
-MONEY_ROLES = (Role.OWNER, Role.OPERATOR)
 
 
 # -- Who asks, and what they may.
@@ -68,7 +68,8 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 class HasScope(permissions.BasePermission):
     """A view says `scopes = {"GET": "orders:read", "POST": "orders:write"}`; None opens a method to everybody.
 
-    A person who logged in has every scope of their role: a viewer only reads, and money (`about_money`) is the owner's.
+    A person who logged in may do what their role may: each scope stands for a permission (`catalogue.SCOPE_NEEDS`), or
+    the view names a narrower one: `permissions = {"PUT": catalogue.PRICES_CHANGE}`.
     A token never has more than its person's role: who became a viewer takes their programs along.
     """
 
@@ -90,13 +91,17 @@ class HasScope(permissions.BasePermission):
         if token is not None and wanted not in token.scopes:
             self.message = _("This token lacks the scope %(scope)s. Make one that has it.") % {"scope": wanted}
             return False
-        if getattr(view, "about_money", False) and user.role not in MONEY_ROLES:
-            return False
         unpaid = getattr(getattr(request, "tenant", None), "read_only", False)
         if method != "GET" and unpaid and not getattr(view, "even_unpaid", False):
             self.message = _("The shop's plan is not paid: until it is, everything can be read and nothing be changed.")
             return False
-        return method == "GET" or user.role != Role.VIEWER
+        return bool(user.may(needed(view, method, wanted)))
+
+
+def needed(view: Any, method: str, scope: str) -> str:
+    """The permission that a method of an API view needs: the one that it names itself, else that of its scope."""
+    own: str = getattr(view, "permissions", {}).get(method, "")
+    return own or SCOPE_NEEDS[place()][scope]
 
 
 def sees_money(request: Request) -> bool:
@@ -105,7 +110,7 @@ def sees_money(request: Request) -> bool:
     if token is not None and "statement:read" not in token.scopes:
         return False
     user: Any = request.user
-    return bool(user.is_authenticated and user.role in MONEY_ROLES)
+    return bool(user.is_authenticated and user.may(catalogue.MONEY_LOOK))
 
 
 # -- Pages and limits.

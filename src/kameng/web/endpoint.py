@@ -82,11 +82,11 @@ class ApiView(views.APIView):
 
     Attributes:
         scopes: Method → scope that a token needs; None opens it to everybody, a missing method stays shut.
-        about_money: Of the people who logged in, the owner alone.
+        permissions: Method → permission of `accounts.catalogue`, where it is another than its scope stands for.
     """
 
     scopes: ClassVar[dict[str, str | None]] = {}
-    about_money = False
+    permissions: ClassVar[dict[str, str]] = {}
     metadata_class = None
     format_kwarg = None
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]

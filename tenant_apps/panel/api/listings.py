@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from kameng.accounts import catalogue
 from kameng.lib import clock
 from kameng.web.actors import actor
 from kameng.web.api import MAX_ID
@@ -195,6 +196,7 @@ class PricePreview(ApiView):
 
 class PriceRules(ApiView):
     scopes = {"GET": READ, "PUT": WRITE, "DELETE": WRITE}
+    permissions = {"PUT": catalogue.PRICES_CHANGE, "DELETE": catalogue.PRICES_CHANGE}
 
     @described(
         "The price rules", tag=PRICES, name="panel_prices_rules_list", answer=RuleShape(many=True), scope=READ,

@@ -72,7 +72,6 @@ class StatementShape(serializers.Serializer[Any]):
 
 class Statement(ApiView):
     scopes = {"GET": READ}
-    about_money = True
 
     @described(
         "The statement of a period", tag=TAG, name="panel_statement_read", answer=StatementShape,

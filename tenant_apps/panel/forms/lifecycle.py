@@ -16,19 +16,6 @@ class DomainForm(forms.Form):
     )  # fmt: skip
 
 
-class ProofForm(forms.Form):
-    """Who has the codes in the clear proves once more who they are."""
-
-    code = forms.CharField(
-        label=_("The code from the mail"), max_length=20, error_messages={"required": _("Write the six digits from the mail.")},
-        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code"}),
-    )  # fmt: skip
-    password = forms.CharField(
-        label=_("Your password"), max_length=200, strip=False, error_messages={"required": _("Write your password.")},
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )  # fmt: skip
-
-
 class CloseForm(forms.Form):
     typed = forms.CharField(
         label=_("Your shop's address"), max_length=300, error_messages={"required": _("Type the address to confirm.")},

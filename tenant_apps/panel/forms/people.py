@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from kameng.accounts.forms import choose_from
 from kameng.accounts.models import Role
+from kameng.accounts.roles import Choice
 from kameng.accounts.tokens import SHOP_SCOPES
 from kameng.lib.words import Sentence
 from kameng.ui.fields import CardLabel
 from tenant_apps.panel.lists import DayRange, Filters, any_of
 
-ROLES = (
-    (
-        Role.STAFF.value,
-        CardLabel(_("Staff"), _("Goods, prices, orders, shop settings. No money, no staff, no tokens.")),
-    ),
-    (Role.VIEWER.value, CardLabel(_("Read only"), _("Looks at goods and orders, changes nothing."))),
-    (Role.OWNER.value, CardLabel(_("Owner"), _("Everything, also money and staff."))),
-)
 SCOPES: dict[str, Sentence] = {
     "listings:read": _("Read goods and prices"),
     "listings:write": _("Change prices and the shelf"),
@@ -35,7 +31,12 @@ class InviteForm(forms.Form):
         label=_("Email"), max_length=254, error_messages={"required": _("Write where the invitation goes.")}
     )
     name = forms.CharField(label=pgettext_lazy("person", "Name"), required=False, max_length=80)
-    role = forms.ChoiceField(label=_("Role"), choices=ROLES, initial=Role.STAFF.value, widget=forms.RadioSelect)
+    role = forms.ChoiceField(label=_("Role"), initial=Role.MANAGER.value, widget=forms.RadioSelect)
+
+    def __init__(self, *args: Any, roles: list[Choice], **kwargs: Any) -> None:
+        """`roles`: what can be given here."""
+        super().__init__(*args, **kwargs)
+        choose_from(self, [(one.value, CardLabel(one.label, one.text)) for one in roles])
 
 
 class TokenForm(forms.Form):
@@ -61,10 +62,12 @@ class StaffFilters(Filters):
     q_hint = _("Name or email")
 
     q = forms.CharField(required=False, max_length=120)
-    role = forms.ChoiceField(
-        label=_("Role"), required=False, choices=any_of([(value, label.title) for value, label in ROLES])
-    )
+    role = forms.ChoiceField(label=_("Role"), required=False)
     state = forms.ChoiceField(label=_("State"), required=False, choices=any_of(PERSON_STATES))
+
+    def __init__(self, *args: Any, roles: list[Choice], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choose_from(self, any_of([(one.value, one.label) for one in roles]))
 
 
 class TokenFilters(Filters):
@@ -74,9 +77,23 @@ class TokenFilters(Filters):
     state = forms.ChoiceField(label=_("State"), required=False, choices=any_of(TOKEN_STATES))
 
 
+# Groups of deeds, by how their names begin.
+DEEDS: dict[str, tuple[Sentence, tuple[str, ...]]] = {
+    "goods": (_("Goods and prices"), ("listings.",)),
+    "orders": (_("Orders and codes"), ("orders.", "panel.order", "payments.")),
+    "people": (_("People and roles"), ("panel.staff.", "panel.owner.", "accounts.role.", "accounts.token.", "accounts.policy.")),
+    "log-ins": (_("Log-ins"), ("accounts.log", "accounts.factor.", "accounts.session", "accounts.password.", "support.")),
+    "shop": (_("Shop settings"), ("shop.",)),
+}  # fmt: skip
+
+
 class AuditFilters(DayRange):
-    q_hint = _("Person, order or deed")
+    q_hint = _("Person, order, deed or IP")
 
     q = forms.CharField(required=False, max_length=120)
+    group = forms.ChoiceField(
+        label=pgettext_lazy("deed", "What"), required=False,
+        choices=any_of([(key, label) for key, (label, _beginnings) in DEEDS.items()]),
+    )  # fmt: skip
 
-    field_order = ("q", "since", "until")
+    field_order = ("q", "group", "since", "until")

@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from django.db.models import F, Q, QuerySet
 
-from kameng.accounts.models import ApiToken, AuditRecord, Role, User
+from kameng.accounts.models import ApiToken, AuditRecord, Authenticator, Passkey, Role, User, of_choice
 
-OWNERS_ALONE = ("accounts.token.", "panel.staff.", "panel.owner.")  # What staff may not see, they don't read about.
+# What is read by those who manage people alone.
+OF_PEOPLE = (
+    "accounts.log_in.",
+    "accounts.token.",
+    "accounts.role.",
+    "accounts.factor.",
+    "accounts.policy.",
+    "panel.staff.",
+    "panel.owner.",
+)
+
+# Django marks a password that nobody can use with an exclamation mark.
+_UNSET = Q(password="") | Q(password__startswith="!")
 
 
 def staff(*, query: str = "", role: str = "", state: str = "") -> QuerySet[User]:
     """Everybody with a log-in, those who may come in first. `state`: "in", "invited" (no password yet) or "locked"."""
-    rows = User.objects.all()
+    rows = User.objects.select_related("own_role")
     word = _plain(query)
     if word:
         rows = rows.filter(Q(name__icontains=word) | Q(email__icontains=word))
     if role:
-        rows = rows.filter(role=role)
+        rows = rows.filter(of_choice(role))
     if state:
         rows = rows.filter(is_active=state != "locked")
-    if state in ("in", "invited"):  # Django marks a password that nobody can use with an exclamation mark.
-        unset = Q(password="") | Q(password__startswith="!")
-        rows = rows.filter(unset) if state == "invited" else rows.exclude(unset)
+    if state in ("in", "invited"):
+        rows = rows.filter(_UNSET) if state == "invited" else rows.exclude(_UNSET)
     return rows.order_by("-is_active", "role", "email")
 
 
 def owners() -> int:
     """How many owners may come in: the last one can neither be locked out nor lose the role."""
-    return User.objects.filter(role=Role.OWNER, is_active=True).count()
+    can_log_in = User.objects.filter(role=Role.OWNER, is_active=True).exclude(_UNSET)
+    return can_log_in.count()
+
+
+def with_factor() -> set[int]:
+    """Who has a second factor, by id."""
+    return {
+        *Authenticator.objects.values_list("user_id", flat=True),
+        *Passkey.objects.values_list("user_id", flat=True),
+    }
 
 
 def may_log_in() -> int:
@@ -54,16 +77,34 @@ def _plain(query: str) -> str:
 
 
 def audit_records(
-    *, owner: bool, query: str = "", since: datetime | None = None, before: datetime | None = None
+    *,
+    of_people: bool,
+    query: str = "",
+    meaning: Sequence[str] = (),
+    group: Sequence[str] = (),
+    since: datetime | None = None,
+    before: datetime | None = None,
 ) -> QuerySet[AuditRecord]:
-    """Acts, newest first; `since` ≤ at < `before`."""
+    """Acts, newest first; `since` ≤ at < `before`. `of_people`: also what concerns staff, roles and tokens.
+
+    `query` is a part of a person, an object or a deed, or an address; `meaning` are deeds whose words hold it.
+    `group`: beginnings of the deeds that are wanted.
+    """
     rows = AuditRecord.objects.order_by("-pk")
-    if not owner:
-        for prefix in OWNERS_ALONE:
+    if not of_people:
+        for prefix in OF_PEOPLE:
             rows = rows.exclude(action__startswith=prefix)
     word = _plain(query)
     if word:
-        rows = rows.filter(Q(actor_label__icontains=word) | Q(target__icontains=word) | Q(action__icontains=word))
+        rows = rows.filter(
+            Q(actor_label__icontains=word)
+            | Q(target__icontains=word)
+            | Q(action__icontains=word)
+            | Q(ip=word)
+            | Q(action__in=meaning)
+        )
+    if group:
+        rows = rows.filter(reduce(or_, [Q(action__startswith=beginning) for beginning in group]))
     if since is not None:
         rows = rows.filter(at__gte=since)
     if before is not None:

@@ -1,4 +1,5 @@
-"""Everything that the shop owns as one file: made in the background, fetched here."""
+"""Everything that the shop owns as one file: made in the background, fetched here. With the codes, for whoever may have them,
+after a second factor: when it is asked for, and again when it is fetched."""
 
 from __future__ import annotations
 
@@ -8,47 +9,41 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext
+from django.utils.translation import pgettext
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from kameng.accounts import audit
+from kameng.accounts import catalogue, step_up
+from kameng.accounts.access import demand
 from kameng.db.context import in_main
 from kameng.lib import clock
-from kameng.lib.errors import DomainError
-from kameng.lib.words import worded
 from kameng.web.actors import actor
-from tenant_apps.panel import step_up
-from tenant_apps.panel.access import open_when_closed, owner_screen
-from tenant_apps.panel.forms.lifecycle import ProofForm
-from tenant_apps.panel.page import page, refuse, say
+from tenant_apps.panel.access import even_unpaid, open_when_closed, screen
+from tenant_apps.panel.page import page, say
 from tenants.archive import exports
 from tenants.models import ShopExport
 from tenants.states import ExportState
 
-PURPOSE = "archive"
 SHOWN = 20
 
 
 @require_GET
-@owner_screen
+@screen(catalogue.ARCHIVE_MAKE)
 @never_cache
 def index(request: HttpRequest) -> HttpResponseBase:
-    return _listed(request)
-
-
-def _listed(request: HttpRequest, form: ProofForm | None = None) -> HttpResponse:
-    user: Any = request.user
     tenant: Any = request.tenant  # type: ignore[attr-defined]
     with in_main():
         rows = [_row(request, export) for export in exports.exports_of(tenant.id, for_owner=True)[:SHOWN]]
-    waiting = form is not None or step_up.is_waiting(user, PURPOSE)
-    return page(
+    under_way = any(row["under_way"] for row in rows)
+    response = page(
         request, "panel/archives.html", here="archives", heading=pgettext("menu", "Archives"), rows=rows,
-        under_way=any(row["under_way"] for row in rows), proof=(form or ProofForm()) if waiting else None,
-        mailed_to=user.email, status=422 if form is not None and form.errors else 200,
+        under_way=under_way,
     )  # fmt: skip
+    if (
+        not under_way and request.headers.get("HX-Target") == "archives"
+    ):  # The page that watched: its buttons come back.
+        response["HX-Refresh"] = "true"
+    return response
 
 
 def _row(request: HttpRequest, export: ShopExport) -> dict[str, Any]:
@@ -61,33 +56,25 @@ def _row(request: HttpRequest, export: ShopExport) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _proved(request: HttpRequest) -> HttpResponse | None:
+    """None when the reader may have codes and has just proved a second factor; else the page that asks.
+
+    Raises: NotInYourRole.
+    """
+    demand(request, catalogue.ARCHIVE_CODES)
+    return step_up.require_step_up(request, catalogue.ARCHIVE_CODES)
+
+
 @require_POST
-@owner_screen
+@screen(catalogue.ARCHIVE_MAKE)
 @open_when_closed
-@sensitive_post_parameters("password", "code")
 def make(request: HttpRequest) -> HttpResponse:
-    """An archive without codes at once; one with them after the person proved once more who they are."""
-    deed = request.POST.get("deed", "plain")
-    user: Any = request.user
-    if deed == "mail":
-        step_up.send(user, PURPOSE)
-        audit.record(action="panel.archive.code_mailed", by=actor(request), target=user.email, at=clock.utc_now())
-        say(request, worded(gettext_lazy("A code is on its way to %(email)s."), email=user.email))
-        return redirect("panel:archives")
-    if deed != "codes":
-        return _asked(request, codes=False)
-    form = ProofForm(request.POST)
-    if form.is_valid():
-        try:
-            step_up.check(user, PURPOSE, **form.cleaned_data)
-        except DomainError as error:
-            refuse(form, error)
-        else:
-            return _asked(request, codes=True)
-    return _listed(request, form)
-
-
-def _asked(request: HttpRequest, *, codes: bool) -> HttpResponse:
+    """An archive without codes at once; one with them after a second factor."""
+    codes = request.POST.get("deed", "plain") == "codes"
+    if codes:
+        asked = _proved(request)
+        if asked is not None:
+            return asked
     exports.ask(
         substation_id=request.tenant.id, by=actor(request), now=clock.utc_now(), for_owner=True, codes=codes,  # type: ignore[attr-defined]
     )  # fmt: skip
@@ -95,13 +82,23 @@ def _asked(request: HttpRequest, *, codes: bool) -> HttpResponse:
     return redirect("panel:archives")
 
 
-@require_GET
-@owner_screen
+@require_http_methods(["GET", "POST"])
+@screen(catalogue.ARCHIVE_MAKE)
+@open_when_closed
+@even_unpaid
 @never_cache
 def fetch(request: HttpRequest, token: str) -> HttpResponseBase:
-    """The file, for whoever has both the link and the owner's log-in."""
+    """The file, for whoever has both the link and a log-in that may have it. The POST is the answer to the second factor that
+    one with codes asks for."""
     tenant: Any = request.tenant  # type: ignore[attr-defined]
     export = exports.open_link(token, request.get_host(), substation_id=tenant.id)
+    if export.with_codes:
+        asked = _proved(request)
+        if asked is not None:
+            return asked
+    if request.method == "POST":
+        say(request, _("Thank you. The archive with the codes can be downloaded now."))
+        return redirect("panel:archives")
     return FileResponse(
         exports.path_of(export).open("rb"), as_attachment=True, filename=exports.filename(export),
         content_type="application/zip",

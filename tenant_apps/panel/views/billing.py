@@ -1,6 +1,6 @@
-"""Plan and billing: what the shop pays the main station, what is due, and every invoice. The owner's alone.
+"""Plan and billing: what the shop pays the main station, what is due, and every invoice.
 
-What is shown is read in the request's transaction; what calls a payment channel is an `owner_deed`, which opens its own
+What is shown is read in the request's transaction; what calls a payment channel is an `outside_deed`, which opens its own
 and only ever answers with a redirect.
 """
 
@@ -17,6 +17,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from kameng.accounts import catalogue
 from kameng.db.context import in_main
 from kameng.lib import clock, money
 from kameng.lib.errors import DomainError
@@ -27,7 +28,7 @@ from shared_apps.billing import pdf, selectors, services
 from shared_apps.billing.forms import TermsForm
 from shared_apps.billing.states import Method, SubscriptionState
 from shared_apps.billing.types import Overview, WayToPay
-from tenant_apps.panel.access import even_unpaid, owner_deed, owner_screen
+from tenant_apps.panel.access import even_unpaid, outside_deed, screen
 from tenant_apps.panel.forms.billing import TopUpForm
 from tenant_apps.panel.lists import paged
 from tenant_apps.panel.page import page, say
@@ -49,7 +50,7 @@ def _english() -> bool:
 
 
 @require_GET
-@owner_screen
+@screen(catalogue.BILLING_MANAGE)
 def index(request: HttpRequest) -> HttpResponseBase:
     """The present plan, what it holds, what is due and what was paid."""
     with in_main():
@@ -96,7 +97,7 @@ def _card_ways(seen: Overview) -> list[WayToPay]:
 
 
 @require_GET
-@owner_screen
+@screen(catalogue.BILLING_MANAGE)
 def plans(request: HttpRequest) -> HttpResponseBase:
     """The plans on offer, beside the present one."""
     return _plans_page(request, None)
@@ -116,7 +117,7 @@ def _plans_page(request: HttpRequest, form: TermsForm | None, status: int = 200)
 
 
 @require_GET
-@owner_screen
+@screen(catalogue.BILLING_MANAGE)
 def change(request: HttpRequest, quote: str) -> HttpResponseBase:
     """What a change would do and cost, as it was reckoned; nothing has happened yet."""
     with in_main():
@@ -144,7 +145,7 @@ def change(request: HttpRequest, quote: str) -> HttpResponseBase:
 
 
 @require_GET
-@owner_screen
+@screen(catalogue.BILLING_MANAGE)
 def invoice(request: HttpRequest, number: str) -> HttpResponseBase:
     """One invoice, as a file: PDF, in the reader's language."""
     with in_main():
@@ -157,7 +158,7 @@ def invoice(request: HttpRequest, number: str) -> HttpResponseBase:
 
 
 @require_GET
-@owner_screen
+@screen(catalogue.BILLING_MANAGE)
 def back(request: HttpRequest) -> HttpResponseBase:
     """Where a payment page sends the payer. Coming back says nothing about money: the channel is asked, by `check`."""
     public_id = request.GET.get("page", "")
@@ -175,7 +176,7 @@ def back(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.BILLING_MANAGE)
 @even_unpaid
 def pay(request: HttpRequest) -> HttpResponseBase:
     """Pay what is due from the prepaid balance; what it does not cover leads to the top-up."""
@@ -194,7 +195,7 @@ def pay(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
-@owner_deed
+@outside_deed(catalogue.BILLING_MANAGE)
 def top_up(request: HttpRequest) -> HttpResponseBase:
     """To a hosted page that fills the prepaid balance."""
     with in_main():
@@ -215,7 +216,7 @@ def top_up(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
-@owner_deed
+@outside_deed(catalogue.BILLING_MANAGE)
 def card(request: HttpRequest) -> HttpResponseBase:
     """To Stripe's page, where a card takes the subscription over."""
     with in_main():
@@ -234,7 +235,7 @@ def card(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
-@owner_deed
+@outside_deed(catalogue.BILLING_MANAGE)
 def portal(request: HttpRequest) -> HttpResponseBase:
     """To the channel's own page of cards and receipts."""
     with in_main():
@@ -250,7 +251,7 @@ def portal(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
-@owner_deed
+@outside_deed(catalogue.BILLING_MANAGE)
 def retry(request: HttpRequest) -> HttpResponseBase:
     """Have the card tried again for what is due."""
     try:
@@ -263,7 +264,7 @@ def retry(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
-@owner_deed
+@outside_deed(catalogue.BILLING_MANAGE)
 def quote(request: HttpRequest) -> HttpResponseBase:
     """Reckon a change of plan, and show it."""
     with in_main():
@@ -284,7 +285,7 @@ def quote(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
-@owner_deed
+@outside_deed(catalogue.BILLING_MANAGE)
 def confirm(request: HttpRequest, quote: str) -> HttpResponseBase:
     """Do what was shown, for the sum that was shown; a sum that does not hold any more is shown anew."""
     shop_id, now, by = _shop_id(request), clock.utc_now(), actor(request)
@@ -328,7 +329,7 @@ def _quote_again(request: HttpRequest, outdated: str) -> HttpResponseBase:
 
 
 @require_POST
-@owner_deed
+@outside_deed(catalogue.BILLING_MANAGE)
 def cancel(request: HttpRequest) -> HttpResponseBase:
     """End the subscription when what was paid for is over."""
     try:
@@ -340,7 +341,7 @@ def cancel(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
-@owner_deed
+@outside_deed(catalogue.BILLING_MANAGE)
 def keep(request: HttpRequest) -> HttpResponseBase:
     """Take back a cancellation, or a change that waits."""
     try:
@@ -352,7 +353,7 @@ def keep(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_http_methods(["POST"])
-@owner_deed
+@outside_deed(catalogue.BILLING_MANAGE)
 def check(request: HttpRequest) -> HttpResponseBase:
     """Ask the channel what became of a payment page; goes on as soon as it has ended."""
     public_id = request.POST.get("page", "")

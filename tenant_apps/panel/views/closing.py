@@ -11,6 +11,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from kameng.accounts import catalogue
+from kameng.accounts.access import demand, may, may_do
 from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
@@ -18,7 +20,7 @@ from kameng.web.actors import actor
 from tenant_apps.finance import selectors as finance
 from tenant_apps.orders import closing as open_orders
 from tenant_apps.panel import services, words
-from tenant_apps.panel.access import even_unpaid, owner_screen
+from tenant_apps.panel.access import even_unpaid, screen
 from tenant_apps.panel.forms.lifecycle import CloseForm, RefundForm
 from tenant_apps.panel.page import page, refuse, say
 from tenants import closing
@@ -28,8 +30,12 @@ LISTED = 50
 
 
 @require_GET
-@owner_screen
+@screen(catalogue.OWN)
 def index(request: HttpRequest) -> HttpResponseBase:
+    """For whoever may close the shop, and for whoever gives the money of its open orders back."""
+    if not may(request, catalogue.ORDERS_REFUND):
+        demand(request, catalogue.SHOP_CLOSE)
+    may_do(request, catalogue.SHOP_CLOSE)
     return _shown(request)
 
 
@@ -51,7 +57,7 @@ def _shown(request: HttpRequest, form: CloseForm | None = None, refund_form: Ref
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.SHOP_CLOSE)
 def begin(request: HttpRequest) -> HttpResponse:
     form = CloseForm(request.POST)
     if form.is_valid():
@@ -70,7 +76,7 @@ def begin(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.SHOP_CLOSE)
 def keep(request: HttpRequest) -> HttpResponse:
     with in_main():
         closing.keep(public_id=request.tenant.public_id, by=actor(request), now=clock.utc_now())  # type: ignore[attr-defined]
@@ -79,7 +85,7 @@ def keep(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.SHOP_CLOSE)
 @even_unpaid
 def finish(request: HttpRequest) -> HttpResponse:
     """Close now, without waiting for the clock. Refused while something is open."""
@@ -90,7 +96,7 @@ def finish(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.ORDERS_REFUND)
 @even_unpaid  # What is owed to a buyer is given back, whatever the shop owes.
 def refund(request: HttpRequest, number: str) -> HttpResponse:
     """Give the money of an order back that can't be delivered any more."""

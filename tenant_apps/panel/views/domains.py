@@ -11,12 +11,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from kameng.accounts import catalogue
 from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.words import worded
 from kameng.web.actors import actor
-from tenant_apps.panel.access import owner_screen
+from tenant_apps.panel.access import screen
 from tenant_apps.panel.forms.lifecycle import DomainForm
 from tenant_apps.panel.page import page, refuse, say
 from tenants import domains
@@ -25,7 +26,7 @@ from tenants.states import ClaimState
 
 
 @require_http_methods(["GET", "POST"])
-@owner_screen
+@screen(catalogue.DOMAINS_MANAGE)
 def index(request: HttpRequest) -> HttpResponseBase:
     """The list, and the form that adds one."""
     tenant: Any = request.tenant  # type: ignore[attr-defined]
@@ -65,7 +66,7 @@ def _row(claim: DomainClaim) -> dict[str, Any]:
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.DOMAINS_MANAGE)
 def check(request: HttpRequest, pk: int) -> HttpResponse:
     with in_main():
         domains.ask_check(substation_id=request.tenant.id, claim_id=pk, now=clock.utc_now())  # type: ignore[attr-defined]
@@ -74,7 +75,7 @@ def check(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.DOMAINS_MANAGE)
 def first(request: HttpRequest) -> HttpResponse:
     """Which address is the first one, and whether the others lead to it."""
     chosen = request.POST.get("claim", "")
@@ -88,7 +89,7 @@ def first(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.DOMAINS_MANAGE)
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     with in_main():
         name = domains.remove(substation_id=request.tenant.id, claim_id=pk, by=actor(request), now=clock.utc_now())  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from kameng.accounts import catalogue
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, Invalid
 from kameng.lib.money import format_unit, minor_to_decimal
@@ -113,7 +114,7 @@ def rows_of(found: Iterable[Listing], terms: Terms) -> list[GoodsRow]:
 
 
 @require_GET
-@screen
+@screen(catalogue.GOODS_LOOK, change=catalogue.GOODS_CHANGE)
 def index(request: HttpRequest) -> HttpResponseBase:
     """Search, filter, sort, page, export. Prices are computed for the page that is shown."""
     now = clock.utc_now()
@@ -224,7 +225,7 @@ def _exported(request: HttpRequest, found: Any, terms: Terms) -> HttpResponseBas
 
 
 @require_POST
-@screen
+@screen(catalogue.GOODS_CHANGE)
 def shelf(request: HttpRequest, pk: int) -> HttpResponse:
     """One switch of the list; answers with itself."""
     on = request.POST.get("on") == "1"
@@ -236,7 +237,7 @@ def shelf(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@screen
+@screen(catalogue.GOODS_CHANGE)
 def bulk(request: HttpRequest) -> HttpResponse:
     """Chosen rows, or everything that the list's filters match, on or off the shelf or to the price form."""
     ids = chosen_ids(request)
@@ -276,7 +277,7 @@ def chosen_ids(request: HttpRequest) -> list[int]:
 
 
 @require_http_methods(["GET", "POST"])
-@screen
+@screen(catalogue.GOODS_LOOK, change=catalogue.GOODS_CHANGE)
 def product(request: HttpRequest, pk: int) -> HttpResponse:
     """The shop's own words for a product, and its SKUs with prices and reasons."""
     found = ListedProduct.objects.filter(pk=pk).first()

@@ -13,12 +13,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
+from kameng.accounts import catalogue
 from kameng.lib import money
 from kameng.lib.words import Sentence
 from tenant_apps.finance import selectors as finance
 from tenant_apps.finance.types import ACCOUNTS, Line, Statement
 from tenant_apps.panel import words
-from tenant_apps.panel.access import owner_screen
+from tenant_apps.panel.access import screen
 from tenant_apps.panel.forms.money import StatementFilters
 from tenant_apps.panel.lists import Column, day_end, day_start, export, local_time, wants_export
 from tenant_apps.panel.page import page
@@ -28,7 +29,7 @@ EXPORTED = 100_001  # One more than a file may hold, so that `export` notices.
 
 
 @require_GET
-@owner_screen
+@screen(catalogue.MONEY_LOOK)
 def statement(request: HttpRequest) -> HttpResponseBase:
     first, last = _days(StatementFilters(request.GET))
     shown_days = request.GET.copy()

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from kameng.accounts import catalogue
 from kameng.lib import clock, money
 from kameng.lib.errors import DomainError
 from kameng.lib.words import Sentence, worded
@@ -24,7 +25,7 @@ from tenant_apps.orders.models import Order, OrderLine
 from tenant_apps.orders.states import DeliveryState
 from tenant_apps.panel import services as panel
 from tenant_apps.panel import words
-from tenant_apps.panel.access import even_unpaid, is_owner, screen
+from tenant_apps.panel.access import even_unpaid, screen, sees_money
 from tenant_apps.panel.forms.orders import DeliverForm, OrderFilters, QueueFilters, ReasonForm
 from tenant_apps.panel.lists import (
     Column,
@@ -60,7 +61,7 @@ QUEUE_PAGE = 30
 
 
 @require_GET
-@screen
+@screen(catalogue.ORDERS_LOOK)
 def index(request: HttpRequest) -> HttpResponseBase:
     filters = OrderFilters(request.GET)
     since, until = filters.value("since"), filters.value("until")
@@ -69,19 +70,19 @@ def index(request: HttpRequest) -> HttpResponseBase:
     )
     state = filters.value("state")
     found = everywhere.filter(state=state) if state else everywhere
-    owner = is_owner(request)
-    sorts = SORTS if owner else {key: SORTS[key] for key in ("placed", "total")}
+    earns = sees_money(request)
+    sorts = SORTS if earns else {key: SORTS[key] for key in ("placed", "total")}
     found = ordered(request, found, sorts, "-placed", nullable=("earned_minor",))
     if wants_export(request):
-        return export(request, "orders", _columns(owner=owner), found)
+        return export(request, "orders", _columns(earns=earns), found)
     return page(
         request, "panel/orders.html", here="orders", heading=_("Orders"), filters=filters, rows=paged(request, found),
         chips=filters.chips(mine.counts_by_state(everywhere)), sums=mine.sums(found),
-        sorts=sort_choices(request, _SORT_WORDS_OWNER if owner else _SORT_WORDS),
+        sorts=sort_choices(request, _SORT_WORDS_OWNER if earns else _SORT_WORDS),
     )  # fmt: skip
 
 
-def _columns(*, owner: bool) -> tuple[Column, ...]:
+def _columns(*, earns: bool) -> tuple[Column, ...]:
     columns: tuple[Column, ...] = (
         (gettext_lazy("Order"), lambda row: row.number),
         (gettext_lazy("State"), lambda row: row.get_state_display()),
@@ -98,7 +99,7 @@ def _columns(*, owner: bool) -> tuple[Column, ...]:
         (gettext_lazy("Paid"), lambda row: local_time(row.paid_at)),
         (gettext_lazy("Delivered"), lambda row: local_time(row.delivered_at)),
     )
-    if not owner:
+    if not earns:
         return (*columns, *times)
     return (*columns, (pgettext_lazy("shop", "You earn"), _earned), *times)
 
@@ -108,7 +109,7 @@ def _earned(row: Order) -> object:
 
 
 @require_GET
-@screen
+@screen(catalogue.ORDERS_LOOK, change=catalogue.ORDERS_DELIVER)
 def queue(request: HttpRequest) -> HttpResponseBase:
     """Lines that a person delivers, the longest waiting first, each with its form."""
     filters = QueueFilters(request.GET)
@@ -142,7 +143,7 @@ _QUEUE_COLUMNS: tuple[Column, ...] = (
 
 
 @require_GET
-@screen
+@screen(catalogue.ORDERS_LOOK, change=catalogue.ORDERS_DELIVER)
 def detail(request: HttpRequest, number: str) -> HttpResponse:
     return _drawn(request, number)
 
@@ -151,7 +152,7 @@ def _drawn(request: HttpRequest, number: str, *, status: int = 200, **more: Any)
     """The order's screen. `more`: a form that came back, codes that were revealed, the buyer's address."""
     found = mine.detail(number)
     order = found.order
-    parts = _waterfall(found) if is_owner(request) else []
+    parts = _waterfall(found) if sees_money(request) else []
     lines = [_line_row(line, more.get("deliver_form")) for line in found.lines]
     # A delivery's step names what was delivered in Chinese.
     goods = {f"{line.name_zh} × {line.quantity}": f"{line_name(line)} × {line.quantity}" for line in found.lines}
@@ -215,7 +216,7 @@ def _waterfall(found: mine.OrderDetail) -> list[dict[str, Any]]:
 
 
 @require_POST
-@screen
+@screen(catalogue.ORDERS_DELIVER)
 @even_unpaid
 def deliver(request: HttpRequest, pk: int) -> HttpResponse:
     """Deliver one line; a text that was refused comes back with its reason."""
@@ -240,7 +241,7 @@ def deliver(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@screen
+@screen(catalogue.ORDERS_CANCEL)
 def cancel(request: HttpRequest, number: str) -> HttpResponse:
     """End an unpaid order; its stock goes back."""
     order = orders.order_for_staff(number)
@@ -252,7 +253,7 @@ def cancel(request: HttpRequest, number: str) -> HttpResponse:
 
 
 @require_POST
-@screen
+@screen(catalogue.CODES_REVEAL)
 @never_cache
 def reveal(request: HttpRequest, number: str) -> HttpResponse:
     """Show the codes of an order, once, to somebody who says why; nothing of them is kept by the page."""
@@ -272,7 +273,7 @@ def reveal(request: HttpRequest, number: str) -> HttpResponse:
 
 
 @require_POST
-@screen
+@screen(catalogue.CODES_REVEAL)
 @never_cache
 def buyer_page(request: HttpRequest, number: str) -> HttpResponse:
     """The address of the buyer's own page: it opens codes, so it takes a reason like the codes do."""

@@ -13,13 +13,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
+from kameng.accounts import catalogue
+from kameng.accounts.access import may
 from kameng.accounts.models import AuditRecord
 from kameng.lib import clock
 from kameng.lib.errors import Missing
 from kameng.lib.words import Sentence, worded
 from kameng.web.actors import actor
 from tenant_apps.panel import words
-from tenant_apps.panel.access import is_owner, screen
+from tenant_apps.panel.access import screen
 from tenant_apps.panel.details import details_words
 from tenant_apps.panel.page import page
 from tenant_apps.panel.selectors import activity, orders, overview, people
@@ -72,13 +74,16 @@ class Todo:
 
 
 @require_GET
-@screen
+@screen(catalogue.OWN, change=catalogue.SETTINGS_CHANGE)
 def index(request: HttpRequest) -> HttpResponse:
     now = clock.utc_now()
     shop = shops.shop_settings()
-    owner = is_owner(request)
     steps = [] if shop.first_steps.get("dismissed") else overview.first_steps(shop, default_accent=DEFAULT_ACCENT)
-    recent = list(people.audit_records(owner=owner)[:RECENT])
+    recent = list(
+        people.audit_records(of_people=may(request, catalogue.PEOPLE_MANAGE))[:RECENT]
+        if may(request, catalogue.ACTIVITY_LOOK)
+        else []
+    )
     context: dict[str, Any] = {
         "today": overview.today(now),
         "todos": _todos(now, open_shop=shop.open),
@@ -155,7 +160,7 @@ def _step_row(step: overview.Step) -> dict[str, Any]:
 
 
 @require_POST
-@screen
+@screen(catalogue.SETTINGS_CHANGE)
 def tick(request: HttpRequest, step: str) -> HttpResponse:
     """A step that a person says is done; "look" goes on to the shop, "dismissed" puts the list away."""
     if step not in BY_HAND:

@@ -12,21 +12,23 @@ from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from kameng.accounts import catalogue, factors, roles, step_up
 from kameng.accounts import tokens as token_services
+from kameng.accounts.access import may
 from kameng.accounts.models import AuditRecord, User
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.words import worded
 from kameng.web.actors import actor
 from tenant_apps.panel import services, words
-from tenant_apps.panel.access import is_owner, owner_screen, screen
+from tenant_apps.panel.access import screen
 from tenant_apps.panel.details import details_words
 from tenant_apps.panel.forms.people import (
+    DEEDS,
     IN,
     INVITED,
     LOCKED,
     PERSON_STATES,
-    ROLES,
     SCOPES,
     AuditFilters,
     InviteForm,
@@ -52,16 +54,17 @@ from tenant_apps.panel.selectors import activity, people, plan
 
 
 @require_http_methods(["GET", "POST"])
-@owner_screen
+@screen(catalogue.PEOPLE_MANAGE)
 def staff(request: HttpRequest) -> HttpResponseBase:
     """Who may come in, and the form that invites another."""
-    filters = StaffFilters(request.GET)
+    offered = roles.choices()
+    filters = StaffFilters(request.GET, roles=offered)
     found = people.staff(query=filters.query, role=filters.value("role"), state=filters.value("state"))
     if request.GET.get("sort", "").removeprefix("-") in STAFF_SORTS:
         found = ordered(request, found, STAFF_SORTS, "name")
     if wants_export(request):
         return export(request, "staff", _STAFF_COLUMNS, found)
-    form = InviteForm(request.POST or None)
+    form = InviteForm(request.POST or None, roles=offered)
     if request.method == "POST" and form.is_valid():
         try:
             user = services.invite(**form.cleaned_data, base_url=_base(request), by=actor(request), now=clock.utc_now())
@@ -73,8 +76,8 @@ def staff(request: HttpRequest) -> HttpResponseBase:
     return page(
         request, "panel/staff.html", here="staff", heading=pgettext("menu", "Staff"), form=form, rows=paged(request, found),
         filters=filters, sorts=sort_choices(request, _STAFF_SORT_WORDS), last_owner=people.owners() < 2,
-        **words.limit_words(plan.staff()),
-        roles=[(value, label.title) for value, label in ROLES], status=422 if form.is_bound and form.errors else 200,
+        roles=[(one.value, one.label) for one in offered], **words.limit_words(plan.staff()),
+        with_factor=people.with_factor(), for_all=step_up.factor_for_all(), status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip
 
 
@@ -88,7 +91,7 @@ _STAFF_SORT_WORDS = (
 _STAFF_COLUMNS: tuple[Column, ...] = (
     (pgettext_lazy("person", "Name"), lambda user: user.name),
     (gettext_lazy("Email"), lambda user: user.email),
-    (gettext_lazy("Role"), lambda user: user.get_role_display()),
+    (gettext_lazy("Role"), lambda user: user.role_label),
     (gettext_lazy("State"), lambda user: dict(PERSON_STATES)[_state_of(user)]),
     (gettext_lazy("Since"), lambda user: local_time(user.created_at)),
 )
@@ -101,15 +104,15 @@ def _state_of(user: User) -> str:
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.PEOPLE_MANAGE)
 def role(request: HttpRequest, pk: int) -> HttpResponse:
     user = services.set_role(user_id=pk, role=request.POST.get("role", ""), by=actor(request), now=clock.utc_now())
-    say(request, worded(gettext_lazy("%(who)s is now: %(role)s."), who=str(user), role=user.get_role_display()))
+    say(request, worded(gettext_lazy("%(who)s is now: %(role)s."), who=str(user), role=user.role_label))
     return redirect("panel:staff")
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.PEOPLE_MANAGE)
 def active(request: HttpRequest, pk: int) -> HttpResponse:
     on = request.POST.get("active") == "1"
     user = services.set_active(user_id=pk, active=on, by=actor(request), now=clock.utc_now())
@@ -119,10 +122,42 @@ def active(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.PEOPLE_MANAGE)
 def resend(request: HttpRequest, pk: int) -> HttpResponse:
     user = services.invite_again(user_id=pk, base_url=_base(request), by=actor(request), now=clock.utc_now())
     say(request, worded(gettext_lazy("A mail with a link is on its way to %(email)s."), email=user.email))
+    return redirect("panel:staff")
+
+
+@require_POST
+@screen(catalogue.PEOPLE_MANAGE)
+def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
+    email = services.withdraw(user_id=pk, by=actor(request), now=clock.utc_now())
+    say(
+        request, worded(gettext_lazy("The invitation of %(email)s is taken back; its link opens nothing."), email=email)
+    )
+    return redirect("panel:staff")
+
+
+@require_POST
+@screen(catalogue.PEOPLE_MANAGE)
+def reset_factor(request: HttpRequest, pk: int) -> HttpResponse:
+    """For somebody who lost phone and codes. They are told by mail."""
+    user = factors.reset(user_id=pk, by=actor(request), now=clock.utc_now())
+    say(request, worded(gettext_lazy("%(who)s is logged out and sets up a new second step."), who=str(user)))
+    return redirect("panel:staff")
+
+
+@require_POST
+@screen(catalogue.PEOPLE_MANAGE)
+def policy(request: HttpRequest) -> HttpResponse:
+    """Whether everybody needs a second step, or only who does something with money or codes."""
+    wanted = request.POST.get("for_all") == "1"
+    step_up.demand_of_all(wanted=wanted, by=actor(request), now=clock.utc_now())
+    say(
+        request,
+        _("Everybody needs a second step from now on.") if wanted else _("A second step is asked for money and codes."),
+    )
     return redirect("panel:staff")
 
 
@@ -135,7 +170,7 @@ def _base(request: HttpRequest) -> str:
 
 
 @require_http_methods(["GET", "POST"])
-@owner_screen
+@screen(catalogue.TOKENS_MANAGE)
 @never_cache
 def tokens(request: HttpRequest) -> HttpResponseBase:
     """The list; a new token's secret stands on the answer to its form and nowhere else."""
@@ -183,7 +218,7 @@ def _token_row(token: Any) -> dict[str, Any]:
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.TOKENS_MANAGE)
 def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     token_services.revoke(token_id=pk, by=actor(request), now=clock.utc_now())
     say(request, _("Revoked. Programs that use it are refused from now on."))
@@ -194,12 +229,14 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
-@screen
+@screen(catalogue.ACTIVITY_LOOK)
 def audit(request: HttpRequest) -> HttpResponseBase:
     filters = AuditFilters(request.GET)
     since, until = filters.value("since"), filters.value("until")
     found = people.audit_records(
-        owner=is_owner(request), query=filters.query, since=day_start(since) if since else None,
+        of_people=may(request, catalogue.PEOPLE_MANAGE), query=filters.query,
+        meaning=words.actions_like(filters.query), group=DEEDS[filters.value("group")][1] if filters.value("group") else (),
+        since=day_start(since) if since else None,
         before=day_end(until) if until else None,
     )  # fmt: skip
     found = ordered(request, found, {"at": "pk"}, "-at")

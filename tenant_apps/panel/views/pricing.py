@@ -13,6 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from kameng.accounts import catalogue
+from kameng.accounts.access import may_change
 from kameng.lib import clock, money
 from kameng.lib.errors import DomainError, Invalid
 from kameng.lib.words import Sentence, worded
@@ -55,7 +57,7 @@ class CategoryRow:
 
 
 @require_GET
-@screen
+@screen(catalogue.GOODS_LOOK, change=catalogue.PRICES_CHANGE)
 def index(request: HttpRequest) -> HttpResponseBase:
     """The rule of the shop, the tree of categories, and the rules of single products and SKUs."""
     tree = listings.categories_for_home()
@@ -155,7 +157,7 @@ def _form_of(request: HttpRequest, aim: Aim) -> RuleForm:
 
 
 @require_http_methods(["GET", "POST"])
-@screen
+@screen(catalogue.GOODS_LOOK, change=catalogue.PRICES_CHANGE)
 def rule(request: HttpRequest) -> HttpResponse:
     """The form of one rule with its preview; htmx takes it into a drawer."""
     aim = _aim(request)
@@ -175,8 +177,7 @@ def rule(request: HttpRequest) -> HttpResponse:
         "aim": aim, "form": form, "next": back_to(request, reverse("panel:pricing")), **_look(aim, form),
     }  # fmt: skip
     if getattr(request, "htmx", False):
-        may_change = getattr(request.user, "may_change", False)
-        return render(request, "panel/_rule.html", {**context, "drawer": True, "may_change": may_change})
+        return render(request, "panel/_rule.html", {**context, "drawer": True, "may_change": may_change(request)})
     return page(
         request, "panel/rule.html", here="pricing", heading=aim.name,
         crumbs=((_("Prices"), reverse("panel:pricing")),),
@@ -185,14 +186,14 @@ def rule(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@screen
+@screen(catalogue.GOODS_LOOK, change=catalogue.PRICES_CHANGE)
 def preview(request: HttpRequest) -> HttpResponse:
     """What the form as typed would do: the part of its page that htmx brings at each change."""
     aim = _aim(request)
     form = _form_of(request, aim)
     context = {
         "aim": aim, "form": form, "next": back_to(request, reverse("panel:pricing")),
-        "may_change": getattr(request.user, "may_change", False), **_look(aim, form),
+        "may_change": may_change(request), **_look(aim, form),
     }  # fmt: skip
     return render(request, "panel/_preview.html", context)
 
@@ -262,7 +263,7 @@ def _sample(shown: list[NamedRow], stored: StoredRule) -> dict[str, Any]:
 
 
 @require_http_methods(["GET", "POST"])
-@screen
+@screen(catalogue.PRICES_CHANGE)
 def remove(request: HttpRequest) -> HttpResponse:
     """What taking a rule away would do, and the deed itself."""
     aim = _aim(request)
@@ -306,7 +307,7 @@ def begin_many(request: HttpRequest, ids: list[int]) -> HttpResponse:
 
 
 @require_POST
-@screen
+@screen(catalogue.PRICES_CHANGE)
 def many(request: HttpRequest) -> HttpResponse:
     """Previewed at each change, and saved for all of them at once."""
     return _many(request, ManyForm(request.POST, scope=RuleScope.SKU), save=request.POST.get("deed") == "save")

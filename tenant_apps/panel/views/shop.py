@@ -14,6 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from kameng.accounts import catalogue
+from kameng.accounts.access import may
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.ui.theme import AccentRefused, accent_theme, parse_hex
@@ -23,7 +25,7 @@ from tenant_apps.listings import services as goods
 from tenant_apps.listings.models import ListedCategory, ListedProduct
 from tenant_apps.listings.types import CategoryTree, ShelfCategory
 from tenant_apps.orders import selectors as orders
-from tenant_apps.panel.access import is_owner, screen
+from tenant_apps.panel.access import screen
 from tenant_apps.panel.forms.listings import OwnWordsFilters
 from tenant_apps.panel.forms.shop import CUSTOM, SWATCHES, ShopForm, start_of
 from tenant_apps.panel.lists import Column, export, paged, wants_export
@@ -40,7 +42,7 @@ SEARCHED = 10  # Hits of one kind; the list behind them has the rest.
 
 
 @require_http_methods(["GET", "POST"])
-@screen
+@screen(catalogue.SETTINGS_LOOK, change=catalogue.SETTINGS_CHANGE)
 def settings(request: HttpRequest) -> HttpResponse:
     """One form for all of it: text and logo go in together or not at all, and what was typed comes back."""
     shop = shops.read_settings()
@@ -89,7 +91,7 @@ def _palette(accent: str) -> dict[str, Any]:
 
 
 @require_GET
-@screen
+@screen(catalogue.SETTINGS_LOOK)
 def accent(request: HttpRequest) -> HttpResponse:
     """The colour as it would look, at each change of the form."""
     choice = request.GET.get("accent_choice", "")
@@ -115,7 +117,7 @@ class ShownCategory:
 
 
 @require_GET
-@screen
+@screen(catalogue.GOODS_LOOK, change=catalogue.GOODS_CHANGE)
 def customise(request: HttpRequest) -> HttpResponseBase:
     """Which categories the shop shows, and the products that have words or a place of the shop's own."""
     filters = OwnWordsFilters(request.GET)
@@ -163,7 +165,7 @@ def _shown(tree: CategoryTree) -> list[ShownCategory]:
 
 
 @require_POST
-@screen
+@screen(catalogue.GOODS_CHANGE)
 def category(request: HttpRequest, pk: int) -> HttpResponse:
     """Show or hide one category; answers with the list, for those below it follow."""
     hidden = request.POST.get("shown") != "1"
@@ -178,18 +180,18 @@ def category(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
-@screen
+@screen(catalogue.OWN)
 def search(request: HttpRequest) -> HttpResponse:
     """Orders, goods, categories, people and the panel's own pages at once; an order's number leads straight to it."""
     query = request.GET.get("q", "").strip().replace("\x00", "")[:120]
     found_orders = list(orders.orders_for_panel(text=query)[:SEARCHED]) if query else []
     if len(found_orders) == 1 and found_orders[0].number.lower() == query.lower().replace("-", "").replace(" ", ""):
         return redirect("panel:order", number=found_orders[0].number)
-    owner = is_owner(request)
+    sees_people = may(request, catalogue.PEOPLE_MANAGE)
     return page(
         request, "panel/search.html", here="", heading=_("Search"), query=query, orders=found_orders,
-        goods=_goods_found(query), categories=_categories_found(query), pages=pages_named(query, owner=owner),
-        people=people.staff(query=query)[:SEARCHED] if query and owner else [], listings_url=reverse("panel:listings"),
+        goods=_goods_found(query), categories=_categories_found(query), pages=pages_named(request, query),
+        people=people.staff(query=query)[:SEARCHED] if query and sees_people else [], listings_url=reverse("panel:listings"),
     )  # fmt: skip
 
 

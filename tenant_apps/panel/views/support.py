@@ -10,10 +10,10 @@ from django.utils.translation import pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from kameng.accounts import support
+from kameng.accounts import catalogue, support
 from kameng.lib import clock
 from kameng.web.actors import actor
-from tenant_apps.panel.access import owner_screen
+from tenant_apps.panel.access import screen
 from tenant_apps.panel.page import page, say
 
 SHOWN = 100  # Of the visits, the latest; all of them stand in the shop's activity.
@@ -41,7 +41,7 @@ def leave(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@owner_screen
+@screen(catalogue.SUPPORT_VISITS)
 def visits(request: HttpRequest) -> HttpResponseBase:
     """Who of the main station was here, why and for how long."""
     now = clock.utc_now()
@@ -50,7 +50,7 @@ def visits(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
-@owner_screen
+@screen(catalogue.SUPPORT_VISITS)
 def show_out(request: HttpRequest) -> HttpResponse:
     """End everybody's visit, at once."""
     now = clock.utc_now()

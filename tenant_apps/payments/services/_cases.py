@@ -7,6 +7,7 @@ from datetime import datetime
 import structlog
 from django.db import connection
 
+from kameng.accounts import catalogue
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import SchemaScope, in_main, pointed_at
 from kameng.lib.errors import DomainError
@@ -29,6 +30,7 @@ def settle_case(*, case_public_id: str, resolution: str, evidence: str, by: Acto
     again, with the reason in its notes.
     Raises: CaseMissing, CaseRefused, EvidenceMissing, and what delivering refuses (SoldOut, SettlementRefused, …).
     """
+    by.must(catalogue.CASES_SETTLE)
     with in_main():
         receipts.begin_settlement(
             case_public_id=case_public_id, resolution=resolution, evidence=evidence, by=by, now=now

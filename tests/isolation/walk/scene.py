@@ -16,7 +16,7 @@ from django.db import connection, connections
 from django.test import Client
 
 from kameng.accounts import recovery, tokens
-from kameng.accounts.models import Role, User
+from kameng.accounts.models import Passkey, Role, StaffRole, StaffSession, User
 from kameng.accounts.tokens import MAIN_SCOPES, SHOP_SCOPES
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main, in_substation, pointed_at
@@ -61,6 +61,9 @@ class Side:
     mark: str
     users: dict[str, Any] = field(default_factory=dict)
     token_id: int = 0
+    role_id: int = 0
+    passkey_id: int = 0
+    session_id: int = 0
     secret: str = ""
     orders: dict[str, Any] = field(default_factory=dict)  # "paid", "waiting", "queued", "delivered".
     payments: dict[str, str] = field(default_factory=dict)
@@ -202,6 +205,13 @@ def _dress(side: Side) -> None:
         )
         side.token_id = row.pk
         side.secret_marks["token"] = f"ERP {mark}"
+        side.role_id = StaffRole.objects.create(name=f"Role {mark}", permissions=["goods.look"]).pk
+        side.secret_marks["role"] = f"Role {mark}"
+        staff, now = side.users["VIEWER"], clock.utc_now()
+        side.passkey_id = Passkey.objects.create(
+            user=staff, name=f"Key {mark}", host=side.host, credential_id=mark.encode(), credential=b"x"
+        ).pk
+        side.session_id = StaffSession.objects.create(user=staff, agent=f"Agent {mark}", created_at=now, seen_at=now).pk
         MarkupRule.objects.create(scope="SKU", target_id=side.sold["manual"].sku_id, kind="PRICE", value=price)
     with pointed_at(side.shop):
         saved = default_storage.save(f"shop/{mark}.png", ContentFile(b"\x89PNG\r\n\x1a\n" + mark.encode()))
@@ -310,6 +320,7 @@ def _main_things(bob: Side, operator: Any) -> dict[str, Any]:
     with in_main():
         counted = market.make_goods(policy="COUNTED", count=4)
         brand = Brand.objects.create(slug=f"brand-{_word()}", name_zh="牌", name_en="Brand")
+        role = StaffRole.objects.create(name=f"Role {_word()}", permissions=["stock.look"])
         row, _secret = tokens.create(user=operator, name="ERP", scopes=["stock:read"], by=SYSTEM, now=now)
         sku = Sku.objects.select_related("product").get(pk=bob.sold["codes"].sku_id)
         run = library.start_import(stream=io.BytesIO(b"sku,nonsense\n1,2\n"), filename="w.csv", by=SYSTEM, now=now,
@@ -321,7 +332,7 @@ def _main_things(bob: Side, operator: Any) -> dict[str, Any]:
     return {
         "brand": brand.slug, "token": row.pk, "batch": batch, "run": run.public_id, "height": height,
         "counted": counted.code, "sku": sku.code, "product": sku.product.slug,
-        "user": operator.pk,
+        "user": operator.pk, "role": role.pk,
     }  # fmt: skip
 
 

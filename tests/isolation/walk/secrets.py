@@ -35,6 +35,8 @@ CARRIED = {
 }
 # Nothing that could be carried anywhere, and why.
 STAYS = {
+    "kameng.accounts.factors:_digest": "A recovery code is asked for beside a log-in of this host, which is carried in TestSessions.",
+    "kameng.accounts.sessions:note_log_in": "A browser's mark, by which mail tells of new ones: it lets nobody in.",
     "kameng.middleware:RequestContext.__call__": "An id for the logs.",
     "kameng.middleware:ContentSecurity.__call__": "A nonce of one answer.",
     "kameng.ui.gallery_server:Nonce.__call__": "A nonce of one answer.",
@@ -51,8 +53,6 @@ STAYS = {
     "tenants.archive.exports:run": "Lots for a file's name while it is written.",
     "tenants.archive.form:seal_of": "A seal in the archive: whoever has the file has it.",
     "tenants.domains:add": "A token that its owner publishes in DNS; it proves nothing for another shop (test_domains).",
-    "tenant_apps.panel.step_up:send": "Six digits beside a log-in and its password.",
-    "tenant_apps.panel.step_up:_digest": "Six digits beside a log-in and its password.",
     "tenant_apps.payments.providers.testpay.adapter:TestpayAdapter._call": "A nonce of one request to the channel.",
 }
 

@@ -169,6 +169,10 @@ CONSOLE = {
     "people/<int:pk>/role/": mains(pk="user"),
     "people/<int:pk>/active/": mains(pk="user"),
     "people/<int:pk>/again/": mains(pk="user"),
+    "people/<int:pk>/withdraw/": mains(pk="user"),
+    "people/<int:pk>/second-step/": mains(pk="user"),
+    "roles/<int:pk>/": mains(pk="role"),
+    "roles/<int:pk>/remove/": mains(pk="role"),
     "tokens/<int:pk>/revoke/": mains(pk="token"),
 }
 STAFF = bobs(pk="users.STAFF.pk")
@@ -182,6 +186,10 @@ PANEL = {
     "staff/<int:pk>/role/": STAFF,
     "staff/<int:pk>/active/": STAFF,
     "staff/<int:pk>/resend/": STAFF,
+    "staff/<int:pk>/withdraw/": STAFF,
+    "staff/<int:pk>/second-step/": STAFF,
+    "roles/<int:pk>/": bobs(pk="role_id"),
+    "roles/<int:pk>/remove/": bobs(pk="role_id"),
     "tokens/<int:pk>/revoke/": bobs(pk="token_id"),
     "billing/change/<str:quote>/": QUOTE,
     "billing/change/<str:quote>/confirm/": QUOTE,
@@ -223,6 +231,8 @@ STOREFRONT = {
 BOTH_HOSTS = {
     "files/<slug:folder>/<str:name>": _files,
     "hooks/<slug:channel>/<slug:account>/": _hooks,
+    "security/passkeys/<int:pk>/remove/": bobs(pk="passkey_id"),
+    "security/sessions/<int:pk>/end/": bobs(pk="session_id"),
 }
 
 

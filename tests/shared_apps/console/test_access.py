@@ -20,7 +20,7 @@ URLS = "kameng.urls_main"
 LISTS = (
     "overview", "search", "substations", "plans", "products", "categories", "brands", "imports", "levels", "batches",
     "code_import", "reveals", "orders", "accounts", "transfers", "trial_balance", "chain", "cases", "inbox", "sync",
-    "audit", "jobs", "tokens", "people", "merchants", "rules", "keys",
+    "audit", "jobs", "tokens", "people", "merchants", "rules", "keys", "roles", "account",
     "invoices", "unpaid",
 )  # fmt: skip
 EXPORTS = (
@@ -121,6 +121,11 @@ def posts(scene: Scene) -> dict[str, tuple[str, dict[str, str]]]:
         "person_role": (url("person_role", scene.token), {"role": "VIEWER"}),
         "person_active": (url("person_active", scene.token), {"active": "0"}),
         "person_again": (url("person_again", scene.token), {}),
+        "person_withdraw": (url("person_withdraw", scene.token), {}),
+        "person_reset": (url("person_reset", scene.token), {}),
+        "role_new": (url("role_new"), {"name": "x", "permissions": "stock.look"}),
+        "role_edit": (url("role_edit", scene.token), {"name": "x", "permissions": "stock.look"}),
+        "role_remove": (url("role_remove", scene.token), {}),
         "sync_repeat": (url("sync_repeat"), {"deed": "full"}),
         "job_retry": (url("job_retry", scene.job), {}),
         "tokens": (url("tokens"), {"name": "x", "scopes": "stock:read"}),
@@ -138,7 +143,7 @@ def everything() -> dict[str, Any]:
         "tenants_substation", "tenants_plan", "tenants_syncstate", "library_product", "library_sku", "library_category",
         "library_brand", "library_supplyprice", "library_privateprice", "library_importrun", "stock_code", "stock_codereveal",
         "stock_stockcount", "receipts_paymentcase", "receipts_casenote", "receipts_inboxevent", "jobs_job",
-        "accounts_apitoken", "accounts_auditrecord", "accounts_user", "receipts_merchantaccount", "splits_splitrule",
+        "accounts_apitoken", "accounts_auditrecord", "accounts_user", "accounts_staffrole", "receipts_merchantaccount", "splits_splitrule",
         "billing_invoice", "ledger_transfer",
         "tenants_substationstep", "tenants_shopexport", "tenants_erasurerecord",
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pyotp
 import pytest
 from django.core import mail
 from django.test import Client
@@ -224,3 +225,26 @@ def test_two_operators_who_demote_each_other_leave_one(prepared: None) -> None:
             left = list(User.objects.filter(pk__in=(ann.pk, ben.pk), role="OPERATOR"))
             User.objects.filter(pk__in=others).update(is_active=True)
     assert left == [ann]
+
+
+def test_the_only_operator_who_lost_their_phone_comes_back_by_the_command_line(
+    newcomer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from kameng.accounts import factors
+    from kameng.accounts.models import Authenticator
+    from kameng.cli import operator as command
+
+    now, secret = clock.utc_now(), factors.new_secret()
+    with in_main():
+        code = pyotp.TOTP(secret).at(now)
+        factors.set_up_app(user=newcomer, secret=secret, code=code, by=SYSTEM, now=now)
+    monkeypatch.setattr(command, "setup_django", lambda: None)
+
+    result = CliRunner().invoke(command.operator, [newcomer.email, "--lost-phone"])
+
+    assert result.exit_code == 0, result.output
+    with in_main():
+        assert not Authenticator.objects.filter(user=newcomer).exists()
+    assert trail("accounts.factor.reset", newcomer.email) == [{}]

@@ -210,7 +210,7 @@ class TestUnpaid:
         for path, data in (
             ("pricing/rule/", {"scope": "SHOP", "target": "0", "kind": "PERCENT", "value": "50", "rounding": "NONE"}),
             ("settings/", {"name": "Other"}),
-            ("staff/", {"email": "new@example.com", "name": "New", "role": "STAFF"}),
+            ("staff/", {"email": "new@example.com", "name": "New", "role": "MANAGER"}),
             ("tokens/", {"name": "Token", "scopes": ["orders:read"], "days": "30"}),
             ("steps/share/", {}),
         ):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core import mail, signing
 
-from kameng.accounts.models import ApiToken, User
+from kameng.accounts.models import ApiToken, StaffRole, User
 from kameng.db.context import in_substation, pointed_at
 from kameng.jobs import services as jobs
 from kameng.lib import clock
@@ -27,7 +27,7 @@ def outbox(no_jobs: None) -> None:
 
 def invited(office: Office, **changes: Any) -> str:
     """Invite somebody and read the link's path from their mail."""
-    office.owner.post("/panel/staff/", {"email": "nina@example.com", "name": "Nina", "role": "STAFF", **changes})
+    office.owner.post("/panel/staff/", {"email": "nina@example.com", "name": "Nina", "role": "MANAGER", **changes})
     jobs.run_all_due()
     return link(mail.outbox[-1])
 
@@ -49,7 +49,7 @@ class TestInvite:
         assert (response.status_code, response["Location"]) == (302, "/panel/")
         assert browser.get("/panel/").status_code == 200
         user = office.read(User, email="nina@example.com")
-        assert (user.role, user.name) == ("STAFF", "Nina")
+        assert (user.role, user.name) == ("MANAGER", "Nina")
         assert user.check_password(PASSWORD)
         assert {"panel.staff.invited", "accounts.password.set"} <= set(office.acts())
 
@@ -90,7 +90,7 @@ class TestInvite:
     def test_refuses_what_can_not_be_invited(self, office: Office, wrong: dict[str, str]) -> None:
         before = office.counts()
 
-        response = office.owner.post("/panel/staff/", {"email": "nina@example.com", "role": "STAFF", **wrong})
+        response = office.owner.post("/panel/staff/", {"email": "nina@example.com", "role": "MANAGER", **wrong})
 
         assert response.status_code == 422
         assert office.counts() == before
@@ -117,7 +117,7 @@ class TestStaff:
     def test_the_last_owner_stays_owner_and_stays_in(self, office: Office) -> None:
         owner, before, browser = office.users["OWNER"], office.counts(), office.owner
 
-        assert browser.post(f"/panel/staff/{owner}/role/", {"role": "STAFF"}).status_code == 409
+        assert browser.post(f"/panel/staff/{owner}/role/", {"role": "MANAGER"}).status_code == 409
         assert browser.post(f"/panel/staff/{owner}/active/", {"active": "0"}).status_code == 409
 
         user = office.read(User, pk=owner)
@@ -153,7 +153,7 @@ class TestStaff:
         assert found("state=invited") == ["nina@example.com"]
         assert found("state=locked") == ["viewer@example.com"]
         assert found("state=in") == [owner, "staff@example.com"]
-        assert found("role=STAFF&sort=-name") == ["staff@example.com", "nina@example.com"]
+        assert found("role=MANAGER&sort=-name") == ["staff@example.com", "nina@example.com"]
         rows = csv_rows(browser.get("/panel/staff/?state=locked&export=csv"))
         assert [row[:4] for row in rows] == [
             ["Name", "Email", "Role", "State"], ["Viewer", "viewer@example.com", "Read only", "Locked out"],
@@ -170,7 +170,9 @@ class TestStaff:
         assert "Give up being an owner?" in two
 
     def test_a_refused_invitation_comes_back_open_and_filled_in(self, office: Office) -> None:
-        body = office.owner.post("/panel/staff/", {"email": "nobody", "name": "Nina", "role": "STAFF"}).content.decode()
+        body = office.owner.post(
+            "/panel/staff/", {"email": "nobody", "name": "Nina", "role": "MANAGER"}
+        ).content.decode()
 
         assert "data-open-now" in body
         assert 'value="Nina"' in body
@@ -294,7 +296,7 @@ class TestActivity:
         browser.post("/panel/pricing/rule/", {**rule, "value": "40", "rounding": "NONE"})
         browser.post(f"/panel/listings/{office.goods.sku_id}/shelf/", {})
         browser.post(f"/panel/customise/categories/{category}/", {})
-        browser.post(f"/panel/staff/{office.users['VIEWER']}/role/", {"role": "STAFF"})
+        browser.post(f"/panel/staff/{office.users['VIEWER']}/role/", {"role": "MANAGER"})
         browser.post(f"/panel/products/{office.goods.product_id}/", {"own_name": "Night card", "own_sort": "3"})
 
         records = browser.get("/panel/activity/").context["records"]
@@ -306,13 +308,37 @@ class TestActivity:
             name = ListedCategory.objects.get(pk=category).name_en
         assert told == [
             ("Changed the texts of a product", "Night card", "Name in your shop, Place in the list"),
-            ("Changed a role", "viewer@example.com", "Read only → Staff"),
+            ("Changed a role", "viewer@example.com", "Read only → Manager"),
             ("Showed or hid a category", name, "hidden"),
             ("Changed the shelf", "", "1 SKU taken off the shelf"),
             ("Set a price rule", name, "+40% · before: +30% · 1 price changed"),
             ("Set a price rule", name, "+30% · Up to a whole · 1 price changed"),
         ]
         assert records[4]["about"].url == f"/panel/pricing/rule/?scope=CATEGORY&target={category}"
+
+    def test_is_searched_by_person_deed_words_address_and_group(self, office: Office) -> None:
+        browser = office.owner
+        browser.post(f"/panel/listings/{office.goods.sku_id}/shelf/", {})
+        browser.post("/panel/roles/new/", {"name": "Clerk", "permissions": ["goods.look"]})
+
+        def found(query: str) -> list[str]:
+            return [str(row["deed"]) for row in browser.get(f"/panel/activity/?{query}").context["records"]]
+
+        assert found("q=made a role") == ["Made a role"]
+        assert found("q=clerk") == ["Made a role"]
+        assert found("q=127.0.0.1&group=goods") == ["Changed the shelf"]
+        assert found("group=people") == ["Made a role", "The owner's log-in was made"]
+        assert found("q=nothing of the kind") == []
+
+    def test_says_what_a_role_was_given_and_lost(self, office: Office) -> None:
+        browser = office.owner
+        browser.post("/panel/roles/new/", {"name": "Clerk", "permissions": ["goods.look"]})
+        pk = office.read(StaffRole, name="Clerk").pk
+        browser.post(f"/panel/roles/{pk}/", {"name": "Clerk", "permissions": ["prices.change"]})
+
+        newest = browser.get("/panel/activity/").context["records"][0]
+
+        assert newest["details"] == "+ Change prices · − Look at goods and prices"
 
     def test_is_sorted_by_time_either_way(self, office: Office) -> None:
         browser = office.owner
@@ -361,7 +387,7 @@ class TestPlan:
         plan(max_staff=3)
         full = office.owner.get("/panel/staff/").content.decode()
 
-        assert "3 of 5 people may log in" in quiet and "k-notice-title" not in quiet
+        assert "3 of 5 people may log in" in quiet and "room for" not in quiet
         assert "3 of 4 people may log in" in near
         assert "3 of 3 people may log in" in full and "Nobody else can be invited." in full
 
@@ -369,7 +395,7 @@ class TestPlan:
         plan(max_staff=3)
         before = office.counts()
 
-        response = office.owner.post("/panel/staff/", {"email": "nina@example.com", "name": "Nina", "role": "STAFF"})
+        response = office.owner.post("/panel/staff/", {"email": "nina@example.com", "name": "Nina", "role": "MANAGER"})
 
         text = response.content.decode()
         assert response.status_code == 422

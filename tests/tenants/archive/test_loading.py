@@ -18,6 +18,16 @@ from django.conf import settings
 from django.db import connections
 from django.test import Client, override_settings
 
+from kameng.accounts import catalogue
+from kameng.accounts.models import (
+    AccessPolicy,
+    Authenticator,
+    Passkey,
+    RecoveryCode,
+    StaffRole,
+    StaffSession,
+    User,
+)
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main, in_substation
 from kameng.lib import clock
@@ -27,6 +37,7 @@ from tenants import closing, erasure, lifecycle
 from tenants.archive import form, loading, reading
 from tenants.models import Substation
 from tenants.states import SubstationEvent
+from tests.kameng.accounts.test_second_factor import with_app
 from tests.tenant_apps.panel.office import Office
 
 
@@ -144,21 +155,52 @@ class TestRoundTrip:
         assert back.browser().get(f"/o/{placed.number}/{placed.token}/").status_code == 200
         assert back.owner.get("/panel/").status_code == 200
         with in_substation(back.shop):
-            from kameng.accounts.models import User
-
             assert {user.has_usable_password() for user in User.objects.all()} == {False}
 
     def test_another_owner_takes_it_over_and_the_former_ones_are_locked_out(
         self, lived_in: Office, archived: Callable[..., Path]
     ) -> None:
-        from kameng.accounts.models import User
-
         loaded = load(archived(lived_in.shop), owner_email="New.Owner@example.com")
 
         assert loaded.substation.owner_email == "new.owner@example.com"
         with in_substation(loaded.substation):
             owners = dict(User.objects.filter(role="OWNER").values_list("email", "is_active"))
         assert owners == {"new.owner@example.com": True, lived_in.shop.owner_email: False}
+
+    def test_roles_of_its_own_come_along_and_second_factors_stay(
+        self, lived_in: Office, archived: Callable[..., Path]
+    ) -> None:
+        with in_substation(lived_in.shop):
+            role = StaffRole.objects.create(name="Night shift", permissions=[catalogue.ORDERS_LOOK])
+            User.objects.filter(pk=lived_in.users["VIEWER"]).update(own_role=role)
+            AccessPolicy.objects.create(factor_for_all=True)
+        with_app(lived_in)
+
+        path = archived(lived_in.shop)
+        loaded = load(path)
+
+        left = {"accounts_authenticator", "accounts_passkey", "accounts_recoverycode", "accounts_staffsession"}
+        assert left & set(tables(path)) == set()
+        with in_substation(loaded.substation):
+            viewer = User.objects.get(pk=lived_in.users["VIEWER"])
+            assert (viewer.role_label, viewer.permissions) == ("Night shift", {catalogue.ORDERS_LOOK, catalogue.OWN})
+            assert AccessPolicy.objects.get().factor_for_all
+            assert [model.objects.count() for model in (Authenticator, Passkey, RecoveryCode, StaffSession)] == [0] * 4
+
+    def test_who_takes_it_over_is_an_owner_whatever_they_were(
+        self, lived_in: Office, archived: Callable[..., Path]
+    ) -> None:
+        """A role of the shop's own stands beside VIEWER alone: the database holds it."""
+        with in_substation(lived_in.shop):
+            role = StaffRole.objects.create(name="Night shift", permissions=[catalogue.ORDERS_LOOK])
+            User.objects.filter(pk=lived_in.users["VIEWER"]).update(own_role=role)
+            email = User.objects.get(pk=lived_in.users["VIEWER"]).email
+
+        loaded = load(archived(lived_in.shop), owner_email=email)
+
+        with in_substation(loaded.substation):
+            taken = User.objects.get(pk=lived_in.users["VIEWER"])
+            assert (taken.role, taken.own_role_id, taken.is_active) == ("OWNER", None, True)
 
     def test_by_the_command_line(self, lived_in: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from kameng import cli

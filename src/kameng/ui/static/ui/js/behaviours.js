@@ -10,6 +10,7 @@ const MODULES = {
   "[data-kameng-menu]": "kameng/menu",
   "[data-kameng-nav]": "kameng/nav",
   "[data-kameng-password]": "kameng/password",
+  "[data-kameng-passkey]": "kameng/passkey",
   "[data-kameng-pow]": "kameng/pow",
   "[data-kameng-shortcut]": "kameng/shortcuts",
   "[data-kameng-stepper]": "kameng/stepper",
