@@ -87,6 +87,7 @@ def _nav(here: str) -> list[dict[str, Any]]:
             "items": [
                 item("substations", _("Substations"), "shop", bar=_("Substations")),
                 item("plans", _("Plans"), "layers"),
+                item("regions", _("Regions"), "pin", badge=waiting["leads"]),
                 item("sync", _("Sync"), "sync", badge=waiting["sync_errors"]),
             ],
         },

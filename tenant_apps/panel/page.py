@@ -15,9 +15,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from kameng.accounts import support
+from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.words import Sentence
+from shared_apps.regions import selectors as regions
 from tenant_apps.panel.access import is_owner
 from tenant_apps.panel.selectors import orders
 from tenant_apps.shop import selectors as shops
@@ -44,7 +46,9 @@ def page(
     frame = _frame(request)
     trail = [{"label": label, "url": url} for label, url in crumbs]
     shown = {
-        "nav": _nav(here, owner=owner, waiting=orders.waiting_count()) if frame == FRAME else [],
+        "nav": _nav(here, owner=owner, waiting=orders.waiting_count(), offers=_offers(request) if owner else 0)
+        if frame == FRAME
+        else [],
         "nav_home": reverse("panel:overview"),
         "search_url": reverse("panel:search"),
         "brand_sub": _("Shop panel"),
@@ -65,6 +69,13 @@ def page(
     patch_vary_headers(response, ["HX-Request"])
     response.headers.setdefault("Cache-Control", "private, no-cache")
     return response
+
+
+def _offers(request: HttpRequest) -> int:
+    """People of the shop's region who wait for its answer."""
+    tenant: Any = request.tenant  # type: ignore[attr-defined]
+    with in_main():
+        return regions.offer_count(tenant.id, at=clock.utc_now())
 
 
 def _frame(request: HttpRequest) -> str:
@@ -96,11 +107,11 @@ def back_to(request: HttpRequest, fallback: str) -> str:
 def pages_named(query: str, *, owner: bool) -> list[Item]:
     """The panel's own pages whose name has `query` in it, as `nav` items."""
     word = query.strip().lower()
-    items = [item for group in _nav("", owner=owner, waiting=0) for item in group["items"]] if word else []
+    items = [item for group in _nav("", owner=owner, waiting=0, offers=0) for item in group["items"]] if word else []
     return [item for item in items if word in str(item["label"]).lower()]
 
 
-def _nav(here: str, *, owner: bool, waiting: int) -> list[dict[str, Any]]:
+def _nav(here: str, *, owner: bool, waiting: int, offers: int) -> list[dict[str, Any]]:
 
     def item(name: str, label: str, icon: str, *, bar: bool = False, badge: int = 0) -> Item:
         return {
@@ -133,6 +144,7 @@ def _nav(here: str, *, owner: bool, waiting: int) -> list[dict[str, Any]]:
     if owner:
         shop += [
             item("domains", pgettext("menu", "Domains"), "globe"),
+            item("region", pgettext("menu", "My region"), "pin", badge=offers),
             item("staff", pgettext("menu", "Staff"), "users"),
             item("tokens", _("API tokens"), "key"),
             item("archives", pgettext("menu", "Archives"), "download"),

@@ -15,6 +15,7 @@ from tenant_apps.panel.views import (
     overview,
     people,
     pricing,
+    region,
     shop,
     support,
 )
@@ -75,6 +76,9 @@ urlpatterns = [
     path("domains/first/", domains.first, name="domain_first"),
     path("domains/<int:pk>/check/", domains.check, name="domain_check"),
     path("domains/<int:pk>/remove/", domains.remove, name="domain_remove"),
+    path("region/", region.index, name="region"),
+    path("region/offers/<str:public_id>/take/", region.take, name="offer_take"),
+    path("region/offers/<str:public_id>/decline/", region.decline, name="offer_decline"),
     path("archives/", archives.index, name="archives"),
     path("archives/make/", archives.make, name="archive_make"),
     path("archives/fetch/<str:token>/", archives.fetch, name="archive_fetch"),

@@ -34,6 +34,8 @@ ACTIONS: dict[str, Sentence] = {
     "orders.codes.revealed": _("Looked at codes"),
     "orders.line.delivered": _("Delivered by hand"),
     "orders.order.cancelled": _("Cancelled an order"),
+    "panel.offer.declined": _("Declined an offer of the region"),
+    "panel.offer.taken": _("Took an offer of the region"),
     "panel.order.link": _("Opened the buyer's page"),
     "panel.archive.code_mailed": _("Had a code mailed for an archive with codes"),
     "panel.order.refund_asked": _("Gave an order's money back"),
