@@ -139,8 +139,9 @@ def _answer(event: LeadEvent, public_id: str, substation_id: int, by: Actor, now
         row = selectors.leads().filter(public_id=public_id, grant__substation_id=substation_id).first()
         if row is None:
             raise LeadMissing(_("There is no such offer."))
-        in_time = {"lapses_at__gt": now, "grant__ends_at__gt": now}
-        return _move(row, event, by=by, now=now, answered_at=now, answered_by=by.label[:120], only=in_time)
+        return _move(
+            row, event, by=by, now=now, answered_at=now, answered_by=by.label[:120], only={"lapses_at__gt": now}
+        )
 
 
 def handle(*, public_id: str, by: Actor, now: datetime) -> Lead:
@@ -173,7 +174,9 @@ def _move(
 ) -> Lead:
     """Take a lead through `event` in the caller's transaction. Raises: LeadRefused; nothing is changed."""
     sources, target = TRANSITIONS[event]
-    # Race: two of the holder's people, or an answer in the moment of lapsing. The guarded update lets one through.
+    # Race: two of the holder's people, or an answer in the moment of lapsing. The guarded update lets one through; it
+    # names columns of this table alone, because Django puts a join into a subquery, which Postgres does not look at again
+    # for a row that was waited for.
     claimed = Lead.objects.filter(pk=row.pk, state__in=sources, **(only or {}))
     if claimed.update(state=target, **fields) != 1:
         row.refresh_from_db(fields=["state"])
@@ -185,10 +188,13 @@ def _move(
     return row
 
 
-def lapse(rows: QuerySet[Lead], *, by: Actor, now: datetime) -> int:
-    """Let what is offered and not answered of `rows` lapse, in the caller's transaction; answers how many."""
+def lapse(rows: QuerySet[Lead], *, by: Actor, now: datetime, waiting: bool = True) -> int:
+    """Let what is offered and not answered of `rows` lapse, in the caller's transaction; answers how many.
+
+    What is being answered in this moment is waited for, or left to its answer where not `waiting`.
+    """
     offered = rows.filter(state=LeadState.OFFERED).select_related("region").order_by("pk")
-    found = list(offered.select_for_update(skip_locked=True, of=("self",))[:AT_ONCE])
+    found = list(offered.select_for_update(skip_locked=not waiting, of=("self",))[:AT_ONCE])
     for row in found:
         _move(row, LeadEvent.LAPSE, by=by, now=now, answered_at=now, answered_by="")
     return len(found)
@@ -196,7 +202,7 @@ def lapse(rows: QuerySet[Lead], *, by: Actor, now: datetime) -> int:
 
 def lapse_due(*, now: datetime) -> int:
     """Let every offer lapse whose time is over; answers how many. Inside a main transaction."""
-    return lapse(Lead.objects.filter(lapses_at__lte=now), by=SYSTEM, now=now)
+    return lapse(Lead.objects.filter(lapses_at__lte=now), by=SYSTEM, now=now, waiting=False)
 
 
 # -- What is not kept.
