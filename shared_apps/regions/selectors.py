@@ -117,7 +117,7 @@ def regions(
 
 def suggest(query: str) -> list[Region]:
     """Places that can be held and may be meant, the likeliest first: those that begin as typed, cities of China before."""
-    text = " ".join(query.split())[:60]
+    text = _typed(query)[:60]
     if not text:
         return []
     rows = Region.objects.select_related("parent").filter(holdable=True)
@@ -165,8 +165,13 @@ def suggest_all(wanted: str) -> QuerySet[Region]:
     return rows
 
 
+def _typed(text: str) -> str:
+    """One line of what can be seen: no control characters, which no name has and Postgres does not take."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text[:200]).split())
+
+
 def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()[:120]
+    return _typed(text).casefold()[:120]
 
 
 def _names(row: Region) -> set[str]:

@@ -22,11 +22,11 @@ class LeadKind(models.TextChoices):
 
 class LeadState(models.TextChoices):
     OPEN = "OPEN", _("Nobody's city")  # Nobody held the city: the main station's own.
-    OFFERED = "OFFERED", _("Offered")  # To the city's holder, until `lapses_at`.
+    OFFERED = "OFFERED", pgettext_lazy("lead", "Offered")  # To the city's holder, until `lapses_at`.
     TAKEN = "TAKEN", _("Taken")  # The holder has it, and sees the contact.
     DECLINED = "DECLINED", _("Declined")  # Back with the main station.
     LAPSED = "LAPSED", _("Not answered")  # In time, or the holder lost the city: back with the main station.
-    HANDLED = "HANDLED", _("Done")  # By the main station.
+    HANDLED = "HANDLED", pgettext_lazy("lead", "Done")  # By the main station.
 
 
 class LeadEvent(models.TextChoices):

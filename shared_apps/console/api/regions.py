@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -51,8 +52,9 @@ class RegionShape(serializers.Serializer[Any]):
     def get_held_by(self, row: Any) -> str | None:
         return row.held_by[0].substation.public_id if row.held_by else None
 
-    def get_held_until(self, row: Any) -> str | None:
-        return row.held_by[0].ends_at.isoformat() if row.held_by else None
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_held_until(self, row: Any) -> Any:
+        return serializers.DateTimeField().to_representation(row.held_by[0].ends_at) if row.held_by else None
 
 
 class GrantFilters(serializers.Serializer[Any]):
@@ -178,9 +180,10 @@ class EndGrant(ApiView):
     scopes = {"POST": WRITE}
 
     @described(
-        "End a grant", tag=REGIONS, name="region_grants_end", answer=GrantShape, scope=WRITE, errors=(404, 409),
-        extra=(GRANT_ID,), text="From now on; the time that it was held stays.",
+        "End a grant", tag=REGIONS, name="region_grants_end", answer=GrantShape, scope=WRITE, creates=True,
+        errors=(404, 409), extra=(GRANT_ID,), text="From now on; the time that it was held stays.",
     )  # fmt: skip
+    @idempotent
     def post(self, request: Request, public_id: str) -> Response:
         row: RegionGrant = services.end_grant(public_id=public_id, by=actor(request), now=clock.utc_now())
         return Response(GrantShape(row).data)

@@ -29,15 +29,15 @@ from shared_apps.regions.states import WAITING, LeadKind, Level
 from tenants import selectors as tenants
 
 HERE = "regions"
-# Where each province stands in the map of tiles: GB/T 2260's first two digits → its name in two characters, column, row.
-TILES: dict[str, tuple[str, int, int]] = {
-    "23": ("黑龙江", 8, 1), "65": ("新疆", 1, 2), "15": ("内蒙古", 5, 2), "21": ("辽宁", 7, 2), "22": ("吉林", 8, 2),
-    "63": ("青海", 2, 3), "62": ("甘肃", 3, 3), "64": ("宁夏", 4, 3), "14": ("山西", 5, 3), "13": ("河北", 6, 3),
-    "11": ("北京", 7, 3), "12": ("天津", 8, 3), "54": ("西藏", 1, 4), "51": ("四川", 3, 5), "61": ("陕西", 4, 4),
-    "41": ("河南", 5, 4), "37": ("山东", 6, 4), "32": ("江苏", 7, 4), "50": ("重庆", 4, 5), "42": ("湖北", 5, 5),
-    "34": ("安徽", 6, 5), "33": ("浙江", 7, 5), "31": ("上海", 8, 5), "53": ("云南", 3, 6), "52": ("贵州", 4, 6),
-    "43": ("湖南", 5, 6), "36": ("江西", 6, 6), "35": ("福建", 7, 6), "71": ("台湾", 8, 6), "45": ("广西", 4, 7),
-    "44": ("广东", 5, 7), "81": ("香港", 6, 7), "82": ("澳门", 5, 8), "46": ("海南", 4, 8),
+# Where each province stands in the map of tiles: GB/T 2260's first two digits → its short name, its two letters, column, row.
+TILES: dict[str, tuple[str, str, int, int]] = {
+    "23": ("黑龙江", "HL", 8, 1), "65": ("新疆", "XJ", 1, 2), "15": ("内蒙古", "NM", 5, 2), "21": ("辽宁", "LN", 7, 2), "22": ("吉林", "JL", 8, 2),
+    "63": ("青海", "QH", 2, 3), "62": ("甘肃", "GS", 3, 3), "64": ("宁夏", "NX", 4, 3), "14": ("山西", "SX", 5, 3), "13": ("河北", "HE", 6, 3),
+    "11": ("北京", "BJ", 7, 3), "12": ("天津", "TJ", 8, 3), "54": ("西藏", "XZ", 1, 4), "51": ("四川", "SC", 3, 5), "61": ("陕西", "SN", 4, 4),
+    "41": ("河南", "HA", 5, 4), "37": ("山东", "SD", 6, 4), "32": ("江苏", "JS", 7, 4), "50": ("重庆", "CQ", 4, 5), "42": ("湖北", "HB", 5, 5),
+    "34": ("安徽", "AH", 6, 5), "33": ("浙江", "ZJ", 7, 5), "31": ("上海", "SH", 8, 5), "53": ("云南", "YN", 3, 6), "52": ("贵州", "GZ", 4, 6),
+    "43": ("湖南", "HN", 5, 6), "36": ("江西", "JX", 6, 6), "35": ("福建", "FJ", 7, 6), "71": ("台湾", "TW", 8, 6), "45": ("广西", "GX", 4, 7),
+    "44": ("广东", "GD", 5, 7), "81": ("香港", "HK", 6, 7), "82": ("澳门", "MO", 5, 8), "46": ("海南", "HI", 4, 8),
 }  # fmt: skip
 SHOPS_FOUND = 8
 LEAD_SORTS = {"created": "created_at", "state": "state"}
@@ -60,7 +60,7 @@ LEAD_EXPORT: list[lists.Column] = [
     (gettext_lazy("Kind"), lambda row: row.get_kind_display()),
     (gettext_lazy("State"), lambda row: row.get_state_display()),
     (gettext_lazy("Region"), lambda row: row.region.label),
-    (gettext_lazy("Name"), lambda row: selectors.contact(row).name),
+    (pgettext_lazy("person", "Name"), lambda row: selectors.contact(row).name),
     (gettext_lazy("Phone"), lambda row: selectors.contact(row).phone),
     (gettext_lazy("Mail"), lambda row: selectors.contact(row).email),
     (gettext_lazy("Message"), lambda row: row.message),
@@ -101,9 +101,10 @@ def regions(request: HttpRequest) -> HttpResponseBase:
 
 
 def _tile(share: selectors.Share) -> dict[str, Any]:
-    short, column, row = TILES[share.region.code[:2]]
-    name = short if share.region.name == share.region.name_zh else share.region.name_en
-    return {"share": share, "name": name, "column": column, "row": row}
+    chinese, letters, column, row = TILES[share.region.code[:2]]
+    english = share.region.name == share.region.name_en
+    name = share.region.name_en if english else chinese
+    return {"share": share, "name": name, "short": letters if english else chinese, "column": column, "row": row}
 
 
 def _found(request: HttpRequest, filters: RegionFilters, now: datetime) -> HttpResponse:
@@ -233,7 +234,8 @@ def lead(request: HttpRequest, public_id: str) -> HttpResponse:
 @staff_required
 def shops(request: HttpRequest) -> HttpResponse:
     """Shops that may be meant, while somebody types into the form of a grant."""
-    rows = tenants.substations(query=request.GET.get("q", "")[:100]).filter(state__in=services.GRANTABLE)
+    typed = "".join(char for char in request.GET.get("q", "")[:100] if char.isprintable())
+    rows = tenants.substations(query=typed).filter(state__in=services.GRANTABLE)
     found = [{"value": row.slug, "note": row.name} for row in rows.order_by("name")[:SHOPS_FOUND]]
     return JsonResponse({"found": found})
 

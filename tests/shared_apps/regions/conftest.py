@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -27,7 +26,11 @@ def city(prepared: None) -> Callable[[], str]:
 
     def next_one() -> str:
         with in_main():
-            rows = Region.objects.filter(level="CITY", holdable=True).exclude(code__in=("110100", "440300")).order_by("code")
+            rows = (
+                Region.objects.filter(level="CITY", holdable=True)
+                .exclude(code__in=("110100", "440300"))
+                .order_by("code")
+            )
             return rows[next(_serial)].code
 
     return next_one

@@ -325,7 +325,10 @@ class TestEnding:
         answers = all_at_once([end, end])
 
         assert sorted(type(one).__name__ for one in answers) == ["GrantOver", "NoneType"]
-        assert [action for action, _by, _details in trail(made.public_id)] == ["regions.grant.made", "regions.grant.ended"]
+        assert [action for action, _by, _details in trail(made.public_id)] == [
+            "regions.grant.made",
+            "regions.grant.ended",
+        ]
 
     def test_a_shop_that_is_closed_holds_nothing_any_more(self, fresh_shop: Any, city: Callable[[], str]) -> None:
         from kameng.lib import clock

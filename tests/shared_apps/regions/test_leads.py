@@ -37,7 +37,13 @@ def give(code: str, shop: Any, *, days: int = 365, answer_days: int = 3, start: 
 
 
 def ask(code: str, now: datetime = NOW, **values: str) -> Lead:
-    said = {"name": "Lin Hua", "phone": "138 0000 0000", "email": "", "message": "How do I begin?", "language": "zh-hans"}
+    said = {
+        "name": "Lin Hua",
+        "phone": "138 0000 0000",
+        "email": "",
+        "message": "How do I begin?",
+        "language": "zh-hans",
+    }
     with in_main():
         return services.ask(**{**said, **values}, region=code, now=now)
 
@@ -49,7 +55,9 @@ def fresh(row: Lead) -> Lead:
 
 def trail(row: Lead) -> list[tuple[str, str]]:
     with in_main():
-        return list(AuditRecord.objects.filter(target=row.public_id).order_by("pk").values_list("action", "actor_label"))
+        return list(
+            AuditRecord.objects.filter(target=row.public_id).order_by("pk").values_list("action", "actor_label")
+        )
 
 
 def new_shop(make_shop: Callable[..., Any], code: str) -> Any:
@@ -226,9 +234,7 @@ class TestAnswering:
         assert (fresh(row).state, fresh(row).answered_by) == ("HANDLED", "Mia")
         assert trail(row) == [("regions.lead.declined", "Alice Wang"), ("regions.lead.handled", "Mia")]
 
-    def test_another_shop_can_neither_take_nor_decline_it(
-        self, alice: Any, bob: Any, city: Callable[[], str]
-    ) -> None:
+    def test_another_shop_can_neither_take_nor_decline_it(self, alice: Any, bob: Any, city: Callable[[], str]) -> None:
         code = city()
         give(code, alice)
         row = ask(code)
@@ -343,7 +349,12 @@ class TestLapsing:
 
         row = fresh(row)
         assert row.grant is not None
-        assert (row.state, row.grant.substation_id, row.lapses_at, row.answered_at) == ("OFFERED", bob.pk, NOW + 5 * DAY, None)
+        assert (row.state, row.grant.substation_id, row.lapses_at, row.answered_at) == (
+            "OFFERED",
+            bob.pk,
+            NOW + 5 * DAY,
+            None,
+        )
         with pytest.raises(LeadMissing), in_main():
             services.take(public_id=row.public_id, substation_id=alice.pk, by=OWNER, now=NOW + 2 * DAY)
 

@@ -71,7 +71,11 @@ class TestWhatCanBeHeld:
         assert counts(level="CITY", holdable=False) == counts(level="COUNTY", holdable=True) == 0
         # A county right below its province, of which no city rules.
         xiantao = selectors.region("429004")
-        assert (xiantao.level, xiantao.holdable, xiantao.parent.code if xiantao.parent else "") == ("CITY", True, "420000")
+        assert (xiantao.level, xiantao.holdable, xiantao.parent.code if xiantao.parent else "") == (
+            "CITY",
+            True,
+            "420000",
+        )
 
     @pytest.mark.parametrize(("province", "districts"), [("11", 16), ("12", 16), ("31", 16), ("50", 38)])
     def test_a_municipality_is_one_city_with_all_its_districts(self, province: str, districts: int) -> None:
@@ -130,8 +134,9 @@ class TestResolve:
     @pytest.mark.parametrize(
         ("typed", "code"),
         [
-            ("深圳", "440300"), ("深圳市", "440300"), ("广东省 深圳市", "440300"), ("shenzhen", "440300"), ("Shenzhen, Guangdong", "440300"),
-            ("440300", "440300"), (" 北京 ", "110100"), ("香港", "810000"), ("吕梁", "141100"), ("lvliang", "141100"),
+            ("深圳", "440300"), ("深圳市", "440300"), ("广东省 深圳市", "440300"), ("shenzhen", "440300"),
+            ("Shenzhen, Guangdong", "440300"), ("440300", "440300"), (" 北京 ", "110100"), ("香港", "810000"),
+            ("吕梁", "141100"), ("lvliang", "141100"),
             ("de-be", "DE-BE"), ("Berlin", "DE-BE"), ("baden-wurttemberg", "DE-BW"), ("苏州", "320500"), ("仙桃", "429004"),
         ],
     )  # fmt: skip
@@ -160,7 +165,13 @@ class TestResolve:
 class TestSuggest:
     @pytest.mark.parametrize(
         ("typed", "first"),
-        [("深", "440300"), ("sz", "140600"), ("shenz", "440300"), ("Shenzhen, Guangdong", "440300"), ("4403", "440300")],
+        [
+            ("深", "440300"),
+            ("sz", "140600"),
+            ("shenz", "440300"),
+            ("Shenzhen, Guangdong", "440300"),
+            ("4403", "440300"),
+        ],
     )
     def test_offers_what_begins_so_first(self, typed: str, first: str) -> None:
         assert selectors.suggest(typed)[0].code == first
@@ -181,7 +192,8 @@ class TestShares:
         assert sum(found.values()) == 372
         assert (found["440000"], found["110000"], found["810000"]) == (21, 1, 1)
 
-    @pytest.mark.parametrize(("held", "total", "fifths"), [(0, 21, 0), (1, 21, 1), (11, 21, 3), (20, 21, 4), (21, 21, 5), (1, 1, 5)])
+    @pytest.mark.parametrize(
+        ("held", "total", "fifths"), [(0, 21, 0), (1, 21, 1), (11, 21, 3), (20, 21, 4), (21, 21, 5), (1, 1, 5)]
+    )
     def test_a_tile_s_shade(self, held: int, total: int, fifths: int) -> None:
         assert selectors.Share(selectors.region("440000"), held, total).fifths == fifths
-
