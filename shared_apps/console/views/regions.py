@@ -21,6 +21,7 @@ from kameng.web.actors import actor
 from shared_apps.console import lists
 from shared_apps.console.forms.regions import GrantFilters, GrantForm, LeadFilters, RegionFilters
 from shared_apps.console.page import page, refuse
+from shared_apps.console.tiles import TILES
 from shared_apps.console.views.stock import day_start
 from shared_apps.regions import selectors, services
 from shared_apps.regions.errors import LeadRefused
@@ -29,16 +30,6 @@ from shared_apps.regions.states import WAITING, LeadKind, Level
 from tenants import selectors as tenants
 
 HERE = "regions"
-# Where each province stands in the map of tiles: GB/T 2260's first two digits → its short name, its two letters, column, row.
-TILES: dict[str, tuple[str, str, int, int]] = {
-    "23": ("黑龙江", "HL", 8, 1), "65": ("新疆", "XJ", 1, 2), "15": ("内蒙古", "NM", 5, 2), "21": ("辽宁", "LN", 7, 2), "22": ("吉林", "JL", 8, 2),
-    "63": ("青海", "QH", 2, 3), "62": ("甘肃", "GS", 3, 3), "64": ("宁夏", "NX", 4, 3), "14": ("山西", "SX", 5, 3), "13": ("河北", "HE", 6, 3),
-    "11": ("北京", "BJ", 7, 3), "12": ("天津", "TJ", 8, 3), "54": ("西藏", "XZ", 1, 4), "51": ("四川", "SC", 3, 5), "61": ("陕西", "SN", 4, 4),
-    "41": ("河南", "HA", 5, 4), "37": ("山东", "SD", 6, 4), "32": ("江苏", "JS", 7, 4), "50": ("重庆", "CQ", 4, 5), "42": ("湖北", "HB", 5, 5),
-    "34": ("安徽", "AH", 6, 5), "33": ("浙江", "ZJ", 7, 5), "31": ("上海", "SH", 8, 5), "53": ("云南", "YN", 3, 6), "52": ("贵州", "GZ", 4, 6),
-    "43": ("湖南", "HN", 5, 6), "36": ("江西", "JX", 6, 6), "35": ("福建", "FJ", 7, 6), "71": ("台湾", "TW", 8, 6), "45": ("广西", "GX", 4, 7),
-    "44": ("广东", "GD", 5, 7), "81": ("香港", "HK", 6, 7), "82": ("澳门", "MO", 5, 8), "46": ("海南", "HI", 4, 8),
-}  # fmt: skip
 SHOPS_FOUND = 8
 LEAD_SORTS = {"created": "created_at", "state": "state"}
 GRANT_SORTS = {"starts": "starts_at", "ends": "ends_at", "region": "region__code", "shop": "substation__name"}

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from kameng.db.context import in_main
 from kameng.lib import clock
-from shared_apps.console.views.regions import TILES
+from shared_apps.console.tiles import TILES
 from shared_apps.regions import selectors, services
 from shared_apps.regions.models import Lead, RegionGrant
 from tests.api.test_regions import free_city
