@@ -19,14 +19,11 @@ from django.utils.translation import gettext_lazy as _
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import in_main, in_substation
 from kameng.jobs import services as jobs
-from kameng.lib import clock
+from kameng.lib import clock, reasons
 from kameng.lib.errors import Invalid, Refused
 from kameng.lib.words import Sentence, worded
 from tenants import domains, lifecycle
-from tenants.lifecycle import REASON_CHARS
 from tenants.models import Domain, DomainClaim, Substation
-from tenants.selectors import SubstationMissing
-from tenants.services import ReasonMissing
 from tenants.states import SubstationEvent, SubstationState
 
 TELL_BUYERS_JOB = "orders.tell_closing"
@@ -61,11 +58,9 @@ def begin(*, public_id: str, typed: str, reason: str, by: Actor, now: datetime, 
     Buyers whose orders are open are told by mail. Raises: SubstationMissing, AddressNotTyped, ReasonMissing (the main
     station says why; an owner need not), LifecycleRefused.
     """
-    why = " ".join(reason.split())[:REASON_CHARS]
-    if not by_owner and len(why) < 3:
-        raise ReasonMissing(_("Say why in a few words; the shop's owner reads it."), field="reason")
+    why = reasons.tidy(reason) if by_owner else reasons.required(reason, refusal=reasons.THE_OWNER_READS_IT)
     with transaction.atomic():
-        row = _find(public_id)
+        row = lifecycle.find(public_id)
         check_typed(row, typed)
         moved = lifecycle.move(
             substation_id=row.pk, event=SubstationEvent.BEGIN_CLOSING, by=by, now=now, reason=why, closing_at=now,
@@ -86,7 +81,7 @@ def check_typed(row: Substation, typed: str) -> None:
 def keep(*, public_id: str, by: Actor, now: datetime) -> Substation:
     """Call the closing off: the shop is what it was before. Raises: SubstationMissing, LifecycleRefused."""
     return lifecycle.move(
-        substation_id=_find(public_id).pk, event=SubstationEvent.KEEP, by=by, now=now, closing_at=None
+        substation_id=lifecycle.find(public_id).pk, event=SubstationEvent.KEEP, by=by, now=now, closing_at=None
     )
 
 
@@ -106,7 +101,7 @@ def close(*, public_id: str, by: Actor, now: datetime) -> Substation:
     Raises: SubstationMissing, StillOpen, LifecycleRefused.
     """
     with transaction.atomic():
-        row = _find(public_id, lock=True)
+        row = lifecycle.find(public_id, lock=True)
         if row.state == SubstationState.CLOSING:
             matters = open_matters(row)
             if matters:
@@ -175,10 +170,3 @@ def release_domains(now: datetime | None = None) -> int:
         except Exception:  # Whatever it was, the next shop's domains are not to wait for it.
             log.exception("tenants.domains.not_released", substation=row.public_id)
     return freed
-
-
-def _find(public_id: str, *, lock: bool = False) -> Substation:
-    found: Substation | None = Substation.objects.select_related("plan").filter(public_id=public_id).first()
-    if found is None:
-        raise SubstationMissing(_("There is no such substation."))
-    return lifecycle.locked(found.pk) if lock else found

@@ -25,13 +25,11 @@ from kameng.accounts.models import User
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import in_main, in_substation
 from kameng.jobs.models import Job
-from kameng.lib import clock
+from kameng.lib import clock, reasons
 from tenants import addresses, closing, hosts, lifecycle, personal, provisioning, template
 from tenants.archive import exports, snapshot, writing
-from tenants.lifecycle import REASON_CHARS, LifecycleRefused
+from tenants.lifecycle import LifecycleRefused
 from tenants.models import ErasureRecord, ShopExport, SpareSchema, Substation
-from tenants.selectors import SubstationMissing
-from tenants.services import ReasonMissing
 from tenants.states import ErasureState, ExportState, SubstationEvent, SubstationState
 
 log = structlog.get_logger("tenants.erasure")
@@ -48,13 +46,9 @@ def erase(*, public_id: str, typed: str, reason: str, by: Actor, now: datetime) 
 
     `typed` is its address as the operator wrote it. Raises: SubstationMissing, AddressNotTyped, ReasonMissing, NotClosed.
     """
-    why = " ".join(reason.split())[:REASON_CHARS]
-    if len(why) < 3:
-        raise ReasonMissing(_("Say why in a few words; it is kept with your name."), field="reason")
+    why = reasons.required(reason)
     with in_main():
-        row = Substation.objects.filter(public_id=public_id).first()
-        if row is None:
-            raise SubstationMissing(_("There is no such substation."))
+        row = lifecycle.find(public_id)
         closing.check_typed(row, typed)
     return _carry_out(_begun(row, why, by, now), by, now)
 

@@ -14,12 +14,13 @@ from django.utils.translation import gettext_lazy as _
 from kameng.accounts import audit
 from kameng.accounts.types import Actor
 from kameng.lib.errors import Refused
+from kameng.lib.reasons import REASON_CHARS
 from kameng.lib.words import worded
 from tenants import hosts
 from tenants.models import Substation, SubstationStep
+from tenants.selectors import SubstationMissing
 from tenants.states import SUBSTATION_TRANSITIONS, Standing, SubstationEvent, SubstationState
 
-REASON_CHARS = 200
 # The way back leads to what the shop was before: it stands in the step of the way there.
 _GOING_BACK = {SubstationEvent.RESUME: SubstationEvent.SUSPEND, SubstationEvent.KEEP: SubstationEvent.BEGIN_CLOSING}
 _AUDITED = {
@@ -42,6 +43,14 @@ class LifecycleRefused(Refused):
     """The substation is not in a state from which this can be done."""
 
     code = "substation_state_refused"
+
+
+def find(public_id: str, *, lock: bool = False) -> Substation:
+    """A substation with its plan, by its public id; `lock`: see `locked`. Raises: SubstationMissing."""
+    found: Substation | None = Substation.objects.select_related("plan").filter(public_id=public_id).first()
+    if found is None:
+        raise SubstationMissing(_("There is no such substation."))
+    return locked(found.pk) if lock else found
 
 
 def locked(substation_id: int) -> Substation:

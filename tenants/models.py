@@ -11,6 +11,7 @@ from django.utils.translation import get_language
 from django_tenants.models import DomainMixin, TenantMixin
 
 from kameng.lib.ids import public_id
+from tenants import names
 from tenants.states import (
     BillingInterval,
     ClaimState,
@@ -238,10 +239,7 @@ class DomainClaim(models.Model):
     @property
     def host(self) -> str:
         """As a person reads it."""
-        try:
-            return self.domain.encode("ascii").decode("idna")
-        except UnicodeError:  # A name of another edition of the rules; DNS takes it as it is.
-            return self.domain
+        return names.shown(self.domain)
 
 
 class ShopExport(models.Model):
@@ -434,6 +432,8 @@ class SyncState(models.Model):
     substation = models.ForeignKey(Substation, on_delete=models.CASCADE, related_name="syncs")
     feed = models.CharField(max_length=10, choices=SyncFeed.choices)
     watermark = models.BigIntegerField(default=0)
+    # The moment as of which the library's feed was last fetched: terms that began or ended since are due (none: all are).
+    prices_at = models.DateTimeField(null=True)
     ran_at = models.DateTimeField(null=True)
     changed_at = models.DateTimeField(null=True)
     rows_changed = models.BigIntegerField(default=0)

@@ -49,14 +49,20 @@ class NotAName(DomainRefused):
 
 
 class NameTooLong(DomainRefused):
+    """More than 253 characters in all, or than 63 between two dots."""
+
     code = "domain_too_long"
 
 
 class Wildcard(DomainRefused):
+    """A star stands for many names; each is added by itself."""
+
     code = "domain_wildcard"
 
 
 class IpAddress(DomainRefused):
+    """An address of a machine, of version 4 or 6: it has no name to prove."""
+
     code = "domain_ip"
 
 

@@ -68,6 +68,11 @@ ERASED: tuple[Erased, ...] = (
     Erased("billing_paymentpage", _OWN, {"url": "''", "ask_at": "NULL"}),
     Erased("receipts_networkorder", _OWN, {"contact_hint": "''"}),
     Erased("receipts_refund", _OWN, {"reason": "'[erased]'", "by": _by("by"), "problem": "''"}),
+    # The terms themselves are the main station's own; who of the shop's is named in them goes.
+    Erased(
+        "library_privateprice", _OWN,
+        {"note": "CASE WHEN note = '' THEN '' ELSE '[erased]' END", "by": _by("by"), "ended_by": _by("ended_by")},
+    ),
     Erased(
         "receipts_casenote", "case_id IN (SELECT id FROM receipts_paymentcase WHERE substation_id = %(id)s)",
         {"text": "'[erased]'", "by": _by("by")},

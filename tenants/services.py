@@ -12,11 +12,12 @@ from django.utils.translation import gettext_lazy as _
 from kameng.accounts import audit
 from kameng.accounts.types import Actor
 from kameng.jobs import services as jobs
+from kameng.lib import reasons
 from kameng.lib.errors import Invalid
 from tenants import hosts, lifecycle
-from tenants.lifecycle import REASON_CHARS, LifecycleRefused
+from tenants.lifecycle import LifecycleRefused
 from tenants.models import Plan, Substation, SyncFeed, SyncState
-from tenants.selectors import PlanMissing, SubstationMissing
+from tenants.selectors import PlanMissing
 from tenants.states import SYNCED, UNREACHABLE, SubstationEvent, SubstationState
 
 # What a substation fetches from the library and the stock; its statement has a feed of its own.
@@ -30,12 +31,6 @@ PLAN_FIELDS = frozenset(
 )  # fmt: skip
 
 
-class ReasonMissing(Invalid):
-    """Closing somebody's shop wants a reason: its owner reads it."""
-
-    code = "reason_missing"
-
-
 class PlanInvalid(Invalid):
     """A value that a plan can't have; `field` names it."""
 
@@ -47,11 +42,9 @@ def suspend(*, public_id: str, reason: str, by: Actor, now: datetime) -> Substat
 
     Raises: SubstationMissing, ReasonMissing, LifecycleRefused (nothing is changed).
     """
-    why = " ".join(reason.split())[:REASON_CHARS]
-    if len(why) < 3:
-        raise ReasonMissing(_("Say why in a few words; the shop's owner reads it."), field="reason")
+    why = reasons.required(reason, refusal=reasons.THE_OWNER_READS_IT)
     return lifecycle.move(
-        substation_id=_find(public_id).pk, event=SubstationEvent.SUSPEND, by=by, now=now, reason=why,
+        substation_id=lifecycle.find(public_id).pk, event=SubstationEvent.SUSPEND, by=by, now=now, reason=why,
         suspended_reason=why,
     )  # fmt: skip
 
@@ -59,7 +52,7 @@ def suspend(*, public_id: str, reason: str, by: Actor, now: datetime) -> Substat
 def resume(*, public_id: str, by: Actor, now: datetime) -> Substation:
     """SUSPENDED → what it was before. Raises: SubstationMissing, LifecycleRefused."""
     return lifecycle.move(
-        substation_id=_find(public_id).pk, event=SubstationEvent.RESUME, by=by, now=now, suspended_reason=""
+        substation_id=lifecycle.find(public_id).pk, event=SubstationEvent.RESUME, by=by, now=now, suspended_reason=""
     )
 
 
@@ -72,7 +65,7 @@ def change_plan(*, public_id: str, plan_code: str, by: Actor, now: datetime) -> 
     if plan is None:
         raise PlanMissing(_("There is no such plan."))
     with transaction.atomic():
-        substation = _find(public_id, lock=True)
+        substation = lifecycle.find(public_id, lock=True)
         before = substation.plan
         if before.pk == plan.pk:
             raise LifecycleRefused(_("The shop has this plan already. Nothing was changed."))
@@ -149,7 +142,7 @@ def repeat_sync(*, public_id: str = "", full: bool, by: Actor, now: datetime) ->
     """
     with transaction.atomic():
         rows = Substation.objects.filter(state__in=SYNCED)
-        ids = [_find(public_id).pk] if public_id else list(rows.values_list("pk", flat=True))
+        ids = [lifecycle.find(public_id).pk] if public_id else list(rows.values_list("pk", flat=True))
         if full:
             _forget_sync(ids)
         else:
@@ -162,10 +155,3 @@ def _forget_sync(substation_ids: list[int]) -> None:
     """Make the next sync of these compare everything, and ask for it."""
     SyncState.objects.filter(substation_id__in=substation_ids, feed__in=GOODS_FEEDS).update(watermark=0)
     jobs.enqueue(kind="listings.sync_all", payload={}, dedupe="all")
-
-
-def _find(public_id: str, *, lock: bool = False) -> Substation:
-    found: Substation | None = Substation.objects.select_related("plan").filter(public_id=public_id).first()
-    if found is None:
-        raise SubstationMissing(_("There is no such substation."))
-    return lifecycle.locked(found.pk) if lock else found

@@ -39,7 +39,7 @@ SIGNUP_LIFE = timedelta(days=1)
 MAX_ATTEMPTS = 6
 MAKING = (SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
 HOLDING = (SignupState.PAYING, *MAKING)
-# How long an application keeps its address while nobody pays for it. Longer than any payment page lives.
+# How long an application keeps its address while nobody pays for it, and no page of it can be paid.
 PAYING_LIFE = timedelta(days=3)
 # Tells whoever holds the shop's city of it (shared_apps.regions); the signup never waits for that.
 CITY_JOB = "regions.offer_shop"
@@ -420,9 +420,17 @@ def sweep(now: datetime | None = None) -> int:
 
 def _let_unpaid_go(at: datetime) -> None:
     """Give the address of an application free again that nobody paid for. Its row stays, under a name that nobody can
-    ask for: what is paid for it all the same is still somebody's, and a person settles it."""
-    for row in Signup.objects.select_for_update(of=("self",), skip_locked=True).filter(
-        state=SignupState.PAYING, updated_at__lt=at - PAYING_LIFE
+    ask for: what is paid for it all the same is still somebody's, and a person settles it.
+
+    While a page of it can still be paid, it waits. Race: a page is paid at this moment. Whoever takes the money locks the
+    signup's row, and finds it given up: it is ended at the channel, and the money kept.
+    """
+    # Pages are billing's, above this room; they hang on the substation's row.
+    payable = Substation.objects.filter(payment_pages__state__in=("ASKED", "OPEN"), payment_pages__expires_at__gt=at)
+    for row in (
+        Signup.objects.select_for_update(of=("self",), skip_locked=True)
+        .filter(state=SignupState.PAYING, updated_at__lt=at - PAYING_LIFE)
+        .exclude(substation__in=payable)
     ):
         Signup.objects.filter(pk=row.pk).update(state=SignupState.EXPIRED, updated_at=at)
         for shop in Substation.objects.filter(pk=row.substation_id, state=SubstationState.APPLIED):

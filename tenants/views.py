@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core import signing
@@ -316,4 +317,5 @@ def enter(request: HttpRequest, public_id: str) -> HttpResponse:
         return redirect("tenants:progress", public_id)
     with in_main():
         entry = signing.dumps({"schema": substation.schema_name, "email": substation.owner_email}, salt=ENTER_SALT)
-    return redirect(f"{substation.url}/enter/?pass={entry}")
+    # The shop is another host, which knows nothing of the language that was chosen here.
+    return redirect(f"{substation.url}/enter/?{urlencode({'pass': entry, 'lang': get_language()})}")

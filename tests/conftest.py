@@ -217,6 +217,8 @@ def make_shop(prepared: None) -> Callable[..., Any]:
 
     def make(slug: str = "", plan: str = "basic") -> Any:
         from kameng.db.context import in_main
+        from kameng.lib import clock
+        from shared_apps.billing import services as billing
         from tenants import provisioning
         from tenants.models import Plan, Substation
 
@@ -231,6 +233,8 @@ def make_shop(prepared: None) -> Callable[..., Any]:
             )
             substation.schema_name = provisioning.schema_placeholder(substation.public_id)
             substation.save()
+            # What its plan costs is not asked for: without periods nothing comes due in tests of something else.
+            billing.begin(substation=substation, now=clock.utc_now())
         provisioning.run(substation)
         with in_main():
             return Substation.objects.select_related("plan").get(pk=substation.pk)

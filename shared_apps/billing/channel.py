@@ -101,7 +101,6 @@ class InvoiceState:
     lines: tuple[InvoiceLine, ...]
     created_at: datetime
     paid_at: datetime | None
-    hosted_url: str = ""  # The channel's own page of this invoice, where a failed one can be paid.
 
 
 @dataclass(frozen=True, slots=True)

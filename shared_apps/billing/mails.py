@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from django.core.mail import send_mail
@@ -40,9 +40,8 @@ def _sum(shop: Substation, invoice: Invoice | None) -> str:
     return format_minor(invoice.total_minor, shop.currency) if invoice else ""
 
 
-def _day(row: Subscription, days: int) -> str:
-    assert row.due_since is not None
-    return f"{(row.due_since + timedelta(days=days)).astimezone(texts.zone()):%Y-%m-%d}"
+def _day(at: datetime) -> str:
+    return f"{at.astimezone(texts.zone()):%Y-%m-%d}"
 
 
 def _due(shop: Substation, row: Subscription, invoice: Invoice | None, details: dict[str, Any]) -> Words:
@@ -51,7 +50,7 @@ def _due(shop: Substation, row: Subscription, invoice: Invoice | None, details: 
 
 
 def _deadlines(row: Subscription, invoice: Invoice | None) -> str:
-    if row.due_since is None:
+    if row.read_only_at is None or row.shuts_at is None:
         return _("It has been paid meanwhile. Nothing is left to do.")
     number = invoice.number if invoice else ""
     body = _(
@@ -59,8 +58,7 @@ def _deadlines(row: Subscription, invoice: Invoice | None) -> str:
         "from %(read_only)s on the panel can only be looked at, and on %(shut)s the storefront closes. When you pay, "
         "everything is back at once, and nothing is lost."
     )
-    grace = row.plan.grace_days
-    return body % {"number": number, "read_only": _day(row, grace), "shut": _day(row, 2 * grace)}
+    return body % {"number": number, "read_only": _day(row.read_only_at), "shut": _day(row.shuts_at)}
 
 
 def _reminder(shop: Substation, row: Subscription, invoice: Invoice | None, details: dict[str, Any]) -> Words:

@@ -6,6 +6,8 @@ money was booked) and nothing else, and its lines are only ever added (kameng.db
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import models
 from django.db.models import Q
 
@@ -93,6 +95,16 @@ class Subscription(models.Model):
             models.Index(fields=("due_since",), condition=Q(state="PAST_DUE"), name="subscription_past_due"),
         )
 
+    @property
+    def read_only_at(self) -> datetime | None:
+        """From when the panel only shows, should nothing be paid; None while nothing is due."""
+        return self.due_since and self.due_since + timedelta(days=self.plan.grace_days)
+
+    @property
+    def shuts_at(self) -> datetime | None:
+        """From when the storefront is closed, should nothing be paid; None while nothing is due."""
+        return self.due_since and self.due_since + timedelta(days=2 * self.plan.grace_days)
+
 
 class InvoiceCounter(models.Model):
     """The last number of a year. Its row is locked by whoever issues an invoice until the invoice is committed, so
@@ -122,6 +134,8 @@ class Invoice(models.Model):
     buyer_details = models.TextField(blank=True, default="")
     language = models.CharField(max_length=10)
     reverses = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="credits")
+    # The change of plan that it was issued for: what it gives back, should that not come about.
+    change = models.ForeignKey("ChangeQuote", null=True, blank=True, on_delete=models.PROTECT, related_name="invoices")
     # What becomes of it: the only columns that may change.
     paid_at = models.DateTimeField(null=True)
     paid_by = models.CharField(max_length=7, choices=Method.choices, blank=True, default="")
@@ -253,9 +267,24 @@ class ChangeQuote(models.Model):
         default=True, db_default=True
     )  # Else it waits for `period_end`, and costs nothing now.
     lines = models.JSONField(default=list)
-    invoice = models.OneToOneField(Invoice, null=True, on_delete=models.PROTECT, related_name="quote")
-    used_at = models.DateTimeField(null=True)
+    to_fee_minor = models.BigIntegerField(null=True)  # Of a period on `to_plan`; null: from before it was noted.
+    # Not read any more (`Invoice.change` says it); the version before still does.
+    invoice = models.OneToOneField(Invoice, null=True, on_delete=models.PROTECT, related_name="+")
+    # By card: the balance has paid its part, and the channel was asked for the rest, the last time at this moment.
+    confirmed_at = models.DateTimeField(null=True)
+    refused_at = models.DateTimeField(null=True)  # It did not come about, and the balance has its part back.
+    used_at = models.DateTimeField(null=True)  # It came about.
 
     class Meta:
         ordering = ("-id",)
-        constraints = (models.CheckConstraint(name="quote_not_negative", condition=Q(total_minor__gte=0)),)
+        constraints = (
+            models.CheckConstraint(name="quote_not_negative", condition=Q(total_minor__gte=0)),
+            models.CheckConstraint(
+                name="quote_ends_one_way", condition=Q(used_at__isnull=True) | Q(refused_at__isnull=True)
+            ),
+            # A second one beside it would be charged the same opening fee once more.
+            models.UniqueConstraint(
+                fields=("substation",), name="quote_under_way_once",
+                condition=Q(confirmed_at__isnull=False, used_at__isnull=True, refused_at__isnull=True),
+            ),
+        )  # fmt: skip

@@ -10,6 +10,7 @@ from shared_apps.billing import services
 
 
 def begin_subscription(substation: Any, signup: Any, now: datetime) -> None:
-    """On the plan and interval of the signup; one that was begun with the opening payment is left alone."""
+    """On the plan and interval of the signup; one that was begun with the opening payment is left alone. Where nobody
+    asked for payment before (an import), the first period is due now."""
     with in_main():
-        services.begin(substation=substation, interval=getattr(signup, "interval", "") or "MONTH", now=now)
+        services.begin_unpaid(substation=substation, interval=getattr(signup, "interval", ""), now=now)

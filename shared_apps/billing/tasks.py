@@ -25,6 +25,11 @@ def ask_about_pages() -> None:
     services.ask_due(now=clock.utc_now())
 
 
+@periodic("billing.finish_changes")
+def finish_changes() -> None:
+    services.finish_changes(now=clock.utc_now())
+
+
 @job("billing.mail", tenant=False)
 def mail(*, substation_id: int, what: str, **details: Any) -> None:
     mails.send(substation_id=substation_id, what=what, details=details)
@@ -33,3 +38,8 @@ def mail(*, substation_id: int, what: str, **details: Any) -> None:
 @job("billing.cancel_stray", tenant=False)
 def cancel_stray(*, account_id: int, subscription: str, **_: Any) -> None:
     services.cancel_stray(account_id=account_id, subscription=subscription)
+
+
+@job("billing.expire_page", tenant=False)
+def expire_page(*, page_public_id: str, **_: Any) -> None:
+    services.expire_page(page_public_id=page_public_id, now=clock.utc_now())

@@ -65,11 +65,6 @@ def days(start: datetime, end: datetime) -> str:
     return f"{first:%Y-%m-%d} – {last:%Y-%m-%d}"
 
 
-def plan_name(plan: Plan) -> str:
-    """In the active language."""
-    return plan.name_en if (translation.get_language() or "").startswith("en") else plan.name_zh
-
-
 def _both(
     kind: str, plan: Plan, amount_minor: int, text: Callable[[str], str], start: datetime | None = None,
     end: datetime | None = None,

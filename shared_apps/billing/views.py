@@ -52,7 +52,7 @@ def _page(
     total = sum(line.amount_minor for line in lines)
     context: dict[str, Any] = {
         "signup": signup, "site_nav": site_nav(request), "expired": signup.state == SignupState.EXPIRED,
-        "plan_name": signup.plan.name_en if english else signup.plan.name_zh,
+        "plan_name": signup.plan.label,
         "lines": [{"text": line.text_en if english else line.text_zh, "amount_minor": line.amount_minor} for line in lines],
         "total_minor": total, "balance_minor": balance, "missing_minor": max(0, total - balance),
         "ways": _shown(ways, signup), "problem": problem, "came_back": "back" in request.GET,

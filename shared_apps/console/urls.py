@@ -20,6 +20,7 @@ from shared_apps.console.views import (
     stock,
     system,
     tenants,
+    terms,
 )
 
 app_name = "console"
@@ -33,6 +34,14 @@ urlpatterns = [
     path("substations/<str:public_id>/support/", tenants.support, name="support"),
     path("substations/<str:public_id>/plan/", tenants.change_plan, name="change_plan"),
     path("substations/<str:public_id>/deposit/", billing.deposit_return, name="deposit_return"),
+    path("substations/<str:public_id>/terms/", terms.index, name="terms"),
+    path("substations/<str:public_id>/terms/new/", terms.new, name="terms_new"),
+    path("substations/<str:public_id>/terms/beside/", terms.beside, name="terms_beside"),
+    path("substations/<str:public_id>/terms/skus/", terms.skus, name="terms_skus"),
+    path("substations/<str:public_id>/terms/share-off/", terms.share_off, name="terms_off"),
+    path("substations/<str:public_id>/terms/file/", terms.file, name="terms_file"),
+    path("substations/<str:public_id>/terms/end/", terms.end_all, name="terms_end_all"),
+    path("substations/<str:public_id>/terms/<str:price>/end/", terms.end, name="terms_end"),
     path("substations/<str:public_id>/close/", lifecycle.close, name="close"),
     path("substations/<str:public_id>/keep/", lifecycle.keep, name="keep"),
     path("substations/<str:public_id>/finish/", lifecycle.finish, name="finish"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
 from urllib.parse import quote
 
+from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -47,7 +50,12 @@ LEVEL_STATES: dict[str, Sentence] = {
 REGION_STATES: dict[str, Sentence] = {"FREE": pgettext_lazy("region", "Free"), "HELD": pgettext_lazy("region", "Held")}
 GRANT_TIMES: dict[str, Sentence] = {"now": _("In force"), "later": _("To come"), "over": _("Over")}
 LEAD_STATES: dict[str, Sentence] = {"WAITING": _("For you"), **dict(LeadState.choices)}
-RUN_SUBJECTS: dict[str, Sentence] = {"LIBRARY": _("Products"), "CODES": _("Codes")}
+RUN_SUBJECTS: dict[str, Sentence] = {"LIBRARY": _("Products"), "CODES": _("Codes"), "TERMS": _("Private terms")}
+TERM_STATES: dict[str, Sentence] = {
+    "IN_FORCE": pgettext_lazy("terms", "In force"),
+    "TO_COME": pgettext_lazy("terms", "To come"),
+    "ENDED": pgettext_lazy("terms", "Ended"),
+}
 ACTOR_KINDS: dict[str, Sentence] = {
     "USER": _("Person"),
     "TOKEN": _("Program"),
@@ -67,6 +75,7 @@ ACTIONS: dict[str, Sentence] = {
     "support.left": _("Left the shop"),
     "accounts.token.created": _("Made an API token"),
     "accounts.token.revoked": _("Revoked an API token"),
+    "billing.debt.repaid": _("A shop's debt was repaid"),
     "billing.deposit.returned": _("Gave a deposit back"),
     "billing.invoice.issued": _("Issued an invoice"),
     "billing.invoice.paid": _("An invoice was paid"),
@@ -75,6 +84,8 @@ ACTIONS: dict[str, Sentence] = {
     "billing.page.opened": _("Opened a payment page"),
     "billing.page.paid": _("A payment page was paid"),
     "billing.plan.changed": _("Changed their plan"),
+    "billing.plan.confirmed": _("Confirmed a change of plan"),
+    "billing.plan.not_changed": _("A change of plan did not come about"),
     "billing.plan.scheduled": _("Chose a plan for the next period"),
     "billing.subscription.begun": _("Began a subscription"),
     "billing.subscription.card": _("A card pays from now on"),
@@ -93,6 +104,8 @@ ACTIONS: dict[str, Sentence] = {
     "library.category.create": _("Added a category"),
     "library.category.update": _("Changed a category"),
     "library.import": _("Imported products"),
+    "library.private.end": _("Ended private terms"),
+    "library.private.set": _("Set private terms"),
     "library.product.create": _("Added a product"),
     "library.product.update": _("Changed a product"),
     "library.sku.create": _("Added a SKU"),
@@ -157,10 +170,12 @@ TOKEN_STATES: dict[str, Sentence] = {
 }
 JOBS: dict[str, Sentence] = {
     "billing.cancel_stray": _("End a subscription at the channel that nobody has"),
+    "billing.expire_page": _("Take away a card page whose plan is paid otherwise"),
     "billing.mail": _("Mail about a plan's payment"),
     "console.mail_invitation": _("Mail an invitation"),
     "console.rotate_keys": _("Encrypt secrets under a new key"),
     "library.import_run": _("Import products"),
+    "library.import_terms": _("Import private prices"),
     "listings.sync_all": _("Sync all shops"),
     "orders.mail_closing": _("Mail the buyer that the shop closes"),
     "orders.tell_closing": _("Tell buyers that the shop closes"),
@@ -335,6 +350,20 @@ def note_tone(text: str) -> str:
     return {"Not done": "warning", "Refunded": "success", "Delivered": "success", "Opened": "info"}.get(head, "")
 
 
+def terms_words(record: Any) -> Sentence:
+    """What a record of private terms was about: its SKU and price, or how many; "" of any other record."""
+    if not record.action.startswith("library.private."):
+        return ""
+    details = record.details
+    if "unit" in details:
+        return worded(
+            "%(sku)s · %(unit)s",
+            sku=details["sku"],
+            unit=money.format_unit(Decimal(details["unit"]), settings.CURRENCY),
+        )
+    return str(details["sku"]) if "sku" in details else worded(_("%(count)s SKUs"), count=f"{details['count']:,}")
+
+
 def money_words(amount_minor: int, currency: str) -> str:
     """An amount as pages show it; with the currency's code where it is one that we don't sell in."""
     if currency in money.EXPONENTS:
@@ -348,6 +377,8 @@ SCOPES: dict[str, Sentence] = {
     "stock:read": _("Read stock levels"),
     "stock:write": _("Import codes and set counts"),
     "substations:read": _("Read substations"),
+    "terms:read": _("Read private terms"),
+    "terms:write": _("Set and end private terms"),
     "sync:read": _("Read the sync's state"),
     "sync:write": _("Have shops synced again"),
     "cases:read": _("Read payment cases"),

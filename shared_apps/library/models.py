@@ -7,8 +7,14 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from kameng.lib.ids import public_id
 from shared_apps.library.names import Named
+from tenants.models import Substation
 from tenants.states import SupplyLevel
+
+
+def _private_price_id() -> str:
+    return public_id("pvp")
 
 
 class Kind(models.TextChoices):
@@ -117,6 +123,45 @@ class SupplyPrice(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("sku", "level"), name="supply_price_once"),
             models.CheckConstraint(name="supply_price_positive", condition=Q(unit__gt=0)),
+        )
+
+
+class PrivatePrice(models.Model):
+    """What one substation pays for one unit of one SKU, in place of its plan's price, from `starts_at` to `ends_at`.
+
+    Ended, never removed; a change ends one row and writes another. That no two of a substation's SKU overlap is held by
+    the exclusion constraint `private_price_once` (written in the migration: Django's own wants an extension).
+    """
+
+    public_id = models.CharField(max_length=30, unique=True, default=_private_price_id)
+    # No index of their own: those below begin with the substation, and no SKU is ever removed.
+    substation = models.ForeignKey(Substation, on_delete=models.PROTECT, related_name="private_prices", db_index=False)
+    sku = models.ForeignKey(Sku, on_delete=models.PROTECT, related_name="private_prices", db_index=False)
+    unit = models.DecimalField(max_digits=18, decimal_places=4)
+    starts_at = models.DateTimeField()
+    # None: until somebody ends it. Equal to `starts_at`: taken back before it began; it never was in force.
+    ends_at = models.DateTimeField(null=True, blank=True)
+    note = models.CharField(max_length=200, blank=True, default="")
+    by = models.CharField(max_length=120)
+    created_at = models.DateTimeField()
+    # Who ended it, when; empty where it runs out by itself.
+    ended_by = models.CharField(max_length=120, blank=True, default="")
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = (
+            models.CheckConstraint(name="private_price_positive", condition=Q(unit__gt=0)),
+            models.CheckConstraint(
+                name="private_price_ends_after_it_starts",
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gte=F("starts_at")),
+            ),
+        )
+        indexes = (
+            models.Index(fields=("substation", "sku", "starts_at"), name="private_price_of"),
+            # What the sync asks at every tick: did one begin or end since it last looked?
+            models.Index(fields=("substation", "starts_at"), name="private_price_begins"),
+            models.Index(fields=("substation", "ends_at"), name="private_price_ends"),
         )
 
 

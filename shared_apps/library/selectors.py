@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db import connection
+from django.db.models import Count, Min, Prefetch, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib import money
 from kameng.lib.errors import Missing
 from kameng.lib.words import Sentence, shorten, worded
 from shared_apps.library.models import Brand, Category, ImportRun, Product, Sku, SupplyPrice
+from shared_apps.library.types import difference
 
 
 class SkuUnknown(Missing):
@@ -48,6 +51,19 @@ def sku_by_code(code: str) -> Sku:
 def skus_by_id(ids: list[int]) -> dict[int, Sku]:
     """SKUs with their products, by id; what is not there is left out."""
     return {sku.pk: sku for sku in Sku.objects.select_related("product").filter(pk__in=ids)}
+
+
+def supply_of(substation_id: int, level: str, sku_ids: Sequence[int], at: datetime) -> dict[int, tuple[Decimal, bool]]:
+    """What a substation of this plan level pays for a unit of these SKUs, by id, and whether that is private terms.
+
+    What it can't buy is left out. The rule itself is `public.supply_terms`, which sync and checkout ask as well.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sku_id, unit, private FROM public.supply_terms(%s, %s, %s) WHERE sku_id = ANY (%s)",
+            [substation_id, level, at, list(sku_ids)],
+        )
+        return {sku: (unit, private) for sku, unit, private in cursor.fetchall()}
 
 
 def product_with_skus(slug: str) -> Product:
@@ -154,3 +170,32 @@ def price_warnings(sku: Sku) -> Iterator[Sentence]:
             yield worded(_("%(level)s: the supply price %(unit)s is above the floor."), level=level, unit=unit)
         if sku.face_value and price.unit > sku.face_value * Decimal(2):
             yield worded(_("%(level)s: the supply price %(unit)s is twice the face value."), level=level, unit=unit)
+
+
+def cheapest_plan_prices(sku_ids: Sequence[int] | None = None) -> dict[int, Decimal]:
+    """What the cheapest plan pays for a unit, by SKU id; all SKUs without `sku_ids`."""
+    rows = SupplyPrice.objects.all() if sku_ids is None else SupplyPrice.objects.filter(sku_id__in=sku_ids)
+    return dict(rows.order_by().values_list("sku_id").annotate(least=Min("unit")))
+
+
+def private_price_warnings(
+    sku: Sku, unit: Decimal, *, plan: Decimal | None, cheapest: Decimal | None
+) -> Iterator[Sentence]:
+    """What is allowed and still looks wrong about a private price. The library keeps no purchase price of the main
+    station's; what its cheapest plan pays stands for the least that it takes."""
+
+    def shown(amount: Decimal) -> str:
+        return money.format_unit(amount, sku.currency)
+
+    if cheapest is not None and unit < cheapest:
+        percent = f"{-difference(unit, cheapest):f}"
+        message = _("%(percent)s%% below what any plan pays; the cheapest pays %(unit)s.")
+        yield worded(message, unit=shown(cheapest), percent=percent)
+    if plan is not None and unit > plan:
+        yield worded(_("Dearer than the shop's plan, which pays %(unit)s."), unit=shown(plan))
+    if sku.ceiling is not None and unit > sku.ceiling:
+        yield worded(_("Above the ceiling of %(unit)s: the shop can't sell it."), unit=shown(sku.ceiling))
+    elif sku.floor is not None and unit > sku.floor:
+        yield worded(
+            _("Above the floor of %(unit)s: sold at the floor, it would be sold at a loss."), unit=shown(sku.floor)
+        )

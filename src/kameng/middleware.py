@@ -23,6 +23,7 @@ from kameng.db.context import MAIN, pointed_at
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, Gone, Missing, Unavailable
 from kameng.web import errors
+from kameng.web.sessions import host_of
 from kameng.web.transactions import owns_transactions
 from tenants import hosts
 from tenants.upgrades import versions
@@ -82,9 +83,7 @@ class TenantFromHost:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        host = request.get_host().rsplit(":", 1)[0].lower().rstrip(".")
-        if request.get_host().startswith("["):
-            host = request.get_host().rsplit("]", 1)[0] + "]"
+        host = host_of(request.get_host())
         request.tenant = None  # type: ignore[attr-defined]
         if hosts.is_main(host):
             request.urlconf = settings.PUBLIC_SCHEMA_URLCONF

@@ -283,6 +283,7 @@ CELERY_BEAT_SCHEDULE = {
     "billing.renew_due": {"task": "billing.renew_due", "schedule": 60.0},
     "billing.dun": {"task": "billing.dun", "schedule": 60.0},
     "billing.ask_about_pages": {"task": "billing.ask_about_pages", "schedule": 60.0},
+    "billing.finish_changes": {"task": "billing.finish_changes", "schedule": 60.0},
     "finance.sync_statements": {"task": "finance.sync_statements", "schedule": 10.0},
     "ledger.roll_up": {"task": "ledger.roll_up", "schedule": 60.0},
     "ledger.seal": {"task": "ledger.seal", "schedule": 60.0},

@@ -1,7 +1,8 @@
 """The statements of the sync: one MERGE per synced table, made from the lists of columns below.
 
 They run as the sync role with the substation's schema as search_path; library tables are named with `public.`.
-`%(since)s` is the watermark, `%(level)s` the substation's supply level. The shop's own columns are given a value when
+`%(since)s` is the watermark, `%(substation)s` whose sync it is, `%(level)s` its supply level, `%(at)s` the moment of the
+sync and `%(priced)s` that of the one before. The shop's own columns are given a value when
 a row is new and never appear in a SET list.
 
 MERGE and not INSERT … ON CONFLICT: it joins instead of probing for a conflict row by row, leaves alone what is the same
@@ -63,6 +64,7 @@ LISTING_COLUMNS = {
     "face_value": "k.face_value",
     "currency": "k.currency",
     "supply_unit": "sp.unit",
+    "private_terms": "sp.private",
     "suggested": "k.suggested",
     "floor": "k.floor",
     "ceiling": "k.ceiling",
@@ -156,25 +158,32 @@ PRODUCTS = Table(
     UNION SELECT p.id FROM public.library_category c JOIN public.library_product p ON p.category_id = c.id
           WHERE c.changed_xid >= {SINCE}""",
 )
-_PRICE_AND_LEVEL = """JOIN public.library_supplyprice sp ON sp.sku_id = k.id AND sp.level = %(level)s
+# What this shop pays is said by one function, for the checkout as for the sync (20_supply_terms.sql).
+_PRICE_AND_LEVEL = """JOIN public.supply_terms(%(substation)s, %(level)s, %(at)s) sp ON sp.sku_id = k.id
     LEFT JOIN public.stock_stocklevel v ON v.sku_id = k.id"""
 LISTINGS = Table(
     "listings_listing",
     "k.id",
     LISTING_COLUMNS,
     LISTING_OWN,
-    # Without a supply price at the shop's level there is no listing.
+    # Without a supply price, of the shop's level or its own, there is no listing.
     f"public.library_sku k\n    {_PRICE_AND_LEVEL}",
     f"""
     SELECT id FROM public.library_sku WHERE changed_xid >= {SINCE}
-    UNION SELECT sku_id FROM public.library_supplyprice WHERE changed_xid >= {SINCE} AND level = %(level)s""",
+    UNION SELECT sku_id FROM public.library_supplyprice WHERE changed_xid >= {SINCE} AND level = %(level)s
+    UNION SELECT sku_id FROM public.library_privateprice
+          WHERE substation_id = %(substation)s AND changed_xid >= {SINCE}
+    -- The clock changes a price without anybody's writing it.
+    UNION SELECT sku_id FROM public.library_privateprice
+          WHERE substation_id = %(substation)s AND starts_at > %(priced)s AND starts_at <= %(at)s
+    UNION SELECT sku_id FROM public.library_privateprice
+          WHERE substation_id = %(substation)s AND ends_at > %(priced)s AND ends_at <= %(at)s""",
     source_of_changed=f"public.library_sku k\n    LEFT {_PRICE_AND_LEVEL}",
     here="sp.unit IS NOT NULL",
 )
 
-# Where the plan counts what is on the shelf, new goods wait beside it until the room is known (`sync._run`).
-LISTINGS_BOUNDED = replace(LISTINGS, own={"on_shelf": "false"})
-ARRIVED = "\nRETURNING merge_action() = 'INSERT' AND mine.active, mine.id"
+# Where the plan counts what is on the shelf, new goods wait beside it until the room is known (`services.fill_room`).
+LISTINGS_BOUNDED = replace(LISTINGS, own={"on_shelf": "false", "waits_for_room": "true"})
 
 STOCK = """UPDATE listings_listing mine SET stock_state = v.state, stock_available = v.available
 FROM public.stock_stocklevel v
@@ -186,31 +195,35 @@ STOCK_CHANGED = f"{STOCK}\n  AND v.changed_xid >= {SINCE}"
 TABLES = (CATEGORIES, PRODUCTS, LISTINGS)
 LIBRARY_FULL = tuple(table.merge(changed=False) for table in TABLES)
 LIBRARY_CHANGED = tuple(table.merge(changed=True) for table in TABLES)
-BOUNDED_FULL = (*LIBRARY_FULL[:-1], LISTINGS_BOUNDED.merge(changed=False) + ARRIVED)
-BOUNDED_CHANGED = (*LIBRARY_CHANGED[:-1], LISTINGS_BOUNDED.merge(changed=True) + ARRIVED)
+BOUNDED_FULL = (*LIBRARY_FULL[:-1], LISTINGS_BOUNDED.merge(changed=False))
+BOUNDED_CHANGED = (*LIBRARY_CHANGED[:-1], LISTINGS_BOUNDED.merge(changed=True))
 
 # Both feeds' rows are locked by whoever syncs either of them. The library's feed carries stock levels too, so two
 # runners side by side could put an older one over a newer.
-LOCK = """SELECT y.feed, y.watermark FROM public.tenants_syncstate y
+LOCK = """SELECT y.feed, y.watermark, y.prices_at FROM public.tenants_syncstate y
 JOIN public.tenants_substation s ON s.id = y.substation_id
 WHERE s.schema_name = %(schema)s AND y.feed IN ('LIBRARY', 'STOCK')
 ORDER BY y.feed FOR UPDATE OF y"""
 # A statement of its own, after the lock: one that waited for the lock would read the plan as it was before.
 # The horizon is this snapshot's; what later statements see beyond it is read again next time.
-LEVEL = """SELECT pl.supply_level, pl.max_listings, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+LEVEL = """SELECT s.id, pl.supply_level, pl.max_listings, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 FROM public.tenants_substation s JOIN public.tenants_plan pl ON pl.id = s.plan_id
 WHERE s.schema_name = %(schema)s"""
 FINISH = """UPDATE public.tenants_syncstate y
 SET watermark = %(horizon)s, ran_at = %(now)s,
+    prices_at = CASE WHEN y.feed = 'LIBRARY' THEN %(at)s ELSE y.prices_at END,
     changed_at = CASE WHEN %(rows)s > 0 THEN %(now)s ELSE y.changed_at END,
     rows_changed = %(rows)s, duration_ms = %(duration_ms)s, error = ''
 FROM public.tenants_substation s
 WHERE s.id = y.substation_id AND s.schema_name = %(schema)s AND y.feed = %(feed)s"""
 
-# One query for all substations. Per feed the newest stamp is one probe of an index per table.
+# One query for all substations. Per feed the newest stamp is one probe of an index per table. Private prices are asked for
+# shop by shop, three probes each: those of one make nobody else due, and the clock alone can make one due.
 # A transaction that stays open holds the horizon back, and then the same rows would be due at every tick: they are
 # read again only when the horizon has moved, or after a while (there may be newer ones among them).
-DUE = """WITH newest (feed, stamp) AS (
+_WORTH_A_LOOK = """(y.ran_at IS NULL OR %(nudged)s OR y.ran_at < %(patience)s OR y.error <> ''
+       OR y.watermark < pg_snapshot_xmin(pg_current_snapshot())::text::bigint)"""
+DUE = f"""WITH newest (feed, stamp) AS (
     SELECT 'LIBRARY', greatest(
         (SELECT changed_xid FROM public.library_category ORDER BY changed_xid DESC LIMIT 1),
         (SELECT changed_xid FROM public.library_brand ORDER BY changed_xid DESC LIMIT 1),
@@ -219,13 +232,25 @@ DUE = """WITH newest (feed, stamp) AS (
         (SELECT changed_xid FROM public.library_supplyprice ORDER BY changed_xid DESC LIMIT 1))::text::bigint
     UNION ALL
     SELECT 'STOCK', (SELECT changed_xid FROM public.stock_stocklevel ORDER BY changed_xid DESC LIMIT 1)::text::bigint
+), found (substation_id, feed) AS (
+    SELECT s.id, n.feed
+    FROM newest n
+    CROSS JOIN public.tenants_substation s
+    LEFT JOIN public.tenants_syncstate y ON y.substation_id = s.id AND y.feed = n.feed
+    WHERE n.stamp >= coalesce(y.watermark, 0) AND {_WORTH_A_LOOK}
+    UNION
+    SELECT y.substation_id, y.feed FROM public.tenants_syncstate y
+    WHERE y.feed = 'LIBRARY' AND (
+        EXISTS (SELECT 1 FROM public.library_privateprice p WHERE p.substation_id = y.substation_id
+                AND p.starts_at > coalesce(y.prices_at, '-infinity') AND p.starts_at <= %(at)s)
+        OR EXISTS (SELECT 1 FROM public.library_privateprice p WHERE p.substation_id = y.substation_id
+                   AND p.ends_at > coalesce(y.prices_at, '-infinity') AND p.ends_at <= %(at)s)
+        OR (EXISTS (SELECT 1 FROM public.library_privateprice p WHERE p.substation_id = y.substation_id
+                    AND p.changed_xid >= y.watermark::text::xid8) AND {_WORTH_A_LOOK}))
 )
-SELECT s.id, s.schema_name, array_agg(n.feed ORDER BY n.feed)
-FROM newest n
-CROSS JOIN public.tenants_substation s
-LEFT JOIN public.tenants_syncstate y ON y.substation_id = s.id AND y.feed = n.feed
-WHERE s.state = ANY (%(states)s) AND n.stamp >= coalesce(y.watermark, 0)
-  AND (y.ran_at IS NULL OR %(nudged)s OR y.ran_at < %(patience)s OR y.error <> ''
-       OR y.watermark < pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+SELECT s.id, s.schema_name, array_agg(f.feed ORDER BY f.feed)
+FROM found f
+JOIN public.tenants_substation s ON s.id = f.substation_id
+WHERE s.state = ANY (%(states)s)
 GROUP BY s.id, s.schema_name
 ORDER BY s.id"""

@@ -70,7 +70,12 @@ class Listing(Named):
     code = models.CharField(max_length=60)
     face_value = models.DecimalField(max_digits=18, decimal_places=4, null=True)
     currency = models.CharField(max_length=3)
-    supply_unit = models.DecimalField(max_digits=18, decimal_places=4)  # At this shop's plan level.
+    supply_unit = models.DecimalField(
+        max_digits=18, decimal_places=4
+    )  # At this shop's plan level, or its private price.
+    # Whether `supply_unit` is agreed for this shop alone. The database's default is for the code before, which inserts
+    # without it while it still serves.
+    private_terms = models.BooleanField(default=False, db_default=False)
     suggested = models.DecimalField(max_digits=18, decimal_places=4)
     floor = models.DecimalField(max_digits=18, decimal_places=4, null=True)
     ceiling = models.DecimalField(max_digits=18, decimal_places=4, null=True)
@@ -81,12 +86,15 @@ class Listing(Named):
     active = models.BooleanField(default=True)
     # The shop's own.
     on_shelf = models.BooleanField(default=True)
+    # New, of a plan that counts what is on the shelf: nobody has looked yet whether there is room for it.
+    waits_for_room = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         ordering = ("sort", "id")
         indexes = (
             models.Index(fields=("product_id", "sort", "id"), name="listing_product"),
             models.Index(fields=("code",), name="listing_code"),
+            models.Index(fields=("id",), name="listing_waits", condition=Q(waits_for_room=True)),
         )
 
 

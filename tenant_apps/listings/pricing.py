@@ -25,6 +25,7 @@ FINE_BELOW_U4 = U4
 
 STAGE_LABELS: dict[str, Sentence] = {
     "supply": _("Supply price of your plan"),
+    "private": _("Supply price agreed for your shop alone"),
     "suggested": _("Suggested price"),
     "percent": _("Markup in percent"),
     "fixed": _("Markup as an amount"),
@@ -59,6 +60,8 @@ class PricedListing(Protocol):
     def floor(self) -> Decimal | None: ...
     @property
     def ceiling(self) -> Decimal | None: ...
+    @property
+    def private_terms(self) -> bool: ...
 
 
 class PricedProduct(Protocol):
@@ -353,7 +356,8 @@ def explained(rule: Rule, listing: PricedListing) -> Price:
     floor = None if listing.floor is None else to_u4(listing.floor)
     ceiling = None if listing.ceiling is None else to_u4(listing.ceiling)
     made = price_u4(rule, listing.currency, supply, to_u4(listing.suggested), floor, ceiling)
-    stages = [_stage("supply", supply), _markup_stage(rule, made.marked)]
+    cost = "private" if listing.private_terms else "supply"
+    stages = [_stage(cost, supply), _markup_stage(rule, made.marked)]
     if made.rounded != made.marked:
         stages.append(_stage("rounding", made.rounded, rounding=str(rule.rounding)))
     if made.retail > made.rounded:

@@ -170,7 +170,7 @@ def _cards(rows: list[Any], listings: list[Any], book: RuleBook) -> Iterator[She
 # -- One product, some SKUs.
 
 _LISTING = """id, product_id, code, name_zh, name_en, face_value, currency, supply_unit, suggested, floor, ceiling,
-    stock_policy, stock_state, stock_available, active, on_shelf"""
+    stock_policy, stock_state, stock_available, active, on_shelf, private_terms"""
 
 
 def product_by_slug(slug: str) -> ProductDetail:
@@ -240,6 +240,7 @@ def panel_listings(
     on_shelf: bool | None = None,
     active: bool | None = True,
     stock_state: str = "",
+    private: bool | None = None,
 ) -> QuerySet[Listing]:
     """Listings for the owner's list; sort and slice it, then give the page to `priced`."""
     rows = Listing.objects.all()
@@ -260,6 +261,8 @@ def panel_listings(
         rows = rows.filter(on_shelf=on_shelf)
     if active is not None:
         rows = rows.filter(active=active)
+    if private is not None:
+        rows = rows.filter(private_terms=private)
     return rows.filter(stock_state=stock_state) if stock_state else rows
 
 

@@ -71,22 +71,28 @@ def sync_substation(
     """
     began = time.monotonic()
     rows: dict[str, int] = {}
-    arrived: list[int] = []
     with in_sync(substation), connection.cursor() as cursor:
         cursor.execute(sql.LOCK, {"schema": substation.schema_name})
-        watermarks = dict(cursor.fetchall())
+        states = cursor.fetchall()
+        watermarks = {feed: watermark for feed, watermark, _priced in states}
+        priced = {feed: at for feed, _watermark, at in states}
         if len(watermarks) < len(FEEDS):
             raise SubstationUnknown(_("This substation has no sync yet. Its making has to be finished first."))
         cursor.execute(sql.LEVEL, {"schema": substation.schema_name})
-        level, bound, horizon = cursor.fetchone()
+        substation_id, level, bound, horizon = cursor.fetchone()
+        at = now or clock.utc_now()  # After the lock: terms that began while we waited for it are in force.
         for feed in FEEDS:  # In this order: the stock feed only changes listings that are there.
             if feed not in feeds:
                 continue
             whole = full or watermarks[feed] == 0
-            values = {"since": str(watermarks[feed]), "level": level}
-            rows[feed] = _run(cursor, _statements(feed, whole, bounded=bound is not None), values, arrived)
+            values = {
+                "since": str(watermarks[feed]), "substation": substation_id, "level": level, "at": at,
+                "priced": priced[feed] or "-infinity",
+            }  # fmt: skip
+            rows[feed] = _run(cursor, _statements(feed, whole, bounded=bound is not None), values)
             done = {
                 "horizon": horizon,
+                "at": at,
                 "rows": rows[feed],
                 "now": now or clock.utc_now(),
                 "duration_ms": int((time.monotonic() - began) * 1000),
@@ -94,9 +100,11 @@ def sync_substation(
                 "feed": feed,
             }
             cursor.execute(sql.FINISH, done)
-    if arrived:  # Afterwards, for it locks the substation's row, which a change of plan locks before the feeds' rows.
+    if bound is not None:
+        # Afterwards, for it locks the substation's row, which a change of plan locks before the feeds' rows. What waits
+        # says so in its row: after a death in between, the next sync finds it.
         with in_substation(substation):
-            services.fill_room(listing_ids=arrived)
+            services.fill_room()
     return Outcome(substation.schema_name, rows, int((time.monotonic() - began) * 1000))
 
 
@@ -108,22 +116,20 @@ def _statements(feed: str, whole: bool, *, bounded: bool) -> tuple[str, ...]:
     return sql.LIBRARY_FULL if whole else sql.LIBRARY_CHANGED
 
 
-def _run(cursor: Any, statements: tuple[str, ...], values: dict[str, str], arrived: list[int]) -> int:
-    """Rows written; new goods that wait for room on the shelf are added to `arrived`."""
+def _run(cursor: Any, statements: tuple[str, ...], values: dict[str, Any]) -> int:
+    """Rows written."""
     written = 0
     for statement in statements:
         cursor.execute(statement, values)
         written += cursor.rowcount
-        if cursor.description is not None:
-            arrived.extend(listing_id for new, listing_id in cursor.fetchall() if new)
     return written
 
 
 def due(*, nudged: bool = False, now: datetime | None = None) -> list[Due]:
     """Substations that a change waits for, found in one query. `nudged`: do not wait for the horizon."""
     with in_main(), connection.cursor() as cursor:
-        patience = (now or clock.utc_now()) - PATIENCE
-        cursor.execute(sql.DUE, {"states": [*SYNCED], "nudged": nudged, "patience": patience})
+        at = now or clock.utc_now()
+        cursor.execute(sql.DUE, {"states": [*SYNCED], "nudged": nudged, "patience": at - PATIENCE, "at": at})
         return [Due(substation_id, schema, tuple(feeds)) for substation_id, schema, feeds in cursor.fetchall()]
 
 

@@ -166,6 +166,7 @@ class ListingRow:
     stock_available: int
     active: bool
     on_shelf: bool
+    private_terms: bool
 
     @property
     def name(self) -> str:

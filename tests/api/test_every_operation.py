@@ -51,6 +51,14 @@ class Scene:
         with in_main():
             return some_goods(codes=2, supply=None)
 
+    @property
+    def terms(self) -> str:
+        return f"substations/{self.shop.public_id}/terms/"
+
+    def term(self) -> str:
+        """The id of a private price of the shop."""
+        return str(self.operator.post(self.terms, {"sku": self.goods().code, "unit": "9.05"}).body["id"])
+
     def brand(self) -> str:
         from kameng.db.context import in_main
         from shared_apps.library.models import Brand
@@ -144,6 +152,10 @@ MAIN: dict[str, Callable[[Scene], Any]] = {
     "substations_list": lambda s: (s.shop, s.operator.get("substations/"))[1],
     "substations_read": lambda s: s.operator.get(f"substations/{s.shop.public_id}/"),
     "subscriptions_read": lambda s: s.operator.get(f"substations/{s.shop.public_id}/subscription/"),
+    "terms_list": lambda s: (s.term(), s.operator.get(s.terms))[1],
+    "terms_set": lambda s: s.operator.post(s.terms, {"sku": s.goods().code, "unit": "9.05"}),
+    "terms_read": lambda s: s.operator.get(f"{s.terms}{s.term()}/"),
+    "terms_end": lambda s: s.operator.post(f"{s.terms}{s.term()}/end/", {}),
     "invoices_list": lambda s: (an_invoice(s.shop), s.operator.get("billing/invoices/"))[1],
     "invoices_read": lambda s: s.operator.get(f"billing/invoices/{an_invoice(s.shop)}/"),
     "sync_list": lambda s: (s.shop, s.operator.get("sync/"))[1],

@@ -262,3 +262,54 @@ class TestBilling:
         assert operator.get("billing/invoices/?state=SOLD").error["field"] == "state"
         assert operator.get("billing/invoices/?substation=nobody").status == 404
         assert program_at("localhost", a_token(["cases:read"])).get("billing/invoices/").status == 403
+
+
+class TestPrivateTerms:
+    def test_are_set_read_and_ended(self, operator: Api, fresh_shop: Any, goods: market.Goods) -> None:
+        path = f"substations/{fresh_shop.public_id}/terms/"
+
+        made = operator.call("POST", path, {"sku": goods.code.lower(), "unit": "9.05", "note": "Agreed"})
+
+        assert made.status == 201
+        assert {name: made.body[name] for name in ("sku", "unit", "plan_unit", "state", "ends_at", "note", "ended_by")} == {
+            "sku": goods.code, "unit": "9.0500", "plan_unit": "9.5000", "state": "IN_FORCE", "ends_at": None,
+            "note": "Agreed", "ended_by": "",
+        }  # fmt: skip
+        one = f"{path}{made.body['id']}/"
+        assert operator.get(one).body == made.body
+        assert [row["id"] for row in operator.get(f"{path}?state=IN_FORCE").body["results"]] == [made.body["id"]]
+        ended = operator.call("POST", f"{one}end/", {})
+        assert (ended.status, ended.body["state"]) == (200, "ENDED")
+        assert operator.call("POST", f"{one}end/", {}).status == 409
+        assert audit_actions(fresh_shop.public_id)[-2:] == [
+            ("library.private.set", "TOKEN"), ("library.private.end", "TOKEN"),
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("changes", "status", "field"),
+        [
+            ({"sku": "NOBODY"}, 404, "sku"),
+            ({"unit": "0"}, 422, "unit"),
+            ({"unit": 9}, 422, "unit"),
+            ({"ends_at": "2001-01-01T00:00:00Z"}, 422, "ends_at"),
+            ({"starts_at": "2001-01-01T00:00:00Z"}, 422, "starts_at"),
+            ({"until": "2099-01-01T00:00:00Z"}, 422, "until"),
+        ],
+    )
+    def test_refuse_and_change_nothing(
+        self, operator: Api, fresh_shop: Any, goods: market.Goods, changes: dict[str, Any], status: int, field: str
+    ) -> None:
+        path = f"substations/{fresh_shop.public_id}/terms/"
+
+        answer = operator.call("POST", path, {"sku": goods.code, "unit": "9.05", **changes})
+
+        assert (answer.status, answer.body["error"]["field"]) == (status, field)
+        assert operator.get(path).body["results"] == []
+
+    def test_of_another_are_not_there(self, operator: Api, fresh_shop: Any, bob: Any, goods: market.Goods) -> None:
+        made = operator.call("POST", f"substations/{fresh_shop.public_id}/terms/", {"sku": goods.code, "unit": "9.05"})
+
+        elsewhere = f"substations/{bob.public_id}/terms/{made.body['id']}/"
+        assert operator.get(elsewhere).status == 404
+        assert operator.call("POST", f"{elsewhere}end/", {}).status == 404
+        assert operator.get(f"substations/{fresh_shop.public_id}/terms/{made.body['id']}/").body["state"] == "IN_FORCE"

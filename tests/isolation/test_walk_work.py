@@ -35,6 +35,7 @@ PAYLOADS: dict[str, Callable[[scene.Scene], Any]] = {
     "case_public_id": lambda cast: cast.bob.case,
     "event_id": lambda cast: cast.bob.event,
     "order_number": lambda cast: cast.bob.orders["paid"].number,
+    "page_public_id": lambda cast: "bpg_00000000000000000000",
     "refund_public_id": lambda cast: "ref_00000000000000000000",
     "run": lambda cast: cast.main["run"],
     "signup_id": lambda cast: cast.bob.signup.signup.pk,

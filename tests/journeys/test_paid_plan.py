@@ -17,10 +17,13 @@ from playwright.sync_api import expect
 
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
+from kameng.lib import clock
 from kameng.lib.money import format_minor
 from shared_apps.billing import selectors, services
 from shared_apps.billing.models import Invoice
 from shared_apps.receipts import services as receipts
+from shared_apps.receipts.models import InboxEvent
+from tenant_apps.payments import services as payments
 from tenants.models import Plan, Substation
 from tests.fakes.stripe import FakeStripe, Merchant
 from tests.journeys.conftest import PATIENCE_MS
@@ -36,11 +39,17 @@ class Stripe:
     fake: FakeStripe
     merchant: Merchant
     key: str
+    account_ref: str
 
     def tell(self) -> None:
-        """Let everything that happened be told."""
+        """Let everything that happened be told and followed up: the worker may be busy with something else for long."""
         deliveries = self.fake.webhooks(self.key).send_pending()
         assert {delivery.status for delivery in deliveries} <= {200}
+        with in_main():
+            events = InboxEvent.objects.filter(account__account_ref=self.account_ref, state="RECEIVED").order_by("pk")
+            waiting = list(events.values_list("pk", flat=True))
+        for event_id in waiting:
+            payments.handle_event(event_id=event_id, now=clock.utc_now())
 
 
 @pytest.fixture
@@ -75,7 +84,7 @@ def stripe(site: str, one_channel: None) -> Iterator[Stripe]:
             )  # fmt: skip
         hooks = fake.webhooks(key)
         hooks.url, hooks.secret = f"{site}/hooks/stripe/{account.public_id}/", f"whsec_{name}"
-        yield Stripe(fake, fake.merchant(key), key)
+        yield Stripe(fake, fake.merchant(key), key, f"acct_{name}")
         with in_main():
             receipts.set_enabled(account_public_id=account.public_id, enabled=False, by=SYSTEM)
 

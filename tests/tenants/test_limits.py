@@ -21,7 +21,7 @@ from tenant_apps.panel import services as panel
 from tenants import limits
 from tenants import services as tenants
 from tenants.limits import Countable, Limit, LimitReached, NotInPlan, Switch
-from tenants.models import Plan
+from tenants.models import Plan, SyncFeed
 from tests.tenant_apps.market import CLERK, NOW, make_goods
 from tests.tenant_apps.racing import Runner, all_at_once
 
@@ -160,6 +160,24 @@ class TestShelf:
         with in_substation(shop):
             states = dict(Listing.objects.filter(pk__in=new).values_list("pk", "on_shelf"))
         assert (len(states), sum(states.values()), on_shelf(shop)) == (3, 2, 2)
+
+    def test_finds_what_waits_after_a_death_between_the_goods_and_their_room(
+        self, shop_on: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shop = shop_on(max_listings=0)
+        self._allow(shop, 2)
+        new = goods(3)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(shelf, "fill_room", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+            sync.sync_substation(shop)
+        with in_substation(shop):
+            assert Listing.objects.filter(pk__in=new, on_shelf=False, waits_for_room=True).count() == 3
+
+        sync.sync_substation(shop, (SyncFeed.STOCK,))
+
+        with in_substation(shop):
+            assert Listing.objects.filter(pk__in=new, on_shelf=True).count() == 2
+            assert not Listing.objects.filter(waits_for_room=True).exists()
 
     def test_without_a_bound_takes_everything_as_before(self, shop_on: Callable[..., Any]) -> None:
         shop = shop_on()

@@ -7,6 +7,7 @@ import os
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.conf import settings
@@ -318,10 +319,13 @@ class TestPages:
         handed = client.post(f"/signup/{public_id}/enter/", HTTP_HOST="localhost")
         assert handed["Location"].startswith(f"http://{slug}.localhost{settings.AUTHORITY}/enter/?pass=")
 
-        entry = handed["Location"].split("pass=")[1]
-        shop = Client()
+        entry = parse_qs(urlsplit(handed["Location"]).query)["pass"][0]
+        shop = Client(HTTP_ACCEPT_LANGUAGE="zh-CN")
+        shop.get(handed["Location"], HTTP_HOST=f"{slug}.localhost")
         entered = shop.post("/enter/", {"pass": entry}, HTTP_HOST=f"{slug}.localhost")
         assert entered["Location"] == "/panel/"
+        panel = shop.get("/panel/", HTTP_HOST=f"{slug}.localhost")
+        assert panel["Content-Language"] == "en"  # As chosen at the main station, whatever the browser asks for.
         again = Client().post("/enter/", {"pass": entry}, HTTP_HOST=f"{slug}.localhost")
         assert again.status_code == 403
 

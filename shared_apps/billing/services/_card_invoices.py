@@ -12,7 +12,7 @@ from shared_apps.billing.channel import InvoiceState
 from shared_apps.billing.models import ChangeQuote, Invoice, PaymentPage, Subscription
 from shared_apps.billing.services._errors import WrongCurrency
 from shared_apps.billing.services._invoices import CHANNEL_FEE, book_channel_payment, issue, prepaid
-from shared_apps.billing.states import InvoiceKind
+from shared_apps.billing.states import InvoiceKind, Method
 from shared_apps.billing.states import InvoiceState as OurInvoiceState
 from shared_apps.billing.types import Line
 from shared_apps.ledger import services as posting
@@ -36,12 +36,25 @@ def take_invoice(row: Subscription, told: InvoiceState, *, now: datetime) -> Non
     ours = list(Invoice.objects.filter(provider_ref=told.id).order_by("id"))
     if not ours and told.status in ("open", "paid"):
         ours = _issue_ours(row, told)
+    _settle_ours(row.substation_id, ours, told, now=now)
+
+
+def _settle_ours(substation_id: int, ours: list[Invoice], told: InvoiceState, *, now: datetime) -> None:
+    """Book what the channel has collected. What the balance had paid before (a dead subscription's invoice, which its
+    payer then paid on the channel's page as well) is the shop's own money."""
     if told.paid:
-        for number, invoice in enumerate(ours):
+        fee_minor, twice = told.fee_minor, 0
+        for invoice in ours:
+            if invoice.paid_by == Method.PREPAID:
+                twice += invoice.total_minor
+                continue
             book_channel_payment(
-                invoice_id=invoice.pk, channel=CHANNEL, fee_minor=told.fee_minor if number == 0 else 0,
-                paid_at=told.paid_at or now, provider_ref=told.id,
+                invoice_id=invoice.pk, channel=CHANNEL, fee_minor=fee_minor, paid_at=told.paid_at or now,
+                provider_ref=told.id,
             )  # fmt: skip
+            fee_minor = 0
+        if twice:
+            _credit(substation_id, told, twice, fee_minor, reference=("invoice", ours[0].number))
     elif told.status in ("void", "uncollectible"):
         state = OurInvoiceState.VOID if told.status == "void" else OurInvoiceState.UNCOLLECTIBLE
         Invoice.objects.filter(provider_ref=told.id, state=OurInvoiceState.OPEN).update(state=state)
@@ -49,11 +62,7 @@ def take_invoice(row: Subscription, told: InvoiceState, *, now: datetime) -> Non
 
 def _issue_ours(row: Subscription, told: InvoiceState) -> list[Invoice]:
     """One for what is income and one for the deposit, with lines in our words and the channel's sums."""
-    quote = (
-        ChangeQuote.objects.filter(substation_id=row.substation_id, to_plan=row.plan)
-        .select_related("from_plan")
-        .first()
-    )
+    quote = _change_of(row) if told.reason == "update" else None
     lines: list[Line] = []
     for line in told.lines:
         span = (line.period_start or told.period_start, line.period_end or told.period_end)
@@ -87,23 +96,39 @@ def _issue_ours(row: Subscription, told: InvoiceState) -> list[Invoice]:
             made.append(
                 issue(
                     substation=row.substation, kind=which, lines=part, at=told.created_at, period=months,
-                    provider_ref=told.id,
+                    provider_ref=told.id, change=quote,
                 )
             )  # fmt: skip
     return made
 
 
+def _change_of(row: Subscription) -> ChangeQuote | None:
+    """The last change to the present plan that a card was asked for, while it has no invoice of the card's."""
+    changes = ChangeQuote.objects.filter(
+        substation_id=row.substation_id, to_plan=row.plan, confirmed_at__isnull=False, refused_at=None
+    ).exclude(invoices__provider_ref__gt="")
+    return changes.select_related("from_plan").order_by("-confirmed_at").first()
+
+
 def keep_stray_money(page: PaymentPage, told: InvoiceState, *, now: datetime) -> None:
     """Money for a subscription that did not come about (cancelled at once, a second one): it is the shop's balance."""
-    if not told.paid or told.amount_minor <= 0 or Invoice.objects.filter(provider_ref=told.id).exists():
-        return
-    legs = [
-        Leg(f"channel:{CHANNEL}:clearing", told.amount_minor), Leg(prepaid(page.substation_id), -told.amount_minor)
-    ]  # fmt: skip
-    if told.fee_minor:
-        legs += [Leg(CHANNEL_FEE, told.fee_minor), Leg(f"channel:{CHANNEL}:fee", -told.fee_minor)]
+    ours = list(Invoice.objects.filter(provider_ref=told.id).order_by("id"))
+    if ours:  # Of a subscription that was the shop's once.
+        _settle_ours(page.substation_id, ours, told, now=now)
+    elif told.paid and told.amount_minor > 0:
+        _credit(
+            page.substation_id, told, told.amount_minor, told.fee_minor, reference=("payment_page", page.public_id)
+        )  # fmt: skip
+
+
+def _credit(
+    substation_id: int, told: InvoiceState, amount_minor: int, fee_minor: int, *, reference: tuple[str, str]
+) -> None:
+    legs = [Leg(f"channel:{CHANNEL}:clearing", amount_minor), Leg(prepaid(substation_id), -amount_minor)]
+    if fee_minor:
+        legs += [Leg(CHANNEL_FEE, fee_minor), Leg(f"channel:{CHANNEL}:fee", -fee_minor)]
     posting.post_transfer(
         key=f"stray:{told.id}", kind=Kind.TOPUP, currency=told.currency, event_at=told.paid_at or told.created_at,
-        legs=legs, reference_type="payment_page", reference=page.public_id, substation_id=page.substation_id,
+        legs=legs, reference_type=reference[0], reference=reference[1], substation_id=substation_id,
         memo={"provider_ref": told.id},
     )  # fmt: skip

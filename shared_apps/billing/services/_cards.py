@@ -7,26 +7,24 @@ Calls stand outside any transaction; `_apply` is one.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from django.db import connection
-from django.utils import translation
-from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import audit
-from kameng.accounts.types import SYSTEM, Actor
+from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
-from kameng.lib.errors import ProviderError
-from shared_apps.billing import selectors, stripe, texts
-from shared_apps.billing.channel import BillingChannel, CheckoutState, InvoiceState, SubscriptionState
+from shared_apps.billing import stripe
+from shared_apps.billing.channel import CheckoutState, InvoiceState, SubscriptionState
 from shared_apps.billing.models import Invoice, PaymentPage, Subscription
 from shared_apps.billing.services import _notices
-from shared_apps.billing.services._card_invoices import CHANNEL, keep_stray_money, take_invoice
-from shared_apps.billing.services._errors import BillingRefused, ChannelAway, NoWayToPay
-from shared_apps.billing.services._invoices import deposit
-from shared_apps.billing.services._subscriptions import align, begin, lock, move, put_on_plan, settle_debt
+from shared_apps.billing.services._card_channels import channel_of
+from shared_apps.billing.services._card_invoices import keep_stray_money, take_invoice
+from shared_apps.billing.services._card_pages import PAGE_LIFE, end_page, reckon
+from shared_apps.billing.services._pending import came_about, give_up, under_way
+from shared_apps.billing.services._subscriptions import align, begin, collect, lock, move, put_on_plan, settle_debt
 from shared_apps.billing.states import (
     DunningKind,
     Method,
@@ -36,143 +34,15 @@ from shared_apps.billing.states import (
 )
 from shared_apps.billing.states import InvoiceState as OurInvoiceState
 from shared_apps.billing.states import SubscriptionState as OurState
-from shared_apps.billing.types import OpenedPage
-from shared_apps.ledger import provisioning
-from shared_apps.ledger import selectors as ledger
-from shared_apps.receipts import services as receipts
 from tenants import paying
 from tenants.models import Plan, Substation
+from tenants.states import SubstationState
 
-PAGE_LIFE = timedelta(hours=24)
 CANCEL_JOB = "billing.cancel_stray"
 # Nothing has been paid for, or nothing will be any more.
 DEAD = ("canceled", "incomplete_expired")
 ALIVE = ("active", "trialing", "past_due", "unpaid")
 log = structlog.get_logger("billing")
-_AWAY = _("The payment channel does not answer now. Nothing was changed; try again.")
-
-
-def channel_of(account_id: int, *, offered: bool = False) -> BillingChannel:
-    """The channel of one of the main station's accounts, with its secrets. `offered`: only while it is switched on.
-
-    What runs on an account goes on when it is switched off: Stripe still charges, and what it charged is ours to book.
-    Raises: NoWayToPay.
-    """
-    with in_main():
-        accounts = selectors.collecting_accounts() if offered else selectors.own_accounts()
-        if not accounts.filter(pk=account_id, channel=CHANNEL).exists():
-            raise NoWayToPay(_("This way to pay is not offered any more. Choose another."))
-        account = receipts.account_with_credentials(account_id=account_id)
-    return stripe.channel(account)
-
-
-def account_of(row: Subscription) -> int:
-    """The merchant account that a subscription by card was begun on. Main scope. Raises: NoWayToPay."""
-    pages = PaymentPage.objects.filter(
-        substation_id=row.substation_id, purpose=PagePurpose.SUBSCRIBE, state=PageState.PAID
-    )
-    page = pages.order_by("-id").first()
-    if page is None:
-        raise NoWayToPay(_("This shop has no subscription by card."))
-    return page.account_id
-
-
-def channel_for(substation_id: int) -> BillingChannel:
-    """The channel that runs a substation's subscription. Outside any transaction. Raises: NoWayToPay."""
-    with in_main():
-        row = selectors.subscription(substation_id)
-        if row is None or row.method != Method.STRIPE:
-            raise NoWayToPay(_("This shop has no subscription by card."))
-        account = receipts.account_with_credentials(account_id=account_of(row))
-    return stripe.channel(account)
-
-
-def open_subscription_page(
-    *, substation_id: int, account_id: int, plan_code: str, interval: str, return_url: str, cancel_url: str, locale: str,
-    by: Actor, now: datetime,
-) -> OpenedPage:  # fmt: skip
-    """A hosted page on which a substation subscribes by card, and where its payer goes. Outside any transaction.
-
-    What was paid for before runs on: the first charge comes when it is over. Raises: BillingRefused (something is due
-    first; a card pays for it already), NoWayToPay, ChannelAway.
-    """
-    assert not connection.in_atomic_block, "open_subscription_page calls the channel: not inside a transaction."
-    channel = channel_of(account_id, offered=True)
-    with in_main():
-        page, opening, held, trial_days = _write_page(substation_id, account_id, plan_code, interval, by=by, now=now)
-        shop, plan = page.substation, page.plan
-        assert plan is not None
-        row = Subscription.objects.filter(substation_id=substation_id).first()
-        customer = row.stripe_customer if row else ""
-    if page.state == PageState.OPEN and page.url:
-        return OpenedPage(page.public_id, page.url)
-    with translation.override("en" if locale == "en" else "zh-hans"):
-        name = f"{shop.name} · {texts.plan_name(plan)}"
-    try:
-        customer = customer or channel.ensure_customer(
-            substation_public_id=shop.public_id, email=shop.owner_email, name=shop.owner_name or shop.name,
-            idempotency_key=f"customer:{shop.public_id}",
-        )  # fmt: skip
-        opened = channel.open_checkout(
-            customer=customer, currency=page.currency, opening_fee_minor=opening, deposit_minor=held,
-            period_fee_minor=plan.period_fee_minor(interval), interval=interval, trial_days=trial_days, plan=plan.code,
-            name=name, success_url=return_url.replace("{page}", page.public_id),
-            cancel_url=cancel_url.replace("{page}", page.public_id), reference=page.public_id,
-            idempotency_key=page.public_id, locale=locale,
-        )  # fmt: skip
-    except ProviderError as error:
-        log.warning("billing.checkout.away", page=page.public_id, unknown=error.unknown, problem=str(error)[:200])
-        raise ChannelAway(_AWAY) from None
-    with in_main():
-        PaymentPage.objects.filter(pk=page.pk, state=PageState.ASKED).update(
-            state=PageState.OPEN,
-            session_ref=opened.session_id[:120],
-            url=opened.url[:1000],
-            expires_at=opened.expires_at,
-        )
-    return OpenedPage(page.public_id, opened.url)
-
-
-def _write_page(
-    substation_id: int, account_id: int, plan_code: str, interval: str, *, by: Actor, now: datetime
-) -> tuple[PaymentPage, int, int, int]:
-    """The page's row with what is charged once on it (opening fee, deposit), and the days that are free before."""
-    # Race: two clicks. The substation's row is locked, so that the second one finds the first's page.
-    shop = Substation.objects.select_for_update(of=("self",)).get(pk=substation_id)
-    plan = Plan.objects.get(code=plan_code)
-    if not plan.period_fee_minor(interval):
-        raise BillingRefused(_("This plan costs nothing for that period; no card is needed."))
-    provisioning.open_accounts(shop, None, now)
-    row = Subscription.objects.filter(substation_id=substation_id).first()
-    free = plan.trial_days if plan.has_trial else 0
-    opening = plan.opening_fee_minor
-    if row is not None:
-        if row.method == Method.STRIPE and row.state != OurState.ENDED:
-            raise BillingRefused(_("A card pays for this plan already."))
-        if row.state == OurState.PAST_DUE:
-            raise BillingRefused(_("Pay what is due first; then the card can take over."))
-        until = row.trial_ends_at if row.state == OurState.TRIAL else row.period_end
-        free = -(-max(0, int((until - now).total_seconds())) // 86_400) if until and row.state != OurState.ENDED else 0
-        opening = max(0, plan.opening_fee_minor - row.plan.opening_fee_minor)
-    held = max(0, plan.deposit_minor - ledger.balance_minor(deposit(substation_id)))
-    due = opening + held + (0 if free else plan.period_fee_minor(interval))
-    same = PaymentPage.objects.filter(
-        substation_id=substation_id, account_id=account_id, purpose=PagePurpose.SUBSCRIBE, plan=plan, interval=interval,
-        amount_minor=due, state__in=(PageState.ASKED, PageState.OPEN), expires_at__gt=now + timedelta(minutes=10),
-        created_at__gt=now - timedelta(hours=1),
-    ).first()  # fmt: skip
-    if same is not None:
-        same.substation, same.plan = shop, plan
-        return same, opening, held, free
-    page = PaymentPage.objects.create(
-        substation=shop, purpose=PagePurpose.SUBSCRIBE, account_id=account_id, amount_minor=due, currency=shop.currency,
-        plan=plan, interval=interval, created_at=now, expires_at=now + PAGE_LIFE, ask_at=now + timedelta(minutes=5),
-    )  # fmt: skip
-    audit.record(
-        action="billing.page.opened", by=by, target=page.public_id, at=now, substation=shop.public_id, amount_minor=due,
-        purpose=str(PagePurpose.SUBSCRIBE),
-    )  # fmt: skip
-    return page, opening, held, free
 
 
 def ask_about_checkout(page: PaymentPage, *, now: datetime) -> str:
@@ -200,26 +70,29 @@ def take_event(*, account_id: int, body: bytes, now: datetime) -> bool | None:
     if event is None:
         return None
     channel = channel_of(account_id)
-    invoice_id = ""
+    invoice: InvoiceState | None = None
     if event.object_type == "checkout":
         subscription_id = channel.fetch_checkout(event.object_id).subscription
     elif event.object_type == "invoice":
-        subscription_id, invoice_id = channel.fetch_invoice(event.object_id).subscription, event.object_id
+        invoice = channel.fetch_invoice(event.object_id)
+        subscription_id = invoice.subscription
     else:
         subscription_id = event.object_id
     if not subscription_id:
         return False
-    return follow(account_id=account_id, subscription_id=subscription_id, invoice_id=invoice_id, now=now)
+    return follow(account_id=account_id, subscription_id=subscription_id, invoice=invoice, now=now)
 
 
-def follow(*, account_id: int, subscription_id: str, now: datetime, invoice_id: str = "") -> bool:
-    """Fetch a subscription with its last invoice (and another that was told of), and bring ours in line; False when it
-    is nobody's that we know. Outside any transaction; as often as one likes. Raises: ProviderError."""
+def follow(*, account_id: int, subscription_id: str, now: datetime, invoice: InvoiceState | None = None) -> bool:
+    """Fetch a subscription with its last invoice, and bring ours in line, with `invoice` as well: one that was fetched
+    just now. False when it is nobody's that we know. Outside any transaction; as often as one likes.
+    Raises: ProviderError."""
     assert not connection.in_atomic_block, "follow calls the channel: not inside a transaction."
     channel = channel_of(account_id)
     told = channel.fetch_subscription(subscription_id)
-    wanted = dict.fromkeys(filter(None, (invoice_id, told.latest_invoice)))
-    invoices = [channel.fetch_invoice(name) for name in wanted]
+    invoices = [invoice] if invoice is not None else []
+    if told.latest_invoice and (invoice is None or invoice.id != told.latest_invoice):
+        invoices.append(channel.fetch_invoice(told.latest_invoice))
     with in_main():
         return _apply(account_id, told, invoices, now=now)
 
@@ -242,15 +115,21 @@ def _apply(account_id: int, told: SubscriptionState, invoices: list[InvoiceState
     paying.lock_paying(substation_id)
     row = lock(substation_id) if Subscription.objects.filter(substation_id=substation_id).exists() else None
     if row is None or row.stripe_subscription != told.id:
-        assert page is not None
-        row = _begin(row, page, told, now=now)
-        if row is None:
+        if page is None:  # It ended, and its shop went on by other means, while the lock was waited for.
+            return False
+        page.refresh_from_db(fields=["state"])  # As it is under the lock.
+        begun = _begin(row, page, told, now=now)
+        if begun is None:
             for invoice in invoices:
                 keep_stray_money(page, invoice, now=now)
+            if row is not None:  # What came in may pay what is due.
+                collect(substation_id=substation_id, now=now)
             return True
+        row = begun
     _follow_terms(row, told, now=now)
     for invoice in sorted(invoices, key=lambda one: one.created_at):
         take_invoice(row, invoice, now=now)
+    came_about(row, told, now=now)
     _follow_state(row, told, now=now)
     if page is not None:
         _open_paid_signup(page, now=now)
@@ -262,13 +141,22 @@ def _begin(
 ) -> Subscription | None:
     """Take a subscription on that a page of ours began; None when it is dead, not paid yet, or one too many."""
     if told.status in DEAD:
-        _end_page(page, PageState.ENDED, now=now)
+        end_page(page, PageState.ENDED, now=now)
         return None
     if told.status not in ALIVE:
         return None
-    _end_page(page, PageState.PAID, now=now)
-    if row is not None and row.method == Method.STRIPE and row.state != OurState.ENDED:
-        # Two pages were paid. The first one counts; the other is ended at once, and its money is kept for the shop.
+    used = page.state == PageState.PAID
+    end_page(page, PageState.PAID, now=now)
+    shop, plan = page.substation, page.plan
+    assert plan is not None
+    signup = paying.lock_paying(shop.pk)
+    # An application that was given up meanwhile is never made: nobody would have what the card is charged for. Race: it is
+    # given up at this moment. Both lock the signup's row; its state was read under the lock.
+    nobodys = row is None and signup is None and shop.state == SubstationState.APPLIED
+    if used or nobodys or (row is not None and _one_too_many(row, page, told, now=now)):
+        # Two pages were paid, the balance has paid for the same meanwhile, or the one that this page began is not the
+        # shop's any more: a page begins one subscription, once. What runs besides is ended at once, and its money is kept
+        # for the shop.
         jobs.enqueue(
             kind=CANCEL_JOB, payload={"account_id": page.account_id, "subscription": told.id}, dedupe=told.id
         )  # fmt: skip
@@ -277,16 +165,16 @@ def _begin(
             subscription=told.id,
         )  # fmt: skip
         return None
-    shop, plan = page.substation, page.plan
-    assert plan is not None
     if row is None:  # An application: what was paid for is the page's plan, whatever was chosen meanwhile.
-        signup = paying.lock_paying(shop.pk)
         if signup is not None:
             paying.put_on_plan(signup_id=signup.pk, plan=plan, interval=page.interval)
             shop = Substation.objects.select_related("plan").get(pk=shop.pk)
         row = begin(substation=shop, interval=page.interval, now=now)
         row = lock(shop.pk)
     else:
+        change = under_way(shop.pk)
+        if change is not None:  # It was the former subscription's, which has ended without it.
+            give_up(row, change, now=now)
         put_on_plan(row, plan, page.interval, by=SYSTEM, now=now)
     row.method, row.stripe_subscription, row.stripe_customer = Method.STRIPE, told.id, told.customer
     row.next_plan, row.next_interval, row.cancel_at_period_end, row.updated_at = None, "", False, now
@@ -302,10 +190,21 @@ def _begin(
     return row
 
 
-def _end_page(page: PaymentPage, state: PageState, *, now: datetime) -> None:
-    PaymentPage.objects.filter(pk=page.pk, state__in=(PageState.ASKED, PageState.OPEN)).update(
-        state=state, ended_at=now, ask_at=None
-    )
+def _one_too_many(row: Subscription, page: PaymentPage, told: SubscriptionState, *, now: datetime) -> bool:
+    """Whether a card pays for a locked subscription already, or the page charged, or its card will charge, for what has
+    been paid otherwise since it was opened: the opening, a deposit, a period."""
+    if row.state == OurState.ENDED:
+        return False
+    if row.method == Method.STRIPE:
+        return True
+    assert page.plan is not None
+    opening, held, free = reckon(row, page.plan, page.interval, row.substation_id, now=now)
+    asked_now = opening + held + (0 if free else page.plan.period_fee_minor(page.interval))
+    until = row.trial_ends_at if row.state == OurState.TRIAL else row.period_end
+    charged_from = told.trial_ends_at if told.status == "trialing" and told.trial_ends_at else told.period_start
+    # The card's first charge comes in whole days after the payment; by more than a page's life before the end of what is
+    # paid, it comes for a period that was paid since.
+    return page.amount_minor > asked_now or (until is not None and until - charged_from > PAGE_LIFE)
 
 
 def _follow_terms(row: Subscription, told: SubscriptionState, *, now: datetime) -> None:
@@ -357,6 +256,22 @@ def _open_paid_signup(page: PaymentPage, *, now: datetime) -> None:
     signup = paying.lock_paying(page.substation_id)
     if signup is not None:
         paying.paid(signup_id=signup.pk, now=now)
+
+
+def expire_page(*, page_public_id: str, now: datetime) -> None:
+    """Have a page of a subscription by card take no more money; one that was paid meanwhile is followed up. Outside any
+    transaction. Raises: ProviderError."""
+    assert not connection.in_atomic_block, "expire_page calls the channel: not inside a transaction."
+    with in_main():
+        page = PaymentPage.objects.get(public_id=page_public_id)
+    if page.state not in (PageState.ASKED, PageState.OPEN) or not page.session_ref:
+        return  # One whose opening was not answered has no name at the channel; its payer's return or event tells.
+    told = channel_of(page.account_id).expire_checkout(page.session_ref)
+    if told.subscription:
+        follow(account_id=page.account_id, subscription_id=told.subscription, now=now)
+    elif told.status == "expired":
+        with in_main():
+            end_page(page, PageState.ENDED, now=now)
 
 
 def cancel_stray(*, account_id: int, subscription: str) -> None:

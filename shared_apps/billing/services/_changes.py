@@ -1,37 +1,33 @@
 """Changing the plan: what it would cost is reckoned once and kept, and what is charged is that row, or nothing.
 
-Upward it counts at once, with the rest of the period paid pro rata; downward it waits for the period's end, which has
-been paid. Main scope.
+Upward it counts at once, with the rest of the period paid pro rata (`_confirming`); downward it waits for the period's
+end, which has been paid. Main scope.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
+from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import audit
 from kameng.accounts.types import Actor
 from kameng.db.context import in_main
 from kameng.lib.errors import ProviderError
-from kameng.lib.outside.refusals import ChannelRefused
 from kameng.lib.words import Sentence, worded
 from shared_apps.billing import prorata, selectors, texts
-from shared_apps.billing.models import ChangeQuote, Invoice, Subscription
-from shared_apps.billing.services._cards import account_of, channel_for, follow
-from shared_apps.billing.services._errors import (
-    BalanceTooLow,
-    BillingRefused,
-    ChangeRefused,
-    ChannelAway,
-    QuoteOutdated,
-)
+from shared_apps.billing.models import ChangeQuote, Subscription
+from shared_apps.billing.services._card_channels import channel_for
+from shared_apps.billing.services._errors import BillingRefused, ChangeRefused, ChannelAway, QuoteOutdated
 from shared_apps.billing.services._fitting import exceeded_by
-from shared_apps.billing.services._invoices import deposit, issue, pay_from_prepaid, prepaid
-from shared_apps.billing.services._subscriptions import align, lock, move, put_on_plan
-from shared_apps.billing.states import InvoiceKind, Method, SubscriptionEvent, SubscriptionState
+from shared_apps.billing.services._invoices import deposit, prepaid
+from shared_apps.billing.services._pending import refuse_beside
+from shared_apps.billing.services._subscriptions import lock
+from shared_apps.billing.states import Method, SubscriptionState
 from shared_apps.billing.types import Line
 from shared_apps.ledger import selectors as ledger
 from tenants.models import Plan
@@ -44,7 +40,8 @@ CARD_KINDS = ("credit", "rest", "period")  # What a card's channel charges; the 
 class Change:
     """What a change of plan would do. `effective_at` is set when it waits for the period's end.
 
-    `problems`: what is in use beyond the new plan; with any of them the change is refused.
+    `balance_minor`: what of the total the prepaid balance pays; a card's channel charges the rest. `missing_minor`: what
+    the balance lacks of it. `problems`: what is in use beyond the new plan; with any of them the change is refused.
     """
 
     plan: Plan
@@ -54,6 +51,7 @@ class Change:
     quote: ChangeQuote
     lines: tuple[Line, ...]
     total_minor: int
+    balance_minor: int
     missing_minor: int
     problems: tuple[Sentence, ...]
 
@@ -73,7 +71,7 @@ def quote_change(*, substation_id: int, plan_code: str, interval: str, now: date
         problems = tuple(exceeded_by(row.substation, plan))
         at_once = _counts_at_once(row, plan, interval)
         lines = _lines(row, plan, interval, at=at) if at_once else []
-        by_card = _by_card(row)
+        by_card = pays_by_card(row)
     if by_card and any(line.kind in CARD_KINDS for line in lines):
         lines = _as_the_card_is_charged(row, plan, interval, lines, at=at)
     total = sum(line.amount_minor for line in lines)
@@ -82,12 +80,12 @@ def quote_change(*, substation_id: int, plan_code: str, interval: str, now: date
             substation=row.substation, from_plan=row.plan, from_interval=row.interval, to_plan=plan,
             to_interval=interval, period_end=_ends(row), at=at, expires_at=now + QUOTE_LIFE,
             currency=row.substation.currency, total_minor=total, lines=[line.as_json() for line in lines],
-            at_once=at_once,
+            at_once=at_once, to_fee_minor=plan.period_fee_minor(interval),
         )  # fmt: skip
-        from_balance = sum(line.amount_minor for line in lines if not by_card or line.kind not in CARD_KINDS)
-        missing = max(0, from_balance - ledger.balance_minor(prepaid(substation_id)))
+        ours = sum(line.amount_minor for line in (from_balance(lines) if by_card else lines))
+        missing = missing_of(substation_id, ours)
     return Change(
-        plan, interval, at_once, None if at_once else _ends(row), kept, tuple(lines), total, missing, problems
+        plan, interval, at_once, None if at_once else _ends(row), kept, tuple(lines), total, ours, missing, problems
     )
 
 
@@ -95,22 +93,28 @@ def quoted(*, substation_id: int, quote_public_id: str) -> Change:
     """A quote again, as it was shown, with what is missing and in the way now. Main scope. Raises: QuoteOutdated."""
     quote = (
         ChangeQuote.objects.select_related("to_plan", "from_plan", "substation")
-        .filter(public_id=quote_public_id, substation_id=substation_id, used_at=None)
+        .filter(public_id=quote_public_id, substation_id=substation_id, used_at=None, refused_at=None)
         .first()
     )
     row = selectors.subscription(substation_id)
     if quote is None or row is None:
         raise QuoteOutdated(_("This offer is not there any more. Look at the new one."))
     lines = tuple(Line.from_json(kept) for kept in quote.lines)
-    from_balance = sum(line.amount_minor for line in lines if not _by_card(row) or line.kind not in CARD_KINDS)
+    ours = sum(line.amount_minor for line in (from_balance(lines) if pays_by_card(row) else lines))
+    missing = 0 if quote.confirmed_at else missing_of(substation_id, ours)  # Confirmed: the balance has paid its part.
     return Change(
         quote.to_plan, quote.to_interval, quote.at_once, None if quote.at_once else quote.period_end, quote, lines,
-        quote.total_minor, max(0, from_balance - ledger.balance_minor(prepaid(substation_id))),
+        quote.total_minor, ours, missing,
         tuple(exceeded_by(quote.substation, quote.to_plan)),
     )  # fmt: skip
 
 
-def _by_card(row: Subscription) -> bool:
+def missing_of(substation_id: int, due_minor: int) -> int:
+    """How much the prepaid balance lacks."""
+    return max(0, due_minor - ledger.balance_minor(prepaid(substation_id)))
+
+
+def pays_by_card(row: Subscription) -> bool:
     return row.method == Method.STRIPE and row.state != SubscriptionState.ENDED
 
 
@@ -122,16 +126,22 @@ def _as_the_card_is_charged(
     try:
         charged = channel_for(row.substation_id).preview_change(
             subscription=row.stripe_subscription, new_amount_minor=plan.period_fee_minor(interval), interval=interval,
-            plan=plan.code, name=texts.plan_name(plan), at=at,
+            plan=plan.code, name=payer_reads(row, plan), at=at,
         )  # fmt: skip
     except ProviderError as error:
         raise ChannelAway(_("The payment channel does not answer now. Nothing was changed; try again.")) from error
     ours = [line for line in lines if line.kind in CARD_KINDS]
-    others = [line for line in lines if line.kind not in CARD_KINDS]
+    others = from_balance(lines)
     if sum(line.amount_minor for line in ours) == charged:
         return lines
     end = row.period_end or at
     return [*others, texts.rest_line(plan, charged, at, end)] if charged else others
+
+
+def payer_reads(row: Subscription, plan: Plan) -> str:
+    """A plan's name on the channel's papers: in the shop's language, so that a repeat is the same to the byte."""
+    with translation.override(row.substation.language):
+        return plan.label
 
 
 def _offered(row: Subscription, plan_code: str, interval: str) -> Plan:
@@ -152,14 +162,14 @@ def _ends(row: Subscription) -> datetime | None:
     return row.trial_ends_at if row.state == SubscriptionState.TRIAL else row.period_end
 
 
-def _has_paid_period(row: Subscription) -> bool:
+def has_paid_period(row: Subscription) -> bool:
     return row.state == SubscriptionState.ACTIVE and row.period_end is not None
 
 
 def _counts_at_once(row: Subscription, plan: Plan, interval: str) -> bool:
     """Without a paid period there is nothing to wait for: a trial goes on with the other plan, and a shop without a
     running subscription begins one. A plan that costs less a month is a step down, whatever its year costs."""
-    if not _has_paid_period(row):
+    if not has_paid_period(row):
         return True
     old = prorata.Terms(row.period_fee_minor, row.interval)
     new = prorata.Terms(plan.period_fee_minor(interval), interval)
@@ -173,7 +183,7 @@ def _lines(row: Subscription, plan: Plan, interval: str, *, at: datetime) -> lis
         difference = plan.opening_fee_minor - row.plan.opening_fee_minor
         lines.append(texts.opening_difference_line(plan, difference))
     fee = plan.period_fee_minor(interval)
-    if _has_paid_period(row):
+    if has_paid_period(row):
         assert row.period_start is not None
         assert row.period_end is not None
         split = prorata.change_now(
@@ -191,94 +201,7 @@ def _lines(row: Subscription, plan: Plan, interval: str, *, at: datetime) -> lis
     return [line for line in lines if line.amount_minor]
 
 
-def confirm_change(*, substation_id: int, quote_public_id: str, by: Actor, now: datetime) -> list[Invoice]:
-    """Charge a quote and put the shop on the new plan, at once; answers the invoices. Outside any transaction.
-
-    The sum is the quote's, reckoned again at the quote's own moment: when it is not the same any more (a price, the
-    period or the plan changed, time ran out), nothing is charged and it has to be shown anew. Repeating a confirmed
-    quote answers what was charged. Raises: QuoteOutdated, ChangeRefused, BalanceTooLow, BillingRefused, ChannelAway.
-    """
-    assert not connection.in_atomic_block, "confirm_change may call a channel: not inside a transaction."
-    with in_main():
-        # Race: two clicks, or a renewal meanwhile. All lock the subscription's row; the quote is read under the lock.
-        row, quote = _locked_quote(substation_id, quote_public_id)
-        if quote.used_at is not None:
-            return [quote.invoice] if quote.invoice else []
-        lines = _still_holds(row, quote, now)
-        _refuse_misfit(row, quote.to_plan)
-        own = [line for line in lines if line.kind not in CARD_KINDS]
-        if not _by_card(row):
-            invoices = _charge(row, quote, lines, by=by, now=now)
-            _begin_changed(row, quote, by=by, now=now)
-            return _use(row, quote, invoices, by=by, now=now)
-        _refuse_uncovered(row, sum(line.amount_minor for line in own))
-        account_id = account_of(row)
-    _charge_card(row, quote)
-    follow(account_id=account_id, subscription_id=row.stripe_subscription, now=now)
-    with in_main():
-        row, quote = _locked_quote(substation_id, quote_public_id)
-        if quote.used_at is not None:
-            return [quote.invoice] if quote.invoice else []
-        by_card = list(
-            Invoice.objects.filter(substation_id=substation_id, kind=InvoiceKind.PRORATA, quote=None)
-            .exclude(provider_ref="").order_by("-id")[:1]
-        )  # fmt: skip
-        invoices = [*by_card, *_charge(row, quote, own, by=by, now=now)]
-        return _use(row, quote, invoices, by=by, now=now)
-
-
-def _locked_quote(substation_id: int, public_id: str) -> tuple[Subscription, ChangeQuote]:
-    row = lock(substation_id)
-    mine = ChangeQuote.objects.filter(public_id=public_id, substation_id=substation_id)
-    quote = mine.select_related("from_plan", "to_plan", "invoice").first()  # The subscription's lock holds it, too.
-    if quote is None or not quote.at_once:
-        raise QuoteOutdated(_("This offer is not there any more. Look at the new one."))
-    return row, quote
-
-
-def _use(row: Subscription, quote: ChangeQuote, invoices: list[Invoice], *, by: Actor, now: datetime) -> list[Invoice]:
-    quote.used_at, quote.invoice = now, invoices[0] if invoices else None
-    quote.save(update_fields=["used_at", "invoice"])
-    audit.record(
-        action="billing.plan.changed", by=by, target=row.substation.public_id, at=now, plan=quote.to_plan.code,
-        interval=quote.to_interval, total_minor=quote.total_minor, quote=quote.public_id,
-        invoices=[invoice.number for invoice in invoices],
-    )  # fmt: skip
-    return invoices
-
-
-def _charge_card(row: Subscription, quote: ChangeQuote) -> None:
-    """Have the channel change the subscription and charge the difference now, at the quote's moment. The key is the
-    quote's: sent twice, it is charged once. Raises: ChannelAway, BillingRefused (the card was declined)."""
-    plan, interval = quote.to_plan, quote.to_interval
-    try:
-        channel_for(row.substation_id).change_plan(
-            subscription=row.stripe_subscription, new_amount_minor=plan.period_fee_minor(interval), interval=interval,
-            plan=plan.code, name=texts.plan_name(plan), at=quote.at, prorate=True, idempotency_key=quote.public_id,
-        )  # fmt: skip
-    except ChannelRefused as refusal:
-        raise BillingRefused(
-            worded(
-                _("The card was not charged (%(why)s), and the plan was not changed. Use another card."),
-                why=refusal.code,
-            )
-        ) from refusal
-    except ProviderError as error:
-        raise ChannelAway(
-            _("The payment channel has not answered. If the change came about, it shows here within minutes.")
-        ) from error
-
-
-def _refuse_uncovered(row: Subscription, due_minor: int) -> None:
-    missing = due_minor - ledger.balance_minor(prepaid(row.substation_id))
-    if missing > 0:
-        raise BalanceTooLow(
-            _("The prepaid balance does not cover this change. Top it up; nothing was charged."),
-            details={"missing_minor": missing, "total_minor": due_minor},
-        )  # fmt: skip
-
-
-def _still_holds(row: Subscription, quote: ChangeQuote, now: datetime) -> list[Line]:
+def still_holds(row: Subscription, quote: ChangeQuote, now: datetime) -> list[Line]:
     """The quote's lines, when they are what would be reckoned today for its moment. Raises: QuoteOutdated."""
     outdated = QuoteOutdated(
         _("What this change costs is not the same any more. Look at the new sum; nothing was charged.")
@@ -291,60 +214,28 @@ def _still_holds(row: Subscription, quote: ChangeQuote, now: datetime) -> list[L
         raise outdated
     lines = _lines(row, plan, quote.to_interval, at=quote.at)
     shown = [Line.from_json(kept) for kept in quote.lines]
-    if lines != shown and not _by_card(row):  # A card's sum is its channel's word for the same moment.
+    if pays_by_card(row):  # A card's sum is its channel's word for the same moment and price.
+        same = quote.to_fee_minor in (None, plan.period_fee_minor(quote.to_interval))
+        if not same or from_balance(lines) != from_balance(shown):
+            raise outdated
+    elif lines != shown:
         raise outdated
     return shown
 
 
-def _refuse_misfit(row: Subscription, plan: Plan) -> None:
+def from_balance(lines: Sequence[Line]) -> list[Line]:
+    """Of a card's change: what its channel does not charge."""
+    return [line for line in lines if line.kind not in CARD_KINDS]
+
+
+def refuse_misfit(row: Subscription, plan: Plan) -> None:
     problems = exceeded_by(row.substation, plan)
     if problems:
         raise ChangeRefused(
             worded(_("More is in use than %(plan)s holds. %(problems)s Nothing was changed."),
-                   plan=texts.plan_name(plan), problems=" ".join(str(problem) for problem in problems)),
+                   plan=plan.label, problems=" ".join(str(problem) for problem in problems)),
             field="plan", details={"problems": [str(problem) for problem in problems]},
         )  # fmt: skip
-
-
-def _charge(row: Subscription, quote: ChangeQuote, lines: list[Line], *, by: Actor, now: datetime) -> list[Invoice]:
-    """One invoice for what is income and one for the deposit, both paid from the balance or neither."""
-    income = [line for line in lines if line.kind != "deposit"]
-    held = [line for line in lines if line.kind == "deposit"]
-    period = (quote.at, _new_end(row, quote)) if any(line.kind == "period" for line in income) else None
-    kind = InvoiceKind.PERIOD if period else InvoiceKind.PRORATA
-    _refuse_uncovered(row, sum(line.amount_minor for line in lines))
-    invoices = []
-    for which, part, span in ((kind, income, period), (InvoiceKind.DEPOSIT, held, None)):
-        if part and sum(line.amount_minor for line in part):
-            made = issue(substation=row.substation, kind=which, lines=part, at=now, period=span)
-            invoices.append(pay_from_prepaid(invoice_id=made.pk, now=now, by=by))
-    assert sum(invoice.total_minor for invoice in invoices) == sum(line.amount_minor for line in lines)
-    return invoices
-
-
-def _new_end(row: Subscription, quote: ChangeQuote) -> datetime:
-    return prorata.add_months(quote.at, prorata.MONTHS[quote.to_interval], texts.zone())
-
-
-def _begin_changed(row: Subscription, quote: ChangeQuote, *, by: Actor, now: datetime) -> None:
-    """The periods that follow from a confirmed quote, and the shop's plan."""
-    plan, interval = quote.to_plan, quote.to_interval
-    fee = plan.period_fee_minor(interval)
-    fields: dict[str, object] = {"cancel_at_period_end": False, "next_plan": None, "next_interval": ""}
-    if row.state == SubscriptionState.TRIAL and plan.costs:
-        for name, value in fields.items():
-            setattr(row, name, value)
-        row.updated_at = now
-        put_on_plan(row, plan, interval, by=by, now=now)
-        row.save()
-        return
-    if not fee:
-        fields |= {"anchor_at": None, "period_start": None, "period_end": None, "trial_ends_at": None}
-    elif not _has_paid_period(row) or interval != row.interval:
-        fields |= {"anchor_at": quote.at, "period_start": quote.at, "period_end": _new_end(row, quote)}
-    put_on_plan(row, plan, interval, by=by, now=now)
-    move(row, SubscriptionEvent.PAY, now=now, period_fee_minor=fee, **fields)
-    align(row, now=now, by=by)
 
 
 def schedule_change(*, substation_id: int, plan_code: str, interval: str, by: Actor, now: datetime) -> Subscription:
@@ -356,15 +247,16 @@ def schedule_change(*, substation_id: int, plan_code: str, interval: str, by: Ac
         plan = _offered(row, plan_code, interval)
         if _counts_at_once(row, plan, interval):
             raise ChangeRefused(_("This change counts at once. Look at what it costs first."), field="plan")
-        _refuse_misfit(row, plan)
-        if _by_card(row) and not plan.costs:
+        refuse_misfit(row, plan)
+        refuse_beside(substation_id)
+        if pays_by_card(row) and not plan.costs:
             raise ChangeRefused(_("Cancel the subscription by card first; the free plan can be taken when it ends."))
-        by_card = _by_card(row)
+        by_card = pays_by_card(row)
     if by_card:
         try:
             channel_for(substation_id).change_plan(
                 subscription=row.stripe_subscription, new_amount_minor=plan.period_fee_minor(interval),
-                interval=interval, plan=plan.code, name=texts.plan_name(plan), at=now, prorate=False,
+                interval=interval, plan=plan.code, name=payer_reads(row, plan), at=now, prorate=False,
                 idempotency_key=f"later:{substation_id}:{plan.code}:{interval}:{now:%Y%m%d%H%M}",
             )  # fmt: skip
         except ProviderError as error:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils.translation import gettext_noop
 
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
-from shared_apps.billing.models import Invoice, Subscription
+from shared_apps.billing.models import DunningStep, Invoice, Subscription
 from shared_apps.billing.services import _notices
-from shared_apps.billing.services._subscriptions import _each, align, lock, settle_debt
+from shared_apps.billing.services._subscriptions import align, each, lock, settle_debt
 from shared_apps.billing.states import DunningKind, InvoiceState, SubscriptionState
 from shared_apps.ledger import selectors as ledger
 from tenants import lifecycle
@@ -32,9 +32,9 @@ def dun(*, now: datetime) -> int:
         )
         astray = list(_astray().values_list("substation_id", flat=True))
         soon = list(_soon(now).values_list("substation_id", flat=True))
-    _each(due, dun_one, now=now)
-    _each(astray, _bring_in_line, now=now)
-    _each(soon, _tell_ahead, now=now)
+    each(due, dun_one, now=now)
+    each(astray, _bring_in_line, now=now)
+    each(soon, _tell_ahead, now=now)
     return len(due) + len(astray) + len(soon)
 
 
@@ -42,27 +42,25 @@ def dun_one(*, substation_id: int, now: datetime) -> None:
     """One unpaid subscription. Race: a payment comes in meanwhile. Both lock the subscription's row; whoever is second
     finds the state that the first left."""
     row = lock(substation_id)
-    if row.state != SubscriptionState.PAST_DUE or row.due_since is None or settle_debt(row, now=now):
+    since = row.due_since
+    if row.state != SubscriptionState.PAST_DUE or since is None or settle_debt(row, now=now):
         return
     align(row, now=now, reason=gettext_noop("A payment is due."))
-    since = row.due_since
-    days = (now - since).days
-    grace = row.plan.grace_days
     owed = Invoice.objects.filter(substation_id=substation_id, state=InvoiceState.OPEN).order_by("id").first()
     number = owed.number if owed else ""
     shop = Substation.objects.get(pk=substation_id)
-    for standing, kind, from_day in (
-        (Standing.SHUT, DunningKind.SHUT, 2 * grace),
-        (Standing.READ_ONLY, DunningKind.READ_ONLY, grace),
+    for standing, kind, from_moment in (
+        (Standing.SHUT, DunningKind.SHUT, row.shuts_at),
+        (Standing.READ_ONLY, DunningKind.READ_ONLY, row.read_only_at),
     ):
-        if days >= from_day:
+        if from_moment is not None and now >= from_moment:
             if shop.state == ShopState.PAST_DUE and shop.standing != standing:
                 lifecycle.set_standing(
                     substation_id=substation_id, standing=standing, by=SYSTEM, now=now, reason=f"{number} is not paid."
                 )
-            _notices.step(row, kind, round_at=since, now=now, day=from_day, detail=number)
+            _notices.step(row, kind, round_at=since, now=now, day=(from_moment - since).days, detail=number)
             return
-    passed = [day for day in REMIND_ON_DAYS if day <= days]
+    passed = [day for day in REMIND_ON_DAYS if now >= since + timedelta(days=day)]
     if passed:  # A server that was away reminds once, and not for each day that it missed.
         _notices.step(row, DunningKind.REMINDER, round_at=since, now=now, day=passed[-1], detail=number)
 
@@ -81,12 +79,15 @@ def _bring_in_line(*, substation_id: int, now: datetime) -> None:
 
 
 def _soon(now: datetime) -> QuerySet[Subscription]:
+    """Subscriptions whose next payment is near and whose owner has not been told: this is asked every minute."""
     renewing = Subscription.objects.filter(method="PREPAID", cancel_at_period_end=False)
+    told = DunningStep.objects.filter(substation_id=OuterRef("substation_id"), kind=DunningKind.NOTICE)
     return renewing.filter(
-        state=SubscriptionState.ACTIVE, period_end__gt=now, period_end__lte=now + TELL_AHEAD,
-        period_start__lt=F("period_end") - TELL_AHEAD,
+        ~Exists(told.filter(round=OuterRef("period_end"))), state=SubscriptionState.ACTIVE, period_end__gt=now,
+        period_end__lte=now + TELL_AHEAD, period_start__lt=F("period_end") - TELL_AHEAD,
     ) | renewing.filter(
-        state=SubscriptionState.TRIAL, trial_ends_at__gt=now, trial_ends_at__lte=now + TELL_AHEAD
+        ~Exists(told.filter(round=OuterRef("trial_ends_at"))), state=SubscriptionState.TRIAL, trial_ends_at__gt=now,
+        trial_ends_at__lte=now + TELL_AHEAD,
     )  # fmt: skip
 
 

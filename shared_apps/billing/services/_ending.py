@@ -16,11 +16,14 @@ from kameng.db.context import in_main
 from kameng.lib.errors import ProviderError
 from kameng.lib.outside.refusals import ChannelRefused
 from kameng.lib.words import worded
-from shared_apps.billing import selectors, texts
+from shared_apps.billing import selectors
 from shared_apps.billing.channel import BillingChannel
 from shared_apps.billing.models import Subscription
-from shared_apps.billing.services._cards import account_of, channel_for, follow
+from shared_apps.billing.services._card_channels import account_of, channel_for
+from shared_apps.billing.services._cards import follow
+from shared_apps.billing.services._changes import payer_reads
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway
+from shared_apps.billing.services._pending import refuse_beside
 from shared_apps.billing.services._subscriptions import lock
 from shared_apps.billing.states import Method, SubscriptionState
 
@@ -51,13 +54,14 @@ def keep(*, substation_id: int, by: Actor, now: datetime) -> Subscription:
         row = lock(substation_id)
         if row.state == SubscriptionState.ENDED or (not row.cancel_at_period_end and row.next_plan_id is None):
             raise BillingRefused(_("There is nothing to take back."))
+        refuse_beside(substation_id)
     key = f"keep:{row.pk}:{now:%Y%m%d%H%M%S}"
     if row.cancel_at_period_end:
         _tell(row, lambda channel: channel.keep(subscription=row.stripe_subscription, idempotency_key=key))
     else:  # Asking for the present plan gives up the change that waits.
         _tell(row, lambda channel: channel.change_plan(
             subscription=row.stripe_subscription, new_amount_minor=row.period_fee_minor, interval=row.interval,
-            plan=row.plan.code, name=texts.plan_name(row.plan), at=now, prorate=False, idempotency_key=key,
+            plan=row.plan.code, name=payer_reads(row, row.plan), at=now, prorate=False, idempotency_key=key,
         ))  # fmt: skip
     return _write(substation_id, ends=False, action="billing.subscription.kept", by=by, now=now)
 
@@ -101,10 +105,8 @@ def pay_by_card(*, substation_id: int, now: datetime) -> bool:
         due = list(selectors.open_invoices(substation_id).exclude(provider_ref=""))
     try:
         for reference in dict.fromkeys(invoice.provider_ref for invoice in due):
-            channel.pay_invoice(invoice=reference, idempotency_key=f"pay:{reference}:{now:%Y%m%d%H%M}")
-            follow(
-                account_id=account_id, subscription_id=row.stripe_subscription, invoice_id=reference, now=now
-            )  # fmt: skip
+            told = channel.pay_invoice(invoice=reference, idempotency_key=f"pay:{reference}:{now:%Y%m%d%H%M}")
+            follow(account_id=account_id, subscription_id=row.stripe_subscription, invoice=told, now=now)
     except ChannelRefused as refusal:
         raise BillingRefused(
             worded(

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from kameng.accounts import audit
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.lib.words import worded
-from shared_apps.billing.models import Invoice, InvoiceCounter, InvoiceLine
+from shared_apps.billing.models import ChangeQuote, Invoice, InvoiceCounter, InvoiceLine
 from shared_apps.billing.services._errors import BalanceTooLow, BillingRefused, InvoiceMissing
 from shared_apps.billing.states import InvoiceKind, InvoiceState, Method
 from shared_apps.billing.texts import zone
@@ -39,6 +39,7 @@ def deposit(substation_id: int) -> str:
 def issue(
     *, substation: Substation, kind: InvoiceKind, lines: Sequence[Line], at: datetime, due_at: datetime | None = None,
     period: tuple[datetime, datetime] | None = None, reverses: Invoice | None = None, provider_ref: str = "",
+    change: ChangeQuote | None = None,
 ) -> Invoice:  # fmt: skip
     """Issue an invoice with its lines, in the caller's transaction. Lines of nothing are left out.
 
@@ -53,7 +54,7 @@ def issue(
         period_start=period[0] if period else None, period_end=period[1] if period else None,
         seller_name=settings.SELLER_NAME, seller_details=settings.SELLER_DETAILS, buyer_name=substation.name,
         buyer_details="\n".join(filter(None, (substation.owner_name, substation.owner_email, substation.host))),
-        language=substation.language, reverses=reverses, provider_ref=provider_ref,
+        language=substation.language, reverses=reverses, provider_ref=provider_ref, change=change,
     )  # fmt: skip
     InvoiceLine.objects.bulk_create(
         InvoiceLine(

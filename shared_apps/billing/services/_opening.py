@@ -8,6 +8,7 @@ from django.db import transaction
 
 from kameng.accounts.types import SYSTEM
 from shared_apps.billing import prorata, texts
+from shared_apps.billing.services._card_pages import take_pages_away
 from shared_apps.billing.services._invoices import issue, pay_from_prepaid, prepaid
 from shared_apps.billing.services._subscriptions import begin
 from shared_apps.billing.states import InvoiceKind
@@ -61,3 +62,4 @@ def charge_opening(*, substation: Substation, interval: str, lines: list[Line], 
             invoice = issue(substation=substation, kind=kind, lines=part, at=now, period=span)
             pay_from_prepaid(invoice_id=invoice.pk, now=now, by=SYSTEM)
     begin(substation=substation, interval=interval, now=now, paid_period=first is not None)
+    take_pages_away(substation.pk)

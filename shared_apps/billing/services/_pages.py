@@ -26,10 +26,12 @@ from shared_apps.billing import selectors
 from shared_apps.billing.channel import PageChannel, PageRequest
 from shared_apps.billing.models import PaymentPage, Subscription
 from shared_apps.billing.services import _opening
-from shared_apps.billing.services._cards import ask_about_checkout, open_subscription_page
+from shared_apps.billing.services._card_pages import open_subscription_page
+from shared_apps.billing.services._cards import ask_about_checkout
 from shared_apps.billing.services._errors import AmountInvalid, ChannelAway, NoWayToPay, PageMissing
 from shared_apps.billing.services._invoices import CHANNEL_FEE, prepaid
 from shared_apps.billing.services._subscriptions import collect
+from shared_apps.billing.services._taken_back import post, repay
 from shared_apps.billing.states import PagePurpose, PageState
 from shared_apps.billing.types import OpenedPage
 from shared_apps.ledger import provisioning
@@ -172,6 +174,7 @@ def take_receipt(*, receipt: ReceiptInfo, now: datetime) -> bool:
         legs=legs, reference_type="payment_page", reference=page.public_id, substation_id=page.substation_id,
     )  # fmt: skip
     receipts.note_receipt(receipt.id, "TOPUP")
+    repay(receipt=receipt, substation_id=page.substation_id, now=now)
     if page.state != PageState.PAID:
         page.state, page.ended_at, page.ask_at = PageState.PAID, now, None
         page.save(update_fields=["state", "ended_at", "ask_at"])
@@ -181,6 +184,19 @@ def take_receipt(*, receipt: ReceiptInfo, now: datetime) -> bool:
     )  # fmt: skip
     money_came(substation_id=page.substation_id, now=now)
     return True
+
+
+def credit_again(*, receipt: ReceiptInfo, substation_id: int, case_public_id: str, now: datetime) -> str:
+    """Put a case's money on the prepaid balance; what the channel keeps of it is ours to bear. Answers trf_…"""
+    fee = receipt.fee_minor or 0
+    legs = [
+        Leg(f"suspense:{receipt.channel}", receipt.amount_minor), Leg(prepaid(substation_id), -receipt.amount_minor),
+        Leg(CHANNEL_FEE, fee), Leg(f"channel:{receipt.channel}:fee", -fee),
+    ]  # fmt: skip
+    transfer = post(f"credit:{case_public_id}", receipt, substation_id, legs, now)
+    repay(receipt=receipt, substation_id=substation_id, now=now)
+    money_came(substation_id=substation_id, now=now)
+    return transfer
 
 
 def money_came(*, substation_id: int, now: datetime) -> None:

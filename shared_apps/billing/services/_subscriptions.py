@@ -70,6 +70,24 @@ def begin(
     return row
 
 
+def begin_unpaid(*, substation: Substation, interval: str, now: datetime) -> Subscription:
+    """The subscription of a shop that was not asked for payment; found when it is there. A first period that costs is
+    paid from the balance, or due at once and dunned. `interval` "": the shortest that the plan is sold for.
+
+    In the caller's transaction. Race: two workers make one shop. Its schema's step is one worker's; the invoice's unique
+    key on its period would hold without it.
+    """
+    plan = substation.plan
+    if not interval:
+        interval = BillingInterval.MONTH if plan.monthly_fee_minor or not plan.costs else BillingInterval.YEAR
+    known = Subscription.objects.filter(substation=substation).exists()
+    row = begin(substation=substation, interval=interval, now=now)
+    if not known and row.state == SubscriptionState.ACTIVE and plan.period_fee_minor(interval):
+        row = lock(substation.pk)
+        start_period(row, start=now, now=now)
+    return row
+
+
 def lock(substation_id: int) -> Subscription:
     """A substation's subscription, its row locked: everything that charges or moves it waits for one another here.
 
@@ -139,10 +157,11 @@ def renew_due(*, now: datetime, limit: int = 500) -> int:
             *Subscription.objects.filter(state=SubscriptionState.TRIAL, trial_ends_at__lte=now, method=Method.PREPAID)
             .order_by("trial_ends_at").values_list("substation_id", flat=True)[:limit],
         ]  # fmt: skip
-    return _each(ids, renew, now=now)
+    return each(ids, renew, now=now)
 
 
-def _each(substation_ids: list[int], work: Callable[..., object], *, now: datetime) -> int:
+def each(substation_ids: list[int], work: Callable[..., object], *, now: datetime) -> int:
+    """Do a work for each of them, in a transaction of its own; one that fails is logged. Answers how many there were."""
     for substation_id in substation_ids:
         try:
             with in_main():
@@ -252,8 +271,11 @@ def collect(*, substation_id: int, now: datetime, by: Actor = SYSTEM) -> list[In
     paid = []
     with transaction.atomic():
         row = lock(substation_id)
-        # What a channel collects by itself is left to it: paid from here, the card would be charged for it once more.
-        ours = Invoice.objects.filter(substation_id=substation_id, state=InvoiceState.OPEN, provider_ref="")
+        ours = Invoice.objects.filter(substation_id=substation_id, state=InvoiceState.OPEN)
+        if row.method == Method.STRIPE:
+            # What a channel collects by itself is left to it: paid from here, the card would be charged for it once
+            # more. What one that has ended left open, nobody collects: the balance pays again, and pays it as well.
+            ours = ours.filter(provider_ref="")
         for invoice in ours.order_by("id"):
             try:
                 paid.append(pay_from_prepaid(invoice_id=invoice.pk, now=now, by=by))

@@ -100,7 +100,6 @@ def invoice(found: Json, lines: list[Json], *, fee_minor: int, kinds: Mapping[st
         lines=tuple(ours),
         created_at=from_timestamp(found["created"]),
         paid_at=_moment(found["status_transitions"]["paid_at"]),
-        hosted_url=found["hosted_invoice_url"] or "",
     )
 
 

@@ -8,6 +8,7 @@ from shared_apps.console.api.billing import Invoices, OneInvoice, OneSubscriptio
 from shared_apps.console.api.network import Cases, OneSubstation, RepeatSync, Substations, Syncs
 from shared_apps.console.api.regions import EndGrant, Grants, Leads, Regions
 from shared_apps.console.api.stock import Batches, Levels
+from shared_apps.console.api.terms import EndPrivatePrice, OnePrivatePrice, PrivatePrices
 
 urlpatterns = [
     path("stock/levels/", Levels.as_view()),
@@ -15,6 +16,9 @@ urlpatterns = [
     path("substations/", Substations.as_view()),
     path("substations/<str:public_id>/", OneSubstation.as_view()),
     path("substations/<str:public_id>/subscription/", OneSubscription.as_view()),
+    path("substations/<str:public_id>/terms/", PrivatePrices.as_view()),
+    path("substations/<str:public_id>/terms/<str:price>/", OnePrivatePrice.as_view()),
+    path("substations/<str:public_id>/terms/<str:price>/end/", EndPrivatePrice.as_view()),
     path("billing/invoices/", Invoices.as_view()),
     path("billing/invoices/<str:number>/", OneInvoice.as_view()),
     path("sync/", Syncs.as_view()),

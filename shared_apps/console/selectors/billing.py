@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet, Sum
@@ -55,11 +55,8 @@ class Step:
 
 def next_step(row: Subscription, now: datetime) -> Step:
     """The next thing that will be taken away from a shop whose payment is due."""
-    if row.due_since is None:
-        return Step("", None)
-    for kind, days in (("READ_ONLY", row.plan.grace_days), ("SHUT", 2 * row.plan.grace_days)):
-        at = row.due_since + timedelta(days=days)
-        if at > now:
+    for kind, at in (("READ_ONLY", row.read_only_at), ("SHUT", row.shuts_at)):
+        if at is not None and at > now:
             return Step(kind, at)
     return Step("", None)
 

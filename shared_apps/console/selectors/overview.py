@@ -150,6 +150,13 @@ SELECT s.id, s.public_id, s.slug, s.name, y.feed, y.watermark,
        CASE WHEN y.feed = 'STATEMENT' THEN
            (SELECT max(e.xid) FROM ledger_account a JOIN ledger_entry e ON e.account_id = a.id
             WHERE a.substation_id = s.id AND e.xid >= y.watermark)
+       WHEN y.feed = 'LIBRARY' THEN greatest(n.stamp,
+           (SELECT p.changed_xid FROM library_privateprice p WHERE p.substation_id = s.id
+            ORDER BY p.changed_xid DESC LIMIT 1)::text::bigint,
+           -- Private terms that began or ended since the feed was fetched are due as if they had been written.
+           CASE WHEN EXISTS (SELECT 1 FROM library_privateprice p WHERE p.substation_id = s.id
+                AND (p.starts_at > y.prices_at AND p.starts_at <= %(now)s OR p.ends_at > y.prices_at AND p.ends_at <= %(now)s))
+           THEN y.watermark END)
        ELSE n.stamp END,
        y.ran_at, y.changed_at, y.rows_changed, y.duration_ms, y.error
 FROM tenants_syncstate y JOIN tenants_substation s ON s.id = y.substation_id
@@ -161,7 +168,7 @@ ORDER BY s.name, s.id, y.feed"""
 def feed_states(now: datetime, substation_id: int | None = None) -> list[FeedState]:
     """Every substation's feeds and whether something waits for them. One statement."""
     with connection.cursor() as cursor:
-        cursor.execute(_FEEDS, {"substation": substation_id})
+        cursor.execute(_FEEDS, {"substation": substation_id, "now": now})
         return [_feed(row, now) for row in cursor.fetchall()]
 
 

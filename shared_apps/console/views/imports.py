@@ -21,14 +21,17 @@ from kameng.web.actors import actor
 from shared_apps.console import lists, words
 from shared_apps.console.access import in_own_transactions
 from shared_apps.console.forms.stock import CodeImportForm, LibraryFileForm, RunFilters
-from shared_apps.console.page import page, posted, refuse
+from shared_apps.console.page import Crumb, page, posted, refuse
+from shared_apps.console.views import terms
 from shared_apps.library import selectors as library
 from shared_apps.library import services as library_services
 from shared_apps.library.models import ImportRun
 from shared_apps.library.states import RunState
 from shared_apps.stock import services as stock
+from tenants import selectors as tenants
+from tenants.models import Substation
 
-LIBRARY, CODES = "LIBRARY", "CODES"
+LIBRARY, CODES, TERMS = "LIBRARY", "CODES", "TERMS"
 LATEST = 10
 OFFERED_SKUS = 20
 UNDER_WAY = (RunState.PENDING, RunState.RUNNING)
@@ -87,15 +90,25 @@ def import_run(request: HttpRequest, public_id: str) -> HttpResponseBase:
     if lists.wants_export(request):
         return lists.export(request, f"report-{row.public_id}", REPORT, row.report)
     is_codes = row.subject == CODES
-    home = "code_import" if is_codes else "imports"
+    shop = tenants.substation(row.options["substation"]) if row.subject == TERMS else None
+    home, crumbs = _place(row, shop)
     good = row.result.get("imported", row.rows_good) if is_codes else row.rows_good
     sku = library.skus(query=row.options["sku"]).filter(code=row.options["sku"]).first() if is_codes else None
     return page(
-        request, "console/import_run.html", here=home, heading=row.filename, row=row, is_codes=is_codes, sku=sku,
+        request, "console/import_run.html", here=home, heading=row.filename, row=row, is_codes=is_codes, sku=sku, substation=shop,
         problems=lists.paged(request, row.report), good=good, kept=library_services.is_kept(row),
         hidden=max(0, int(row.result.get("errors_total", row.result.get("problems_total", 0))) - len(row.report)),
-        crumbs=((_("Import codes") if is_codes else _("Import and export"), reverse(f"console:{home}")),),
+        crumbs=crumbs, other_file=crumbs[-1][1] if shop is None else reverse("console:terms_file", args=[shop.public_id]),
     )  # fmt: skip
+
+
+def _place(row: ImportRun, shop: Substation | None) -> tuple[str, tuple[Crumb, ...]]:
+    """The menu's entry that a run belongs to, and the way back to where its file was chosen."""
+    if shop is not None:
+        return "substations", terms.below(shop)
+    if row.subject == CODES:
+        return "code_import", ((_("Import codes"), reverse("console:code_import")),)
+    return "imports", ((_("Import and export"), reverse("console:imports")),)
 
 
 @require_POST
@@ -105,6 +118,8 @@ def import_checked(request: HttpRequest, public_id: str) -> HttpResponseBase:
     row = library_services.find_run(public_id)
     if row.subject == CODES:
         return _import_checked_codes(request, row)
+    if row.subject == TERMS:
+        return _import_checked_terms(request, row)
     made = library_services.import_checked(run=public_id, accept_good=True, by=actor(request), now=clock.utc_now())
     return redirect("console:import_run", made.public_id)
 
@@ -115,12 +130,22 @@ def _import_checked_codes(request: HttpRequest, row: ImportRun) -> HttpResponse:
     return redirect("console:import_run", made.public_id)
 
 
+@owner_required
+def _import_checked_terms(request: HttpRequest, row: ImportRun) -> HttpResponse:
+    made = library_services.import_checked_terms(
+        run=row.public_id, accept_good=True, by=actor(request), now=clock.utc_now()
+    )
+    return redirect("console:import_run", made.public_id)
+
+
 @require_POST
 @staff_required
 def import_discard(request: HttpRequest, public_id: str) -> HttpResponse:
     row = library_services.find_run(public_id)
     library_services.discard(run=public_id)
     messages.success(request, _("The file is thrown away. Nothing was imported."))
+    if row.subject == TERMS:
+        return redirect("console:terms", row.options["substation"])
     return redirect("console:code_import" if row.subject == CODES else "console:imports")
 
 

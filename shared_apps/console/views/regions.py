@@ -40,7 +40,7 @@ GRANT_EXPORT: list[lists.Column] = [
     (gettext_lazy("Shop"), lambda row: row.substation.name),
     (gettext_lazy("Address"), lambda row: row.substation.host),
     (gettext_lazy("From"), lambda row: row.starts_at),
-    (gettext_lazy("Until"), lambda row: row.last_at),
+    (pgettext_lazy("region", "Until"), lambda row: row.last_at),
     (gettext_lazy("Days to answer"), lambda row: row.answer_days),
     (gettext_lazy("Note"), lambda row: row.note),
     (gettext_lazy("By"), lambda row: row.granted_by),

@@ -33,10 +33,11 @@ from shared_apps.console.forms.tenants import (
 )
 from shared_apps.console.page import page, posted, refuse
 from shared_apps.console.selectors import books, lifecycle, overview, system, trade
-from shared_apps.console.views import billing
+from shared_apps.console.views import billing, terms
 from shared_apps.console.views.system import tell_record
 from shared_apps.receipts import selectors as receipts
 from shared_apps.receipts.models import CaseState
+from shared_apps.regions import selectors as regions
 from tenants import selectors as tenants
 from tenants import services
 from tenants.models import Plan, Substation
@@ -119,7 +120,7 @@ def substation_page(request: HttpRequest, row: Substation, status: int = 200, **
     for record in changes:
         tell_record(record)
         reason = record.details.get("reason", "")
-        record.text = words.reason_words(reason) if isinstance(reason, str) else ""
+        record.text = words.reason_words(reason) if isinstance(reason, str) and reason else words.terms_words(record)
     return page(
         request, "console/substation.html", here="substations", heading=row.name, status=status,
         crumbs=((_("Substations"), reverse("console:substations")),), row=row, plan_name=row.plan.label,
@@ -134,7 +135,9 @@ def substation_page(request: HttpRequest, row: Substation, status: int = 200, **
         plan_open=forms.get("open_dialog") == "plan",
         close_form=forms.get("close_form") or CloseForm(auto_id="close_%s"), close_open=forms.get("open_dialog") == "close",
         erase_form=forms.get("erase_form") or EraseForm(auto_id="erase_%s"), erase_open=forms.get("open_dialog") == "erase",
-        **lifecycle.about(request, row),
+        city=regions.labels([row.region]).get(row.region, "") if row.region else "",
+        holds=list(regions.grants(substation_id=row.pk, when="now", at=now)),
+        **lifecycle.about(request, row), **terms.card_of(row),
     )  # fmt: skip
 
 

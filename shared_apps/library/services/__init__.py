@@ -17,6 +17,30 @@ from shared_apps.library.services._editing import (
 from shared_apps.library.services._exporting import export_csv, export_rows, export_xlsx
 from shared_apps.library.services._importing import execute_run, import_checked, import_library, start_import
 from shared_apps.library.services._pictures import PictureRefused, set_picture, store_picture
+from shared_apps.library.services._private import (
+    NO_TERMS,
+    NOTE_CHARS,
+    PrivatePriceInvalid,
+    PrivatePriceOver,
+    PrivatePriceUnknown,
+    ShopHasNoTerms,
+    end_private_price,
+    end_private_prices,
+    set_private_price,
+    set_private_prices,
+)
+from shared_apps.library.services._private_bulk import (
+    PreviewOutdated,
+    ShareOff,
+    preview_share_off,
+    write_share_off,
+)
+from shared_apps.library.services._private_import import (
+    execute_terms_run,
+    import_checked_terms,
+    import_private_prices,
+    start_terms_import,
+)
 from shared_apps.library.services._runs import (
     KEPT_PROBLEMS,
     RunUnknown,
@@ -33,10 +57,18 @@ from shared_apps.library.services._runs import (
 
 __all__ = [
     "KEPT_PROBLEMS",
+    "NOTE_CHARS",
+    "NO_TERMS",
     "LibraryInvalid",
     "PictureRefused",
+    "PreviewOutdated",
+    "PrivatePriceInvalid",
+    "PrivatePriceOver",
+    "PrivatePriceUnknown",
     "RowUnknown",
     "RunUnknown",
+    "ShareOff",
+    "ShopHasNoTerms",
     "UploadLost",
     "Work",
     "create_brand",
@@ -45,7 +77,10 @@ __all__ = [
     "create_run",
     "create_sku",
     "discard",
+    "end_private_price",
+    "end_private_prices",
     "execute_run",
+    "execute_terms_run",
     "executing",
     "export_csv",
     "export_rows",
@@ -53,16 +88,23 @@ __all__ = [
     "find_run",
     "follow_up",
     "import_checked",
+    "import_checked_terms",
     "import_library",
+    "import_private_prices",
     "is_kept",
     "nudge",
+    "preview_share_off",
     "set_picture",
+    "set_private_price",
+    "set_private_prices",
     "set_supply_prices",
     "start_import",
+    "start_terms_import",
     "store_picture",
     "sweep_uploads",
     "update_brand",
     "update_category",
     "update_product",
     "update_sku",
+    "write_share_off",
 ]

@@ -72,19 +72,27 @@ def allowed_resolutions(case_kind: str) -> frozenset[Resolution]:
 
 
 def open_case(
-    *, receipt: ReceiptInfo, kind: str, expected_minor: int | None, now: datetime, outward: bool = False, note: str = ""
+    *,
+    receipt: ReceiptInfo,
+    kind: str,
+    expected_minor: int | None,
+    now: datetime,
+    outward: bool = False,
+    note: str = "",
+    payer: int | None = None,
 ) -> str:
     """Open the case of a receipt and put its money into suspense, in one transaction of the main scope.
 
     Answers the case's public id. Safe to repeat: a receipt has one case. `expected_minor` is what the caller compared
     with; where the order's price is in question, the main station's own note of it is written instead: what is delivered
-    and what goes back to the payer is decided by it, and a shop can write anything into its own order.
+    and what goes back to the payer is decided by it, and a shop can write anything into its own order. `payer`: the
+    substation that paid us, where the receipt is of no order.
     """
     if expected_minor is not None and receipt.substation_id is not None:
         asked = NetworkOrder.objects.filter(substation_id=receipt.substation_id, order_number=receipt.order_number)
         expected_minor = asked.values_list("total_minor", flat=True).first()
     made = PaymentCase(
-        public_id=public_id("case"), kind=kind, receipt_id=receipt.id, substation_id=receipt.substation_id,
+        public_id=public_id("case"), kind=kind, receipt_id=receipt.id, substation_id=receipt.substation_id or payer,
         order_number=receipt.order_number, amount_minor=receipt.amount_minor, currency=receipt.currency,
         expected_minor=expected_minor, outward=outward, opened_at=now,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from shared_apps.stock.services._batches import BatchUnknown
 from shared_apps.stock.services._counting import CountRefused, NotCounted, count_now, note_moves, roll_up, set_count
 from shared_apps.stock.services._expiring import EXPIRY_PATIENCE, release_expired
 from shared_apps.stock.services._importing import ImportRefused, import_codes
-from shared_apps.stock.services._revealing import CodeUnknown, ReasonMissing, export_codes, reveal_for_staff
+from shared_apps.stock.services._revealing import CodeUnknown, export_codes, reveal_for_staff
 from shared_apps.stock.services._rotating import rotate
 from shared_apps.stock.services._runs import execute_run, import_checked, start_import
 from shared_apps.stock.services._voiding import void_codes
@@ -17,7 +17,6 @@ __all__ = [
     "CountRefused",
     "ImportRefused",
     "NotCounted",
-    "ReasonMissing",
     "archived_codes",
     "count_now",
     "execute_run",

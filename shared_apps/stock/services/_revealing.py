@@ -11,19 +11,13 @@ from django.utils.translation import gettext_lazy as _
 from kameng.accounts import audit
 from kameng.accounts.types import Actor
 from kameng.db.context import in_main
-from kameng.lib.errors import Invalid, Missing
+from kameng.lib import reasons
+from kameng.lib.errors import Missing
 from shared_apps.stock import keys
 from shared_apps.stock.models import Code, CodeReveal
 from shared_apps.stock.services._batches import find_batch
 
-REASON_CHARS = 200
 PAGE = 2_000
-
-
-class ReasonMissing(Invalid):
-    """Nobody sees a code without saying why."""
-
-    code = "reason_missing"
 
 
 class CodeUnknown(Missing):
@@ -32,20 +26,12 @@ class CodeUnknown(Missing):
     code = "code_unknown"
 
 
-def required_reason(reason: str) -> str:
-    """The reason as it is kept. Raises: ReasonMissing."""
-    text = " ".join(reason.split())
-    if len(text) < 3:
-        raise ReasonMissing(_("Say why in a few words; it is kept with your name."), field="reason")
-    return text[:REASON_CHARS]
-
-
 def reveal_for_staff(*, code_id: int, by: Actor, reason: str, now: datetime) -> str:
     """One code in the clear. The look is recorded first. In the caller's main transaction.
 
     Raises: ReasonMissing, CodeUnknown, CodeUnreadable.
     """
-    why = required_reason(reason)
+    why = reasons.required(reason)
     row = Code.objects.filter(pk=code_id).first()
     if row is None:
         raise CodeUnknown(_("There is no such code."))
@@ -63,7 +49,7 @@ def export_codes(*, batch: str, reason: str, by: Actor, now: datetime) -> Iterat
     Every one is recorded as seen, and that is committed, before the first is handed out. Opens its own transactions.
     Raises (at once, not while iterating): ReasonMissing, BatchUnknown.
     """
-    why = required_reason(reason)
+    why = reasons.required(reason)
     with in_main(), connection.cursor() as cursor:
         row = find_batch(batch)
         cursor.execute(

@@ -9,10 +9,10 @@ from django.db.models import Count
 
 from kameng.accounts import audit
 from kameng.accounts.types import Actor
+from kameng.lib import reasons
 from shared_apps.stock.models import Code, CodeState
 from shared_apps.stock.services._batches import find_batch
 from shared_apps.stock.services._counting import note_moves
-from shared_apps.stock.services._revealing import required_reason
 from shared_apps.stock.types import VoidedCodes
 
 
@@ -21,7 +21,7 @@ def void_codes(*, batch: str, reason: str, by: Actor, now: datetime) -> VoidedCo
 
     In the caller's main transaction. Raises: BatchUnknown, ReasonMissing.
     """
-    why = required_reason(reason)
+    why = reasons.required(reason)
     row = find_batch(batch)
     with transaction.atomic():
         # Race: a buyer holds a code at this moment. The update waits for the row, sees its new state, and passes by.

@@ -22,12 +22,12 @@ from kameng.accounts import audit
 from kameng.accounts.models import AuditRecord, Role, User
 from kameng.accounts.types import Actor, ActorKind
 from kameng.db.context import current_schema, in_main, require_tenant
-from kameng.lib.errors import Forbidden, Invalid
+from kameng.lib import reasons
+from kameng.lib.errors import Forbidden
 from kameng.lib.ids import public_id
 
 STAY = timedelta(minutes=30)
 PASS_LIFE_S = 60
-REASON_CHARS = 200
 AT_ONCE = 50  # Of the latest visits, how many are looked at for who is there: more within half an hour there are not.
 TARGET = "support"  # What every record of a visit in the shop's trail is about: found by the trail's index.
 ENTERED, LEFT = "support.entered", "support.left"
@@ -42,12 +42,6 @@ class SupportRefused(Forbidden):
 
     def __init__(self) -> None:
         super().__init__(_("This way in was used or is too old. Open the shop's page in the console and begin again."))
-
-
-class SupportReasonMissing(Invalid):
-    """Nobody looks into a shop without saying why."""
-
-    code = "reason_missing"
 
 
 class NotForSupport(Forbidden):
@@ -103,11 +97,9 @@ class SupportUser:
 def make_pass(*, schema: str, substation: str, reason: str, by: Actor, now: datetime) -> str:
     """A pass into one shop's panel, noted in the main station's trail. Main scope.
 
-    `substation` is its public id. Raises: SupportReasonMissing.
+    `substation` is its public id. Raises: ReasonMissing.
     """
-    why = " ".join(reason.split())[:REASON_CHARS]
-    if len(why) < 5:
-        raise SupportReasonMissing(_("Say why in a few words; the shop's owner reads it."), field="reason")
+    why = reasons.required(reason, refusal=reasons.THE_OWNER_READS_IT, least=5)
     access = public_id("vis")
     audit.record(action="support.asked", by=by, target=substation, at=now, access=access, reason=why)
     claim = {

@@ -26,6 +26,8 @@ MAIN_SCOPES = (
     "stock:read",
     "stock:write",
     "substations:read",
+    "terms:read",
+    "terms:write",
     "sync:read",
     "sync:write",
     "cases:read",

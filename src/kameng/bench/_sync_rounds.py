@@ -13,6 +13,9 @@ from kameng.bench._common import say
 
 TABLES = ("listings_listedcategory", "listings_listedproduct", "listings_listing")
 BATCH = 2_000
+# The bare statement reads the plan's prices alone: what looking for private ones costs is the sync's to bear.
+_PLAN_ONLY = "(SELECT sku_id, unit, false AS private FROM public.library_supplyprice WHERE level = %(level)s)"
+_WITH_TERMS = "public.supply_terms(%(substation)s, %(level)s, %(at)s)"
 
 _FILL = """
 INSERT INTO library_category (name_zh, name_en, slug, icon, sort, active)
@@ -112,14 +115,21 @@ class Bench:
         from django.db import connection
 
         from kameng.db.context import in_sync
+        from kameng.lib import clock
 
         written = 0
         with in_sync(self.shops["bare"]), connection.cursor() as cursor:
             for table in tables:
-                rows = table.rows(table.source, changed=changed)
+                rows = table.rows(table.source.replace(_WITH_TERMS, _PLAN_ONLY), changed=changed)
                 cursor.execute(
                     f"{rows}INSERT INTO {table.name} ({table.names}) SELECT {table.values} FROM src",
-                    {"since": getattr(self, "since", "0"), "level": "BASIC"},
+                    {
+                        "since": getattr(self, "since", "0"),
+                        "level": "BASIC",
+                        "substation": 0,
+                        "at": clock.utc_now(),
+                        "priced": "-infinity",
+                    },
                 )
                 written += cursor.rowcount
         return written
@@ -139,6 +149,7 @@ class Bench:
         from tenant_apps.listings.models import ListedCategory, ListedProduct, Listing
 
         own = {"hidden", "own_name", "own_description", "own_sort", "seo_title", "seo_description", "on_shelf"}
+        own |= {"waits_for_room"}
 
         def write(model: Any, rows: list[Any]) -> int:
             names = [f.name for f in model._meta.fields if f.name != "id" and f.name not in own]

@@ -26,6 +26,7 @@ APPEND_ONLY = (
 ISSUED = {
     "billing_invoice": ("state", "paid_at", "paid_by", "transfer_id", "provider_ref"),
     "regions_regiongrant": ("ends_at", "ended_at", "ended_by"),
+    "library_privateprice": ("ends_at", "ended_at", "ended_by"),
 }
 # Shared tables that the sync role reads; it writes the synced tables of tenant schemas.
 SYNC_READS = (
@@ -34,6 +35,7 @@ SYNC_READS = (
     "library_product",
     "library_sku",
     "library_supplyprice",
+    "library_privateprice",
     "stock_stocklevel",
     "tenants_substation",
     "tenants_plan",
@@ -45,7 +47,7 @@ SYNCED_TABLES = ("listings_listedcategory", "listings_listedproduct", "listings_
 OWN_COLUMNS = {
     "listings_listedcategory": ("hidden",),
     "listings_listedproduct": ("own_name", "own_description", "own_sort", "seo_title", "seo_description"),
-    "listings_listing": ("on_shelf",),
+    "listings_listing": ("on_shelf", "waits_for_room"),
     "finance_statementline": (),
 }
 # Tenant tables that are written once.

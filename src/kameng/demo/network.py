@@ -21,6 +21,7 @@ from shared_apps.billing import services as billing
 from shared_apps.ledger import provisioning as accounts
 from shared_apps.ledger import services as ledger
 from shared_apps.ledger.types import Leg
+from shared_apps.library import services as library
 from shared_apps.library.models import Sku
 from shared_apps.receipts import services as receipts
 from shared_apps.stock import services as stock
@@ -124,6 +125,7 @@ def _shop(wanted: dict[str, Any], now: datetime) -> Substation:
             substation.save()
     _pay_for_opening(substation, now - timedelta(days=12))
     provisioning.run(substation, None, now)
+    _agree(substation, wanted.get("terms", []), now)
     sync.sync_substation(substation)
     by = Actor(ActorKind.USER, wanted["owner"]["name"])
     with in_substation(substation):
@@ -141,6 +143,21 @@ def _shop(wanted: dict[str, Any], now: datetime) -> Substation:
             )  # fmt: skip
         _take_off_shelf(wanted["off_shelf_categories"], by, now)
     return substation
+
+
+def _agree(substation: Substation, terms: list[dict[str, Any]], now: datetime) -> None:
+    """Private terms: a price from some days ago (or to come) for so many days, or until it is ended. Once."""
+    by = Actor(ActorKind.USER, "运营 Mia")
+    with in_main():
+        if substation.private_prices.exists():
+            return
+        for one in terms:
+            begins = now + timedelta(days=one["from_day"])
+            library.set_private_price(
+                substation_id=substation.pk, sku_id=Sku.objects.get(code=one["sku"]).pk, unit=Decimal(one["unit"]),
+                starts_at=begins, ends_at=begins + timedelta(days=one["days"]) if one["days"] else None, note=one["note"],
+                by=by, now=min(begins, now),
+            )  # fmt: skip
 
 
 def _pay_for_opening(substation: Substation, at: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -61,18 +61,26 @@ def set_on_shelf(*, listing_ids: Collection[int], on: bool, by: Actor, now: date
     return changed
 
 
-def fill_room(*, listing_ids: Sequence[int]) -> int:
-    """Put as many of these SKUs on the shelf as the plan has room for, in the shop's own order; answers how many.
+def fill_room() -> int:
+    """Put as many of the SKUs that wait for it on the shelf as the plan has room for, in the shop's own order, and
+    leave the others beside it; answers how many.
 
     For goods that the library brought: whoever chooses for themselves uses `set_on_shelf`, which takes all or none.
+    Race: two runners. The second waits for the substation's row and finds nothing that waits.
     """
+    if not Listing.objects.filter(waits_for_room=True).exists():
+        return 0
     with transaction.atomic():
         room = limits.room(limits.Countable.LISTINGS, count=selectors.for_sale_count)
-        places = {pk: place for place, pk in enumerate(ListedProduct.objects.values_list("pk", flat=True))}
-        waiting = Listing.objects.filter(pk__in=listing_ids).values_list("product_id", "sort", "pk")
-        in_order = sorted(waiting, key=lambda row: (places.get(row[0], len(places)), *row[1:]))
-        fitting = [pk for _product, _sort, pk in in_order[:room]]
-        return Listing.objects.filter(pk__in=fitting, on_shelf=False).update(on_shelf=True)
+        waiting = Listing.objects.filter(waits_for_room=True, active=True)
+        rows = list(waiting.values_list("product_id", "sort", "pk"))
+        products = ListedProduct.objects.filter(pk__in={product for product, _sort, _pk in rows})
+        places = {pk: place for place, pk in enumerate(products.values_list("pk", flat=True))}
+        rows.sort(key=lambda row: (places.get(row[0], len(places)), *row[1:]))
+        fitting = [pk for _product, _sort, pk in rows[:room]]
+        filled: int = Listing.objects.filter(pk__in=fitting).update(on_shelf=True, waits_for_room=False)
+        Listing.objects.filter(waits_for_room=True).update(waits_for_room=False)
+        return filled
 
 
 def edit_product(*, product_id: int, by: Actor, now: datetime, **own: Any) -> ListedProduct:

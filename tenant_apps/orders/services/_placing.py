@@ -58,6 +58,7 @@ class Shelf(NamedTuple):
     product_zh: str
     product_en: str
     buyer_fields: Any
+    private_terms: bool
 
     @property
     def full_name_zh(self) -> str:
@@ -192,14 +193,15 @@ def read_shelves(sku_ids: list[int], *, now: datetime) -> tuple[dict[int, Shelf]
          found["rules"] or ()],
         dict(found["parents"] or ()),
     )  # fmt: skip
-    shelves = {row[0]: _shelf(row) for row in found["rows"] or ()}
+    private = frozenset(found.get("private") or ())
+    shelves = {row[0]: _shelf(row, private_terms=row[0] in private) for row in found["rows"] or ()}
     return shelves, book, Terms(found["terms"] or {}, dict(found["channels"] or ()))
 
 
-def _shelf(row: Sequence[Any]) -> Shelf:
+def _shelf(row: Sequence[Any], *, private_terms: bool) -> Shelf:
     """A row as it travelled, with its prices as numbers again (columns 6 to 9: supply, suggested, floor, ceiling)."""
     prices = (None if price is None else Decimal(price) for price in row[6:10])
-    return Shelf(*row[:6], *prices, *row[10:])
+    return Shelf(*row[:6], *prices, *row[10:], private_terms)  # type: ignore[call-arg]  # mypy counts a star as one.
 
 
 def _checked_lines(lines: Sequence[tuple[int, int]]) -> dict[int, int]:

@@ -34,6 +34,7 @@ class ListingFilters(serializers.Serializer[Any]):
     on_shelf = serializers.BooleanField(required=False)
     active = serializers.BooleanField(required=False, help_text="Whether the library supplies it.")
     stock_state = serializers.ChoiceField(choices=StockState.choices, required=False)
+    private_terms = serializers.BooleanField(required=False, help_text="Agreed with the shop alone, or not.")
 
 
 class PriceStageShape(serializers.Serializer[Any]):
@@ -52,6 +53,9 @@ class PanelListingShape(serializers.Serializer[Any]):
     category_id = serializers.IntegerField(source="product.category_id")
     currency = serializers.CharField(source="price.currency")
     supply_unit = unit_field(source="price.supply", help_text="What the shop pays for one.")
+    private_terms = serializers.BooleanField(
+        source="listing.private_terms", help_text="That price is agreed with the shop alone."
+    )
     suggested = unit_field(source="listing.suggested")
     floor = unit_field(source="listing.floor", allow_null=True)
     ceiling = unit_field(source="listing.ceiling", allow_null=True)
@@ -78,7 +82,7 @@ class Listings(ApiView):
         asked = self.asked(request, ListingFilters)
         rows = selectors.panel_listings(
             query=asked.get("q", ""), category_id=_category(asked.get("category")), on_shelf=asked.get("on_shelf"),
-            active=asked.get("active"), stock_state=asked.get("stock_state", ""),
+            active=asked.get("active"), stock_state=asked.get("stock_state", ""), private=asked.get("private_terms"),
         )  # fmt: skip
         return self.page(request, rows, PanelListingShape, ordering="id", prepare=selectors.priced)
 

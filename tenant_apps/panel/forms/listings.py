@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from tenant_apps.panel.lists import Filters, any_of
 
-ON, OFF, OUT, LOW, FLOOR, LOSS = "on", "off", "out", "low", "floor", "loss"
+ON, OFF, OUT, LOW, FLOOR, LOSS, PRIVATE = "on", "off", "out", "low", "floor", "loss", "private"
 STATES = (
     (ON, _("On the shelf")),
     (OFF, _("Off the shelf")),
@@ -17,6 +17,7 @@ STATES = (
     (LOW, _("Few left")),
     (FLOOR, _("At the lowest price allowed")),
     (LOSS, _("Selling at a loss")),
+    (PRIVATE, _("Special terms")),
 )
 
 

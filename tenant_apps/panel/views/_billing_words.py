@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.template.defaultfilters import date as date_filter
@@ -84,9 +83,8 @@ def notice_of(seen: Overview, standing: str) -> dict[str, str] | None:
             "tone": "danger", "deed": "plan", "title": _("Your subscription has ended and the storefront is closed"),
             "text": _("Nothing is lost. Choose a plan, and the shop is open again at once."),
         }  # fmt: skip
-    if row.state != SubscriptionState.PAST_DUE or row.due_since is None:
+    if row.state != SubscriptionState.PAST_DUE or row.read_only_at is None or row.shuts_at is None:
         return None
-    grace = row.plan.grace_days
     due = format_minor(seen.due_minor)
     if standing == Standing.SHUT:
         title, text = (
@@ -99,9 +97,7 @@ def notice_of(seen: Overview, standing: str) -> dict[str, str] | None:
     else:
         title = _("%(sum)s is due")
         text = _("From %(read_only)s the panel can only be looked at, and on %(shut)s the storefront closes.")
-    days = {
-        "read_only": day(row.due_since + timedelta(days=grace)), "shut": day(row.due_since + timedelta(days=2 * grace))
-    }  # fmt: skip
+    days = {"read_only": day(row.read_only_at), "shut": day(row.shuts_at)}
     return {
         "tone": "warning" if standing in (Standing.GOOD, Standing.REMINDED) else "danger", "deed": "pay",
         "title": title % {"sum": due}, "text": text % days,

@@ -138,6 +138,7 @@ def change(request: HttpRequest, quote: str) -> HttpResponseBase:
         offer=offer, seen=seen, lines=lines, by_card=by_card, new_label=terms_name(offer.plan, offer.interval),
         old_label=terms_name(seen.plan, seen.subscription.interval if seen.subscription else ""),
         then_minor=offer.plan.period_fee_minor(offer.interval), after_minor=seen.prepaid_minor - offer.total_minor,
+        card_minor=offer.total_minor - offer.balance_minor,
         top_up_url=f"{reverse('panel:billing')}?{urlencode({'amount': money.minor_to_decimal(offer.missing_minor)})}#top-up",
     )  # fmt: skip
 

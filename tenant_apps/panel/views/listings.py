@@ -139,6 +139,7 @@ def _matching(filters: forms.ListingFilters, now: datetime) -> QuerySet[Listing]
         category_id=filters.value("category") or None,
         on_shelf={forms.ON: True, forms.OFF: False}.get(state),
         stock_state={forms.OUT: StockState.OUT, forms.LOW: StockState.LOW}.get(state, ""),
+        private=True if state == forms.PRIVATE else None,
     )
     if state in (forms.FLOOR, forms.LOSS):
         bits = prices.FLOOR if state == forms.FLOOR else prices.LOSS
@@ -202,6 +203,7 @@ _COLUMNS: tuple[Column, ...] = (
     (gettext_lazy("SKU"), lambda row: row.listing.name),
     (gettext_lazy("Currency"), lambda row: row.listing.currency),
     (gettext_lazy("Supply price"), lambda row: row.listing.supply_unit.normalize()),
+    (gettext_lazy("Special terms"), lambda row: row.listing.private_terms),
     (gettext_lazy("Retail price"), lambda row: row.row.price.unit.normalize()),
     (gettext_lazy("Units"), lambda row: row.quantity),
     (gettext_lazy("Earned after fees"), lambda row: minor_to_decimal(row.earns.net_minor, row.listing.currency)),

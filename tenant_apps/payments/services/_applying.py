@@ -115,20 +115,22 @@ def _note_in_shop(receipt: ReceiptInfo, note: str, *, now: datetime) -> None:
 
 def _note_other(receipt: ReceiptInfo, *, now: datetime) -> str:
     """Refunds and disputes, as the channel tells them. Money that went without our asking opens a case."""
+    # A page of billing's was announced by nobody's shop: whose it is, its row says.
+    payer = billing.payer_of(receipt) if billing.is_ours(receipt.payment_id) else None
     if receipt.kind == "DISPUTED":
-        receipts.open_case(receipt=receipt, kind="DISPUTE", expected_minor=None, now=now, outward=True)
+        receipts.open_case(receipt=receipt, kind="DISPUTE", expected_minor=None, now=now, outward=True, payer=payer)
         return "CASE"
     if receipt.kind == "REFUNDED" and not receipt.refund_id:
-        receipts.open_case(receipt=receipt, kind="OUTSIDE", expected_minor=None, now=now, outward=True)
+        receipts.open_case(receipt=receipt, kind="OUTSIDE", expected_minor=None, now=now, outward=True, payer=payer)
         return "CASE"
     if receipt.kind == "DISPUTE_CLOSED" and receipt.amount_minor:
         by = f"{receipt.channel}: {receipt.detail or 'closed'}"
         if not receipts.return_disputed(receipt=receipt, by=by, now=now):
-            receipts.open_case(receipt=receipt, kind="DOUBLE", expected_minor=None, now=now, note=by)
+            receipts.open_case(receipt=receipt, kind="DOUBLE", expected_minor=None, now=now, note=by, payer=payer)
             return "CASE"
     if receipt.kind == "REFUND_FAILED":
         # A refund that had gone out came back: our money again, and somebody must find the payer another way.
-        receipts.open_case(receipt=receipt, kind="RETURN", expected_minor=None, now=now)
+        receipts.open_case(receipt=receipt, kind="RETURN", expected_minor=None, now=now, payer=payer)
         return "CASE"
     if receipt.refund_id:  # Our own refund has arrived: finish it now, not when the janitor asks.
         receipts.wake_refund(receipt.refund_id)

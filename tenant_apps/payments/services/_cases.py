@@ -10,6 +10,7 @@ from django.db import connection
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import SchemaScope, in_main, pointed_at
 from kameng.lib.errors import DomainError
+from shared_apps.billing import services as billing
 from shared_apps.receipts import services as receipts
 from shared_apps.receipts.types import CaseInfo
 from tenant_apps.orders import services as orders
@@ -24,7 +25,8 @@ def settle_case(*, case_public_id: str, resolution: str, evidence: str, by: Acto
 
     Outside any transaction. DELIVER sells the order after all, out of suspense (what was paid too much goes back to the
     payer); CREDIT gives the money to the shop's pending; REFUND sends it back; CHARGE takes what the channel took back
-    from the shop's pending. When it can't be done the case is open again, with the reason in its notes.
+    from the shop's pending. Of a page of billing's both go by the prepaid balance. When it can't be done the case is open
+    again, with the reason in its notes.
     Raises: CaseMissing, CaseRefused, EvidenceMissing, and what delivering refuses (SoldOut, SettlementRefused, …).
     """
     with in_main():
@@ -82,13 +84,33 @@ def _ask_refund(case: CaseInfo, amount_minor: int, *, by: Actor, now: datetime) 
 def _book(case: CaseInfo, *, by: Actor, now: datetime) -> None:
     """Resolutions that are a transfer and nothing more."""
     if case.resolution == "CREDIT":
-        transfer = receipts.credit_to_shop(case.receipt, case_public_id=case.public_id, now=now)
+        transfer = _credit(case, now=now)
         receipts.use_receipt(case.receipt.id, "CREDIT")
     elif case.resolution == "CHARGE":
-        transfer = receipts.charge_to_shop(case.receipt, case_public_id=case.public_id, now=now)
+        transfer = _charge(case, now=now)
     else:  # RETURNED: the channel has given it back in a way it did not tell us; a person saw it.
         transfer = receipts.note_returned(case.receipt, case_public_id=case.public_id, now=now)
     receipts.finish_case(case_id=case.id, by=by.label, now=now, text=f"{case.resolution}: {transfer}.")
+
+
+def _credit(case: CaseInfo, *, now: datetime) -> str:
+    """To the shop's pending; what is of no order but of a shop was paid on a page of billing's, to the balance."""
+    if case.receipt.substation_id is not None:
+        return receipts.credit_to_shop(case.receipt, case_public_id=case.public_id, now=now)
+    assert case.substation_id is not None
+    return billing.credit_again(
+        receipt=case.receipt, substation_id=case.substation_id, case_public_id=case.public_id, now=now
+    )
+
+
+def _charge(case: CaseInfo, *, now: datetime) -> str:
+    """From the shop's pending, or from the balance."""
+    if case.receipt.substation_id is not None:
+        return receipts.charge_to_shop(case.receipt, case_public_id=case.public_id, now=now)
+    assert case.substation_id is not None
+    return billing.charge_back(
+        receipt=case.receipt, substation_id=case.substation_id, case_public_id=case.public_id, now=now
+    )
 
 
 def _reopen(case_public_id: str, *, by: Actor, now: datetime, why: str) -> None:

@@ -26,6 +26,7 @@ from shared_apps.billing import services as billing
 from shared_apps.billing.models import ChangeQuote
 from shared_apps.billing.states import InvoiceKind
 from shared_apps.billing.types import Line
+from shared_apps.library import services as library
 from shared_apps.receipts import services as receipts
 from shared_apps.regions import selectors as regions
 from shared_apps.regions import services as region_services
@@ -50,6 +51,8 @@ PASSWORD = "correct horse battery staple"
 FIRST_ID = 7_000_000
 
 PRICES = {"alice": Decimal("12345.67"), "bob": Decimal("87654.31")}
+# What each pays by terms of its own, for codes of its own SKU and for the one that both sell.
+PRIVATE = {"alice": Decimal("7.1357"), "bob": Decimal("7.8642")}
 
 
 @dataclass
@@ -78,6 +81,7 @@ class Side:
     claim: int = 0
     grant: str = ""
     lead: str = ""  # Offered to it, and not answered.
+    term: str = ""
     exports: dict[bool, Any] = field(default_factory=dict)  # By whether the owner asked for it, or the main station.
     secret_marks: dict[str, str] = field(default_factory=dict)  # Nobody but the shop's own people may read these.
     public_marks: dict[str, str] = field(default_factory=dict)  # Its storefront says them to everybody.
@@ -126,6 +130,7 @@ def set_up(make_shop: Callable[..., Any]) -> Scene:
         for name, plan in (("alice", "basic"), ("bob", "pro"))
     )
     with in_main():
+        Job.objects.filter(kind="listings.sync_all", state="PENDING").delete()  # Both shops have fetched their terms.
         operator = User.objects.create_user(f"{_word()}@station.example", PASSWORD, role=Role.OPERATOR)
         _row, secret = tokens.create(
             user=operator, name="walk", scopes=list(MAIN_SCOPES), by=SYSTEM, now=clock.utc_now()
@@ -146,6 +151,7 @@ def _furnish(shop: Any, network: Any, goods: dict[str, market.Goods]) -> Side:
         market.open_books(shop)
         own = market.ensure_account(substation_id=shop.pk, ref=f"acct-{mark}")
     side = Side(shop, own, mark, sold=goods)
+    _agree(side)
     market.stock_shelves(shop)
     _dress(side)
     _sell(side, network)
@@ -156,6 +162,18 @@ def _furnish(shop: Any, network: Any, goods: dict[str, market.Goods]) -> Side:
     sync.ensure_state(shop.pk)
     sync.sync_statement(shop)
     return side
+
+
+def _agree(side: Side) -> None:
+    """Private terms: a price, and a note that only the main station reads."""
+    unit = PRIVATE[side.shop.slug.split("-")[1]]
+    with in_main():
+        for what in ("codes", "manual"):
+            side.term = library.set_private_price(
+                substation_id=side.shop.pk, sku_id=side.sold[what].sku_id, unit=unit, note=f"terms-{side.mark}", by=SYSTEM,
+                now=clock.utc_now(),
+            ).public_id  # fmt: skip
+    side.secret_marks |= {"private price": str(unit), "note of the terms": f"terms-{side.mark}"}
 
 
 def _count_from(schema: str, first: int) -> None:
@@ -309,7 +327,6 @@ def _export(side: Side) -> None:
 def _main_things(bob: Side, operator: Any) -> dict[str, Any]:
     """The main station's own things, for the addresses that want one."""
     from shared_apps.ledger.tasks import seal_all
-    from shared_apps.library import services as library
     from shared_apps.library.models import Brand, Sku
     from shared_apps.splits.services import ensure_first_rule
     from shared_apps.stock import services as stock

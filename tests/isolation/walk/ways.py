@@ -106,6 +106,7 @@ SUBSTATION, SIGNUP, CASE = (
     bobs(public_id="signup.signup.public_id"),
     bobs(public_id="case"),
 )
+TERM = bobs(public_id="shop.public_id", price="term")
 INVOICE, QUOTE, CLAIM = bobs(number="invoice"), bobs(quote="quote"), bobs(pk="claim")
 GRANT, LEAD = bobs(public_id="grant"), bobs(public_id="lead")
 PENDING = one(code=lambda scene: f"substation:{scene.bob.shop.pk}:pending")
@@ -118,6 +119,14 @@ CONSOLE = {
     "substations/<str:public_id>/support/": SUBSTATION,
     "substations/<str:public_id>/plan/": SUBSTATION,
     "substations/<str:public_id>/deposit/": SUBSTATION,
+    "substations/<str:public_id>/terms/": SUBSTATION,
+    "substations/<str:public_id>/terms/new/": SUBSTATION,
+    "substations/<str:public_id>/terms/beside/": SUBSTATION,
+    "substations/<str:public_id>/terms/skus/": SUBSTATION,
+    "substations/<str:public_id>/terms/share-off/": SUBSTATION,
+    "substations/<str:public_id>/terms/file/": SUBSTATION,
+    "substations/<str:public_id>/terms/end/": SUBSTATION,
+    "substations/<str:public_id>/terms/<str:price>/end/": TERM,
     "substations/<str:public_id>/close/": SUBSTATION,
     "substations/<str:public_id>/keep/": SUBSTATION,
     "substations/<str:public_id>/finish/": SUBSTATION,
@@ -202,6 +211,9 @@ MAIN_API = {
     "signups/<str:public_id>/pay/": SIGNUP,
     "billing/invoices/<str:number>/": INVOICE,
     "substations/<str:public_id>/subscription/": SUBSTATION,
+    "substations/<str:public_id>/terms/": SUBSTATION,
+    "substations/<str:public_id>/terms/<str:price>/": TERM,
+    "substations/<str:public_id>/terms/<str:price>/end/": TERM,
     "library/categories/<str:slug>/": one(slug=lambda scene: "cards"),
     "library/brands/<str:slug>/": mains(slug="brand"),
     "library/products/<str:slug>/": mains(slug="product"),

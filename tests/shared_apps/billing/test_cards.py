@@ -17,6 +17,7 @@ from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from shared_apps.billing import selectors, services
 from shared_apps.billing.models import Invoice, PaymentPage
+from shared_apps.billing.stripe.adapter import StripeBilling
 from shared_apps.ledger import selectors as ledger
 from shared_apps.receipts import services as receipts
 from shared_apps.receipts.models import InboxEvent
@@ -63,8 +64,8 @@ class Stripe:
         self.now += timedelta(days=days)
 
 
-@pytest.fixture
-def stripe(prepared: None) -> Iterator[Stripe]:
+def account_at_stripe() -> Iterator[Stripe]:
+    """What the fixture `stripe` is."""
     name = f"{next(_serial)}x{os.getpid()}"
     key = f"sk_test_{name}"
     with FakeStripe(clock=START.timestamp) as fake:
@@ -139,6 +140,29 @@ class TestSubscribe:
 
         assert state(shop) == ("ACTIVE", "ACTIVE", "GOOD")
         assert invoices(shop) == [("OPENING", "PAID", 9_800)]
+
+    def test_an_invoice_that_is_told_of_is_fetched_once(
+        self, stripe: Stripe, subscribed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+        stripe.pass_days(31.1)
+        told = [event for event in stripe.events() if b'"invoice.paid"' in event[1]]
+        fetched: list[str] = []
+        fetch = StripeBilling.fetch_invoice
+
+        def counted(self: StripeBilling, invoice: str) -> Any:
+            fetched.append(invoice)
+            return fetch(self, invoice)
+
+        monkeypatch.setattr(StripeBilling, "fetch_invoice", counted)
+        for headers, body in told:
+            payments.receive_callback(
+                channel="stripe", account_public_id=stripe.public_id, headers=headers, body=body, now=stripe.now
+            )
+        payments.handle_waiting(now=stripe.now)
+
+        assert len(fetched) == len(told) == 1
+        assert invoices(shop)[1:] == [("PERIOD", "PAID", 9_800)]
 
     def test_the_payers_return_is_enough(self, stripe: Stripe, subscribed: Callable[..., Any]) -> None:
         plan = make_plan(monthly_fee_minor=9_800)
@@ -370,7 +394,7 @@ class TestChange:
         shop = by_card(stripe, subscribed, basic)
         stripe.pass_days(15.5)
         offer = services.quote_change(substation_id=shop.pk, plan_code=pro.code, interval="MONTH", now=stripe.now)
-        assert (offer.total_minor, offer.missing_minor) == (22_000, 12_000)
+        assert (offer.total_minor, offer.balance_minor, offer.missing_minor) == (22_000, 12_000, 12_000)
 
         with pytest.raises(services.BalanceTooLow):
             services.confirm_change(

@@ -13,6 +13,7 @@ from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from shared_apps.billing import services
 from shared_apps.billing.models import DunningStep
+from shared_apps.billing.services import _dunning
 from tenants import lifecycle
 from tenants.states import SubstationEvent
 from tests.shared_apps.billing.stage import APRIL, make_plan, prepaid, state, top_up
@@ -113,6 +114,44 @@ class TestPayment:
         assert invoice is not None
         assert invoice.period_start == late
         assert prepaid(shop) == 0
+
+
+class TestTellAhead:
+    def test_once_when_the_balance_will_not_cover_the_next_period(self, subscribed: Callable[..., Any]) -> None:
+        shop = subscribed(make_plan(monthly_fee_minor=9_800))
+        top_up(shop, 9_799)
+
+        services.dun(now=APRIL - timedelta(days=3, minutes=1))
+        assert steps(shop) == []
+        for minute in range(3):
+            services.dun(now=APRIL - timedelta(days=3) + timedelta(minutes=minute))
+
+        assert steps(shop) == [("NOTICE", 0)]
+
+    def test_one_who_was_told_is_not_looked_at_again(self, subscribed: Callable[..., Any]) -> None:
+        """Looking locks the subscription's row, and this is asked every minute."""
+        shop = subscribed(make_plan(monthly_fee_minor=9_800))
+        trial = subscribed(make_plan(monthly_fee_minor=9_800, trial_days=31))
+        soon = APRIL - timedelta(days=2)
+
+        def waiting() -> set[int]:
+            with in_main():
+                rows = _dunning._soon(soon).filter(substation_id__in=(shop.pk, trial.pk))
+                return set(rows.values_list("substation_id", flat=True))
+
+        assert waiting() == {shop.pk, trial.pk}
+        services.dun(now=soon)
+
+        assert (steps(shop), steps(trial)) == ([("NOTICE", 0)], [("NOTICE", 0)])
+        assert waiting() == set()
+
+    def test_nobody_whose_balance_covers_it(self, subscribed: Callable[..., Any]) -> None:
+        shop = subscribed(make_plan(monthly_fee_minor=9_800))
+        top_up(shop, 9_800)
+
+        services.dun(now=APRIL - timedelta(days=2))
+
+        assert steps(shop) == []
 
 
 class TestSuspendedMeanwhile:

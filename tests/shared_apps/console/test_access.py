@@ -49,8 +49,9 @@ def details(scene: Scene) -> dict[str, str]:
         "transfer": url("transfer", scene.transfer), "case": url("case", scene.case),
         "event": url("event", scene.event), "account_days": url("account_days", "main:revenue"),
         "merchant": url("merchant", scene.account.public_id), "rule": url("rule", 1), "block": url("block", sealed()),
-        "invoice": url("invoice", billed(scene)),
         "region": url("region", "440300"), "lead": url("lead", held(scene)[1]),
+        "invoice": url("invoice", billed(scene)), "terms": url("terms", scene.shop.public_id),
+        "terms_beside": url("terms_beside", scene.shop.public_id), "terms_skus": url("terms_skus", scene.shop.public_id),
     }  # fmt: skip
 
 
@@ -119,6 +120,11 @@ def posts(scene: Scene) -> dict[str, tuple[str, dict[str, str]]]:
         "lead_done": (url("lead_done", held(scene)[1]), {}),
         "lead_offer": (url("lead_offer", held(scene)[1]), {}),
         "lead_forget": (url("lead_forget", held(scene)[1]), {}),
+        "terms_new": (url("terms_new", shop), {"sku": scene.goods.code, "unit": "9"}),
+        "terms_off": (url("terms_off", shop), {"percent": "3", "digest": "x"}),
+        "terms_file": (url("terms_file", shop), {}),
+        "terms_end": (url("terms_end", shop, "pvp_NONE"), {}),
+        "terms_end_all": (url("terms_end_all", shop), {}),
         "plan_new": (url("plan_new"), {"code": "gold"}),
         "plan": (url("plan", "basic"), {"name_en": "Taken"}),
         "products_shelf": (url("products_shelf"), {"everything": "1", "deed": "off"}),
@@ -164,7 +170,7 @@ def everything() -> dict[str, Any]:
     """The tables that the console can change, as one comparable value."""
     tables = (
         "tenants_substation", "tenants_plan", "tenants_syncstate", "library_product", "library_sku", "library_category",
-        "library_brand", "library_supplyprice", "library_importrun", "stock_code", "stock_codereveal",
+        "library_brand", "library_supplyprice", "library_privateprice", "library_importrun", "stock_code", "stock_codereveal",
         "stock_stockcount", "receipts_paymentcase", "receipts_casenote", "receipts_inboxevent", "jobs_job",
         "accounts_apitoken", "accounts_auditrecord", "accounts_user", "receipts_merchantaccount", "splits_splitrule",
         "billing_invoice", "ledger_transfer", "regions_regiongrant", "regions_lead",

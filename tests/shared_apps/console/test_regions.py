@@ -113,6 +113,20 @@ class TestGiving:
         assert trail(made.public_id) == ["regions.grant.made"]
         assert fresh_shop.name in words(operator.get(url("region", city)))
 
+    def test_the_shop_s_own_page_says_where_it_is_and_what_it_holds(self, operator: Client, fresh_shop: Any) -> None:
+        from tenants.models import Substation
+
+        city = free_city()
+        give(operator, fresh_shop, city)
+        with in_main():
+            Substation.objects.filter(pk=fresh_shop.pk).update(region="440300")
+            label = selectors.region(city).label
+
+        page = words(operator.get(url("substation", fresh_shop.public_id)))
+
+        assert "Shenzhen, Guangdong" in page
+        assert label in page
+
     def test_a_refusal_keeps_what_was_typed_and_says_who_holds_it(
         self, operator: Client, fresh_shop: Any, alice: Any
     ) -> None:

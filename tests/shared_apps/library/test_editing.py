@@ -187,7 +187,8 @@ class TestWhoMaySeeIt:
 
         from kameng.db.context import in_substation
 
-        for table in ("library_supplyprice", "library_sku", "stock_code"):
+        tables = ("library_supplyprice", "library_privateprice", "library_sku", "stock_code")
+        for table in (*tables, "supply_terms(1, 'BASIC', now())"):
             with pytest.raises(DatabaseError), in_substation(alice):
                 from django.db import connection
 

@@ -18,6 +18,7 @@ from openpyxl import Workbook
 from kameng.accounts.models import AuditRecord
 from kameng.db.context import in_main
 from kameng.lib import crypto
+from kameng.lib.reasons import ReasonMissing
 from kameng.lib.tabular import FileBroken, FileEmpty
 from shared_apps.library import selectors as library
 from shared_apps.library.models import ImportRun
@@ -291,7 +292,7 @@ class TestVoid:
     def test_wants_a_reason_and_a_batch(self, card: Goods) -> None:
         done = bring(card, b"V-0001\n")
         with in_main():
-            with pytest.raises(services.ReasonMissing):
+            with pytest.raises(ReasonMissing):
                 services.void_codes(batch=done.batch, reason="  ", by=CLERK, now=NOW)
             with pytest.raises(services.BatchUnknown):
                 services.void_codes(batch="bat_none", reason="because", by=CLERK, now=NOW)
@@ -320,7 +321,7 @@ class TestReveal:
         bring(card, b"SHOW-0001\n")
         with in_main():
             code = Code.objects.get(sku_id=card.sku_id)
-            with pytest.raises(services.ReasonMissing):
+            with pytest.raises(ReasonMissing):
                 services.reveal_for_staff(code_id=code.pk, by=CLERK, reason=" ", now=NOW)
 
             assert not CodeReveal.objects.filter(code_id=code.pk).exists()

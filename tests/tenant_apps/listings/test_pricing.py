@@ -35,6 +35,7 @@ def listing(**changes: Any) -> Any:
         "suggested": Decimal("100.0000"),
         "floor": None,
         "ceiling": None,
+        "private_terms": False,
     }
     return SimpleNamespace(**{**row, **changes})
 

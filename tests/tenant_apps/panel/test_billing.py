@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -128,6 +129,21 @@ class TestChanging:
         assert prepaid(paying.shop) == 50_000 - quote.total_minor
         assert invoices(paying) == [("PRORATA", "PAID")]
         assert plan_of(paying) == big.code
+
+    def test_by_card_says_what_the_balance_pays_and_what_the_card(self, paying: Office) -> None:
+        plan = make_plan(monthly_fee_minor=29_800, opening_fee_minor=20_000, deposit_minor=5_000)
+        address = paying.owner.post("/panel/billing/quote/", {"terms": f"{plan.code}/MONTH"})["Location"]
+        with in_main():
+            Subscription.objects.filter(substation_id=paying.shop.pk).update(
+                method="STRIPE", stripe_subscription="sub_1"
+            )
+            quote = services.quoted(substation_id=paying.shop.pk, quote_public_id=address.split("/")[-2])
+        assert (quote.balance_minor, quote.missing_minor) == (25_000, 0)
+
+        page = " ".join(re.sub(r"<[^>]*>", " ", paying.owner.get(address).content.decode()).split())
+
+        card = f"¥{(quote.total_minor - 25_000) / 100:,.2f}"
+        assert f"Charged to your card by Stripe {card} Taken from the prepaid balance ¥250.00" in page
 
     def test_a_sum_that_does_not_hold_any_more_is_shown_anew_and_not_charged(self, paying: Office, big: Plan) -> None:
         browser = paying.owner

@@ -21,6 +21,11 @@ BEGIN
 END
 $$;
 
+-- Of private prices each shop asks for its own alone.
+ALTER TABLE public.library_privateprice
+    ADD COLUMN IF NOT EXISTS changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id();
+CREATE INDEX IF NOT EXISTS library_privateprice_changed_of ON public.library_privateprice (substation_id, changed_xid);
+
 -- A supply price that goes away is a change of its SKU.
 CREATE OR REPLACE FUNCTION public.stamp_sku_of_supply_price() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -33,7 +38,7 @@ DO $define$
 DECLARE
     library_table text;
 BEGIN
-    FOREACH library_table IN ARRAY ARRAY['category', 'brand', 'product', 'sku', 'supplyprice'] LOOP
+    FOREACH library_table IN ARRAY ARRAY['category', 'brand', 'product', 'sku', 'supplyprice', 'privateprice'] LOOP
         EXECUTE format(
             'CREATE OR REPLACE TRIGGER stamp_change BEFORE UPDATE ON public.library_%s FOR EACH ROW
              WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION public.stamp_change()', library_table);
@@ -50,7 +55,7 @@ DO $define$
 DECLARE
     library_table text;
 BEGIN
-    FOREACH library_table IN ARRAY ARRAY['category', 'brand', 'product', 'sku', 'supplyprice'] LOOP
+    FOREACH library_table IN ARRAY ARRAY['category', 'brand', 'product', 'sku', 'supplyprice', 'privateprice'] LOOP
         EXECUTE format(
             'UPDATE public.library_%s SET changed_xid = pg_current_xact_id() WHERE changed_xid > pg_current_xact_id()',
             library_table);

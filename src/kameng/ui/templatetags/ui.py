@@ -60,6 +60,15 @@ def bps(value: int | None) -> str:
 
 
 @register.filter
+def signed_percent(value: Decimal | None) -> str:
+    """Percent with its sign: Decimal("-5.3") → −5.3%, 8 → +8%."""
+    if value is None:
+        return "–"
+    sign = "−" if value < 0 else "+" if value else ""
+    return f"{sign}{abs(Decimal(value)).normalize():f}%"
+
+
+@register.filter
 def count(value: int | str | None) -> str:
     """A number with thousands parted: 1234567 → 1,234,567."""
     return BLANK if value is None or value == "" else f"{int(value):,}".replace("-", money_lib.MINUS)

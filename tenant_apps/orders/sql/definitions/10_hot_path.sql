@@ -4,7 +4,9 @@
 -- they ask of the gate functions, like any other statement of a shop.
 
 -- Everything that a price and its limits are made of, as one JSON text: {"rows": [[…] a listing], "rules", "parents", "open",
--- "terms", "channels"}. One column, because a driver pays for each. Numbers with places travel as texts.
+-- "terms", "channels", "private": ids of those at the shop's own supply price}. One column, because a driver pays for each.
+-- Numbers with places travel as texts. `private_terms` is asked of the row as JSON: a schema that `kameng migrate` has not
+-- reached yet does not have the column, and has to go on selling.
 DROP FUNCTION IF EXISTS gate.orders_read_shelves(bigint[], timestamptz);
 CREATE FUNCTION gate.orders_read_shelves(p_skus bigint[], p_at timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
@@ -25,6 +27,8 @@ BEGIN
             WHERE EXISTS (SELECT 1 FROM listings_markuprule r WHERE r.scope = 'CATEGORY')),
         'open', (SELECT s.open FROM shop_shopsettings s WHERE s.id = 1),
         'terms', (SELECT t.terms FROM gate.sale_terms(p_at) t),
+        'private', (SELECT json_agg(l.id) FROM listings_listing l
+            WHERE l.id = ANY (p_skus) AND (to_jsonb(l) ->> 'private_terms')::boolean),
         'channels', (SELECT json_agg(json_build_array(c.account_id, c.channel)) FROM gate.channels() c)));
 END
 $$;

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0005_archives_and_domains"),
+        ("tenants", "0006_private_prices"),
     ]
 
     operations = [

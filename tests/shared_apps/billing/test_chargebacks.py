@@ -1,0 +1,211 @@
+"""A top-up that its payer's bank takes back: its shop is charged for it, and owes what its balance does not cover."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from kameng.accounts.types import SYSTEM
+from kameng.db.context import MAIN, in_main, pointed_at
+from shared_apps.billing import selectors, services
+from shared_apps.billing.models import PaymentPage
+from shared_apps.ledger import selectors as ledger
+from shared_apps.receipts import services as receipts
+from shared_apps.receipts.models import PaymentCase
+from shared_apps.receipts.types import Fact
+from tenant_apps.payments import services as payments
+from tests.shared_apps.billing.stage import APRIL, MARCH, make_plan, prepaid, state, top_up
+from tests.tenant_apps import market
+
+_serial = itertools.count(1)
+
+
+@pytest.fixture
+def account(prepared: None) -> Any:
+    with in_main():
+        return market.ensure_account()
+
+
+@pytest.fixture
+def page(fresh_shop: Any, account: Any) -> PaymentPage:
+    """A page on which 10,000 were paid, to the balance of a shop that has nothing else."""
+    return paid_page(fresh_shop, account, 10_000)
+
+
+def paid_page(shop: Any, account: Any, amount: int) -> PaymentPage:
+    with in_main():
+        made = PaymentPage.objects.create(
+            substation=shop, purpose="TOPUP", account_id=account.id, amount_minor=amount, currency="CNY",
+            created_at=MARCH, expires_at=APRIL,
+        )  # fmt: skip
+    assert tell(made, amount) == "TOPUP"
+    return made
+
+
+def tell(page: PaymentPage, amount: int, kind: str = "PAID", **more: Any) -> str:
+    fact = Fact(
+        account_id=page.account_id, channel="testpay", fact_id=f"fact-{page.public_id}-{next(_serial)}", kind=kind,
+        payment_id=page.public_id, channel_ref=f"ref-{page.public_id}", amount_minor=amount, currency="CNY",
+        fee_minor=0 if kind == "PAID" else None, occurred_at=MARCH, **more,
+    )  # fmt: skip
+    return payments.take_fact(fact=fact, now=MARCH)
+
+
+def case_of(page: PaymentPage, kind: str = "DISPUTE") -> PaymentCase:
+    with in_main():
+        return PaymentCase.objects.get(receipt__payment_id=page.public_id, kind=kind)
+
+
+def settle(case: PaymentCase, resolution: str) -> str:
+    return payments.settle_case(
+        case_public_id=case.public_id, resolution=resolution, evidence="The bank's letter.", by=SYSTEM, now=MARCH
+    )
+
+
+def owed(shop: Any) -> int:
+    with in_main():
+        return selectors.balance(shop.pk, "receivable")
+
+
+def suspense() -> int:
+    with in_main():
+        return ledger.balance_minor("suspense:testpay")
+
+
+def at_once(*deeds: Callable[[], Any]) -> None:
+    gate = threading.Barrier(len(deeds))
+
+    def run(deed: Callable[[], Any]) -> None:
+        try:
+            with pointed_at(MAIN):
+                gate.wait()
+                deed()
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(deed,)) for deed in deeds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+class TestDispute:
+    def test_is_a_case_of_the_shop_that_paid(self, fresh_shop: Any, page: PaymentPage) -> None:
+        assert tell(page, 10_000, "DISPUTED") == "CASE"
+
+        case = case_of(page)
+        assert (case.substation_id, case.amount_minor, case.outward) == (fresh_shop.pk, 10_000, True)
+        assert prepaid(fresh_shop) == 10_000  # A person decides, as about an order.
+
+    def test_that_is_lost_is_charged_to_the_balance(self, fresh_shop: Any, page: PaymentPage) -> None:
+        before = suspense()
+        tell(page, 10_000, "DISPUTED")
+
+        assert settle(case_of(page), "CHARGE") == "SETTLED"
+
+        assert (prepaid(fresh_shop), owed(fresh_shop)) == (0, 0)
+        assert suspense() == before
+
+    def test_of_money_that_is_spent_is_owed_and_the_next_top_up_repays_it(
+        self,
+        fresh_shop: Any,
+        account: Any,
+        page: PaymentPage,
+    ) -> None:
+        top_up(fresh_shop, -7_000)  # Spent on something.
+        tell(page, 10_000, "DISPUTED")
+
+        settle(case_of(page), "CHARGE")
+        assert (prepaid(fresh_shop), owed(fresh_shop)) == (0, 7_000)
+        paid_page(fresh_shop, account, 4_000)
+        assert (prepaid(fresh_shop), owed(fresh_shop)) == (0, 3_000)
+        paid_page(fresh_shop, account, 4_000)
+        assert (prepaid(fresh_shop), owed(fresh_shop)) == (1_000, 0)
+
+    def test_that_is_won_gives_nothing_and_takes_nothing(self, fresh_shop: Any, page: PaymentPage) -> None:
+        before = suspense()
+        tell(page, 10_000, "DISPUTED")
+
+        assert tell(page, 10_000, "DISPUTE_CLOSED", detail="won") == "NOTED"
+
+        assert case_of(page).state == "SETTLED"
+        assert (prepaid(fresh_shop), owed(fresh_shop), suspense()) == (10_000, 0, before)
+
+    def test_that_is_won_after_the_shop_was_charged_is_credited_again(self, fresh_shop: Any, page: PaymentPage) -> None:
+        before = suspense()
+        top_up(fresh_shop, -7_000)
+        tell(page, 10_000, "DISPUTED")
+        settle(case_of(page), "CHARGE")
+
+        assert tell(page, 10_000, "DISPUTE_CLOSED", detail="won") == "CASE"
+        assert settle(case_of(page, "DOUBLE"), "CREDIT") == "SETTLED"
+
+        assert (prepaid(fresh_shop), owed(fresh_shop), suspense()) == (3_000, 0, before)
+
+    def test_of_a_page_on_another_account_is_nobodys(self, fresh_shop: Any, page: PaymentPage) -> None:
+        with in_main():
+            other = receipts.create_account(
+                channel="testpay", account_ref=f"other-{page.public_id}", name="Other", credentials={"secret": "x" * 32},
+                api_base="http://127.0.0.1:1", by=SYSTEM,
+            )  # fmt: skip
+        page.account_id = other.id
+
+        tell(page, 10_000, "DISPUTED")
+
+        case = case_of(page)
+        assert case.substation_id is None
+        with pytest.raises(receipts.CaseRefused):
+            settle(case, "CHARGE")
+        assert prepaid(fresh_shop) == 10_000
+
+    def test_two_at_once_share_what_is_there(self, fresh_shop: Any, account: Any, page: PaymentPage) -> None:
+        """Race: both read the balance before either takes from it."""
+        pages = [page, paid_page(fresh_shop, account, 10_000)]
+        top_up(fresh_shop, -8_000)
+        for one in pages:
+            tell(one, 10_000, "DISPUTED")
+
+        at_once(*(lambda one=one: settle(case_of(one), "CHARGE") for one in pages))
+
+        assert [case_of(one).state for one in pages] == ["SETTLED", "SETTLED"]
+        assert (prepaid(fresh_shop), owed(fresh_shop)) == (0, 8_000)
+
+
+class TestOutside:
+    def test_a_refund_by_hand_at_the_channel_is_charged_as_well(self, fresh_shop: Any, page: PaymentPage) -> None:
+        assert tell(page, 2_500, "REFUNDED") == "CASE"
+
+        settle(case_of(page, "OUTSIDE"), "CHARGE")
+
+        assert (prepaid(fresh_shop), owed(fresh_shop)) == (7_500, 0)
+
+
+class TestRepaying:
+    def test_comes_before_what_is_due(self, subscribed: Callable[..., Any], account: Any) -> None:
+        shop = subscribed(make_plan(monthly_fee_minor=9_800))
+        page = paid_page(shop, account, 9_800)
+        with in_main():
+            services.renew(substation_id=shop.pk, now=APRIL)
+        assert (state(shop)[0], prepaid(shop)) == ("ACTIVE", 0)
+        tell(page, 9_800, "DISPUTED")
+        settle(case_of(page), "CHARGE")
+        assert owed(shop) == 9_800
+
+        paid_page(shop, account, 9_800)
+
+        assert (prepaid(shop), owed(shop)) == (0, 0)
+
+    def test_is_done_once_by_two_payments_at_once(self, fresh_shop: Any, account: Any, page: PaymentPage) -> None:
+        top_up(fresh_shop, -10_000)
+        tell(page, 10_000, "DISPUTED")
+        settle(case_of(page), "CHARGE")
+
+        at_once(*[lambda: paid_page(fresh_shop, account, 8_000)] * 2)
+
+        assert (prepaid(fresh_shop), owed(fresh_shop)) == (6_000, 0)
