@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("tenants", "0007_shop_city"),
+        ("tenants", "0005_archives_and_domains"),
     ]
 
     operations = [
