@@ -77,6 +77,10 @@ class SignupBody(serializers.Serializer[Any]):
     password = serializers.CharField(max_length=200, trim_whitespace=False)
     owner_name = serializers.CharField(max_length=80, required=False, allow_blank=True, default="")
     preset = serializers.ChoiceField(choices=PRESETS, required=False)
+    region = serializers.CharField(
+        max_length=120, required=False, allow_blank=True, default="",
+        help_text="The shop's city: a code of GB/T 2260 or ISO 3166-2 (440300, DE-BE), or its name.",
+    )  # fmt: skip
     accent = serializers.RegexField(r"^#[0-9a-fA-F]{6}$", required=False, help_text="A colour: #1A2B3C.")
     challenge = serializers.CharField(max_length=200)
     nonce = serializers.CharField(max_length=64)
@@ -96,6 +100,7 @@ class SignupShape(serializers.Serializer[Any]):
     slug = serializers.CharField(help_text="The address's label, as in `slug.example.com`.")
     plan = serializers.CharField(source="plan.code")
     interval = serializers.ChoiceField(choices=BillingInterval.choices)
+    region = serializers.CharField(help_text="The code of the shop's city; empty where none was named.")
     due_minor = serializers.SerializerMethodField(help_text="What has to be paid before the shop is made.")
     email = serializers.CharField()
     code_expires_at = serializers.DateTimeField(help_text="Until when the mailed code is good.")
@@ -178,6 +183,7 @@ class Signups(ApiView):
         started = signups.begin(
             name=data["name"], slug=data["slug"], plan_code=data["plan"], email=data["email"],
             interval=data["interval"], password=data["password"], owner_name=data["owner_name"], preset=data.get("preset", ""),
+            region=data["region"],
             accent=data.get("accent", ""), language=get_language() or settings.LANGUAGE_CODE, ip=client_ip(request),
             now=now,
         )  # fmt: skip

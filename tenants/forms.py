@@ -48,6 +48,14 @@ def price_words(plan: Plan) -> list[str]:
     return [str(words) for words in found]
 
 
+class CityField(forms.CharField):
+    """A city by its name: the browser's own list, and one that searches pinyin, too, where script runs (`kameng/find`)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        attrs = {"autocomplete": "off", "list": "cities", "data-kameng-find": "/cities/", "maxlength": 120}
+        super().__init__(max_length=120, widget=forms.TextInput(attrs=attrs), **kwargs)
+
+
 class SignupForm(forms.Form):
     name = forms.CharField(
         label=_("Shop name"), max_length=40, min_length=2, help_text=_("What your buyers see; you can change it later.")
@@ -60,6 +68,9 @@ class SignupForm(forms.Form):
     )
     plan = forms.ChoiceField(label=_("Plan"), widget=forms.RadioSelect)
     preset = forms.ChoiceField(label=_("Your trade"), choices=PRESETS, required=False)
+    region = CityField(
+        label=_("Your city"), required=False, help_text=_("Whoever looks after it may help you to begin.")
+    )
     accent = forms.ChoiceField(label=_("Colour"), choices=ACCENTS, required=False, widget=forms.RadioSelect)
     owner_name = forms.CharField(label=_("Your name"), max_length=80, required=False)
     email = forms.EmailField(label=_("Email"), help_text=_("We send a six-digit code to it. It is also your log-in."))

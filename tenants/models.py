@@ -129,6 +129,8 @@ class Substation(TenantMixin):  # type: ignore[misc]
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="substations")
     state = models.CharField(max_length=14, choices=SubstationState.choices, default=SubstationState.PROVISIONING)
     preset = models.CharField(max_length=20, blank=True, default="")
+    # The code of the city that it said it is in (shared_apps.regions); empty where it said none.
+    region = models.CharField(max_length=6, blank=True, default="", db_default="")
     currency = models.CharField(max_length=3, default="CNY")
     language = models.CharField(max_length=10, default="zh-hans")
     owner_email = models.EmailField()
@@ -369,6 +371,7 @@ class Signup(models.Model):
         db_default=BillingInterval.MONTH.value,
     )  # fmt: skip
     preset = models.CharField(max_length=20, blank=True, default="")
+    region = models.CharField(max_length=6, blank=True, default="", db_default="", help_text="The code of its city.")
     accent = models.CharField(max_length=7, blank=True, default="")
     language = models.CharField(max_length=10, default="zh-hans")
     email = models.EmailField()

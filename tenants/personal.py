@@ -53,9 +53,13 @@ ERASED: tuple[Erased, ...] = (
         "tenants_substation", "id = %(id)s",
         {
             "owner_email": "'erased@invalid'", "owner_name": "''", "suspended_reason": "''", "schema_problem": "''",
-            "preset": "''",
+            "preset": "''", "region": "''",
         },
     ),
+    # Contacts of people who asked are theirs, not the shop's: removed after LEAD_RETENTION_DAYS (regions.forget_leads).
+    Erased("regions_lead", "grant_id IN (SELECT id FROM regions_regiongrant WHERE substation_id = %(id)s)",
+           {"answered_by": _by("answered_by")}),
+    Erased("regions_regiongrant", _OWN, {"ended_by": _by("ended_by"), "note": "''"}),
     Erased("tenants_substationstep", _OWN, {"by": _by("by"), "reason": "CASE WHEN reason = '' THEN '' ELSE '[erased]' END"}),
     Erased("tenants_shopexport", _OWN, {"by": _by("by"), "by_ip": "''", "by_id": "NULL", "problem": "''"}),
     # Invoices stay, as the law wants; whom they were sent to, beside the shop's name, goes.
@@ -110,6 +114,7 @@ ERASED: tuple[Erased, ...] = (
 
 # Tables that hold nothing of a shop's people or buyers, whatever their columns are called.
 KEPT_TABLES: dict[str, str] = {
+    "regions_region": "Places, of a public list.",
     "library_category": "The main station's goods.",
     "library_brand": "The main station's goods.",
     "library_product": "The main station's goods.",
@@ -125,6 +130,11 @@ KEPT_TABLES: dict[str, str] = {
 # Columns that look personal and stay. Why, in a few words: it is what an auditor asks.
 KEPT: dict[tuple[str, str], str] = {
     ("tenants_shopexport", "by_kind"): "A kind.",
+    ("regions_regiongrant", "granted_by"): "The main station's person.",
+    ("regions_lead", "name"): "Of somebody who asked: removed after LEAD_RETENTION_DAYS, or when they wish.",
+    ("regions_lead", "phone"): "Of somebody who asked: removed after LEAD_RETENTION_DAYS, or when they wish.",
+    ("regions_lead", "email"): "Of somebody who asked: removed after LEAD_RETENTION_DAYS, or when they wish.",
+    ("regions_lead", "message"): "Of somebody who asked: removed after LEAD_RETENTION_DAYS, or when they wish.",
     ("tenants_substation", "slug"): "Held for a time, so that its visitors are told that it is gone; then a number.",
     ("tenants_substation", "schema_name"): "A number; replaced when the schema is gone.",
     ("tenants_erasurerecord", "schema_name"): "A number.",

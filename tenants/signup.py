@@ -28,7 +28,7 @@ from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib import clock, slugs
 from kameng.lib.errors import DomainError, Invalid, Missing, Refused, TooMany
-from tenants import addresses, paying, provisioning
+from tenants import addresses, paying, provisioning, regions
 from tenants.models import Plan, Signup, Substation
 from tenants.states import BillingInterval, SignupState, SubstationState
 
@@ -41,6 +41,8 @@ MAKING = (SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
 HOLDING = (SignupState.PAYING, *MAKING)
 # How long an application keeps its address while nobody pays for it, and no page of it can be paid.
 PAYING_LIFE = timedelta(days=3)
+# Tells whoever holds the shop's city of it (shared_apps.regions); the signup never waits for that.
+CITY_JOB = "regions.offer_shop"
 
 
 class AddressTaken(Refused):
@@ -95,7 +97,9 @@ def _taken_message(slug: str) -> str:
     return _("%(address)s is taken. Choose another address.") % {"address": slug}
 
 
-def problems(*, name: str, slug: str, email: str, password: str, owner_name: str = "") -> dict[str, str]:
+def problems(
+    *, name: str, slug: str, email: str, password: str, owner_name: str = "", region: str = ""
+) -> dict[str, str]:
     """What is wrong with each answer, by field, all of it at once; empty when `begin` would take them now.
 
     `begin` checks again: in between somebody else may have taken the address.
@@ -106,6 +110,7 @@ def problems(*, name: str, slug: str, email: str, password: str, owner_name: str
         lambda: _check_address(slug),
         lambda: _checked_email(email),
         lambda: _check_password(password, email, owner_name),
+        lambda: _checked_region(region),
     ):
         try:
             check()
@@ -123,13 +128,14 @@ def begin(
     password: str,
     owner_name: str = "",
     preset: str = "",
+    region: str = "",
     accent: str = "",
     language: str = "zh-hans",
     interval: str = BillingInterval.MONTH,
     ip: str = "",
     now: datetime | None = None,
 ) -> Started:
-    """Check everything, write the signup, mail a six-digit code.
+    """Check everything, write the signup, mail a six-digit code. `region`: the city, by code or name, or nothing.
 
     Raises Invalid with the field's name for what is wrong with a value, AddressTaken for a slug that is gone.
     """
@@ -138,6 +144,7 @@ def begin(
     slug = slugs.validate(slug)
     email = _checked_email(email)
     _check_password(password, email, owner_name)
+    city = _checked_region(region)
     code, token = f"{secrets.randbelow(1_000_000):06d}", secrets.token_urlsafe(24)
     with in_main():
         plan = Plan.objects.filter(code=plan_code, active=True).first()
@@ -153,6 +160,7 @@ def begin(
             email=email,
             owner_name=owner_name.strip()[:80],
             preset=preset[:20],
+            region=city,
             accent=accent[:7],
             language=language,
             password=make_password(password),
@@ -194,6 +202,11 @@ def _check_password(password: str, email: str, owner_name: str) -> None:
         validate_password(password, User(email=email, name=owner_name))
     except ValidationError as error:
         raise Invalid(" ".join(error.messages), code="password_too_weak", field="password") from error
+
+
+def _checked_region(region: str) -> str:
+    with in_main():
+        return regions.code_of(region)
 
 
 def _digest(text: str) -> bytes:
@@ -345,6 +358,8 @@ def provision(signup_id: int, now: datetime | None = None) -> Substation | None:
         Signup.objects.filter(pk=row.pk).update(state=SignupState.LIVE, problem="", updated_at=clock.utc_now())
         if row.plan.due_at_signup_minor(row.interval):  # Whoever waited for a payment may have left the page.
             jobs.enqueue(kind="tenants.mail_open", payload={"signup_id": row.pk}, dedupe=str(row.pk))
+        if substation.region:
+            jobs.enqueue(kind=CITY_JOB, payload={"substation_id": substation.pk}, dedupe=str(substation.pk))
     return substation
 
 
@@ -369,6 +384,7 @@ def _new_substation(row: Signup, state: SubstationState = SubstationState.PROVIS
         name=row.name,
         plan=row.plan,
         preset=row.preset,
+        region=row.region,
         language=row.language,
         owner_email=row.email,
         owner_name=row.owner_name,

@@ -21,13 +21,14 @@ from kameng.lib.errors import DomainError, Missing
 from kameng.lib.words import Sentence
 from kameng.web.actors import client_ip
 from kameng.web.transactions import own_transactions
-from tenants import admission
+from tenants import admission, regions
 from tenants import signup as signups
 from tenants.forms import CodeForm, SignupForm
 from tenants.models import Plan, Signup, SignupStep
 from tenants.provisioning import steps as provisioning_steps
 from tenants.states import SignupState, StepState, SupplyLevel
 
+TYPED = ("name", "slug", "email", "owner_name", "region")
 ENTER_SALT = "kameng.signup.enter"
 
 
@@ -39,7 +40,12 @@ LEVEL_WORDS: dict[str, Sentence] = {
 
 
 def site_nav(request: HttpRequest) -> list[dict[str, Any]]:
-    pages = (("/", _("Overview")), ("/plans/", _("Plans")), ("/login/", _("Main station log-in")))
+    pages = (
+        ("/", _("Overview")),
+        ("/plans/", _("Plans")),
+        ("/your-city/", _("Your city")),
+        ("/login/", _("Main station log-in")),
+    )
     return [{"label": label, "url": url, "active": request.path == url} for url, label in pages]
 
 
@@ -104,7 +110,7 @@ def begin(request: HttpRequest) -> HttpResponse:
     language = get_language() or settings.LANGUAGE_CODE
     form = SignupForm(request.POST or None, plans=rows, language=language, initial=_initial(request))
     if form.is_bound:
-        typed = {name: form.data.get(name, "") for name in ("name", "slug", "email", "password", "owner_name")}
+        typed = {name: form.data.get(name, "") for name in (*TYPED, "password")}
         for field, problem in signups.problems(**typed).items():
             if field not in form.errors:
                 form.add_error(field, problem)
@@ -124,6 +130,7 @@ def begin(request: HttpRequest) -> HttpResponse:
                 password=data["password"],
                 owner_name=data["owner_name"],
                 preset=data["preset"],
+                region=data["region"],
                 accent=data["accent"],
                 language=language,
                 ip=client_ip(request),
@@ -139,6 +146,7 @@ def begin(request: HttpRequest) -> HttpResponse:
         "base_domain": settings.BASE_DOMAIN + settings.AUTHORITY,
         "challenge": admission.challenge(now=clock.utc_now()),
         "pow_bits": settings.POW_BITS,
+        "cities": regions.book().suggestions(),
     }
     return render(request, "tenants/signup.html", context, status=422 if form.is_bound else 200)
 
@@ -150,7 +158,7 @@ def _initial(request: HttpRequest) -> dict[str, str]:
         row = mine(request, earlier)
         return {
             "name": row.name, "slug": row.slug, "plan": row.plan.code, "email": row.email, "preset": row.preset,
-            "owner_name": row.owner_name, "accent": row.accent,
+            "owner_name": row.owner_name, "accent": row.accent, "region": regions.book().label_of(row.region),
         }  # fmt: skip
     return {"plan": request.GET["plan"]} if request.GET.get("plan") else {}
 

@@ -78,7 +78,7 @@ _NEEDS = {
     "reveals": catalogue.STOCK_LOOK, "keys": catalogue.STOCK_LOOK, "accounts": catalogue.LEDGER_LOOK,
     "cases": catalogue.CASES_LOOK, "inbox": catalogue.CASES_LOOK, "merchants": catalogue.MERCHANTS_LOOK,
     "rules": catalogue.SPLITS_LOOK, "invoices": catalogue.INVOICES_LOOK, "unpaid": catalogue.INVOICES_LOOK,
-    "people": catalogue.STATION_PEOPLE_LOOK, "roles": catalogue.STATION_PEOPLE_LOOK,
+    "regions": catalogue.REGIONS_LOOK, "people": catalogue.STATION_PEOPLE_LOOK, "roles": catalogue.STATION_PEOPLE_LOOK,
     "audit": catalogue.AUDIT_LOOK, "jobs": catalogue.SYSTEM_LOOK, "tokens": catalogue.STATION_TOKENS_LOOK,
 }  # fmt: skip
 
@@ -114,6 +114,7 @@ def _groups(here: str) -> list[dict[str, Any]]:
             "items": [
                 item("substations", _("Substations"), "shop", bar=_("Substations")),
                 item("plans", _("Plans"), "layers"),
+                item("regions", _("Regions"), "pin", badge=waiting["leads"]),
                 item("sync", _("Sync"), "sync", badge=waiting["sync_errors"]),
             ],
         },

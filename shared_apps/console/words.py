@@ -15,6 +15,7 @@ from kameng.accounts import deeds
 from kameng.lib import money
 from kameng.lib.words import Sentence, worded
 from shared_apps.receipts.models import CaseKind, Resolution
+from shared_apps.regions.states import LeadState
 
 # The states of a substation's order, as the network's copy holds them; their transitions are the shop's own business.
 ORDER_STATES: dict[str, Sentence] = {
@@ -47,6 +48,9 @@ LEVEL_STATES: dict[str, Sentence] = {
     "LOW": _("Low"),
     "IN_STOCK": _("In stock"),
 }
+REGION_STATES: dict[str, Sentence] = {"FREE": pgettext_lazy("region", "Free"), "HELD": pgettext_lazy("region", "Held")}
+GRANT_TIMES: dict[str, Sentence] = {"now": _("In force"), "later": _("To come"), "over": _("Over")}
+LEAD_STATES: dict[str, Sentence] = {"WAITING": _("For you"), **dict(LeadState.choices)}
 RUN_SUBJECTS: dict[str, Sentence] = {"LIBRARY": _("Products"), "CODES": _("Codes"), "TERMS": _("Private terms")}
 TERM_STATES: dict[str, Sentence] = {
     "IN_FORCE": pgettext_lazy("terms", "In force"),
@@ -109,6 +113,14 @@ ACTIONS: dict[str, Sentence] = {
     "receipts.case.settling": _("Decided a payment case"),
     "receipts.event.replayed": _("Had an event handled again"),
     "receipts.refund.asked": _("Asked for a refund"),
+    "regions.grant.ended": _("Ended a shop's hold of a city"),
+    "regions.grant.made": _("Gave a city to a shop"),
+    "regions.lead.declined": _("A lead was declined"),
+    "regions.lead.forgotten": _("Removed a lead's contact"),
+    "regions.lead.handled": _("Saw to a lead"),
+    "regions.lead.lapsed": _("A lead was not answered"),
+    "regions.lead.offered": _("Offered a lead again"),
+    "regions.lead.taken": _("A lead was taken"),
     "splits.rule.created": _("Wrote a split rule"),
     "stock.code.reveal": _("Looked at a code"),
     "stock.codes.export": _("Exported codes"),
@@ -172,6 +184,8 @@ JOBS: dict[str, Sentence] = {
     "payments.handle_event": _("Handle a callback"),
     "payments.refund_order": _("Give an order's money back"),
     "payments.run_refund": _("Send a refund to the channel"),
+    "regions.mail_offer": _("Tell a city's holder that somebody waits"),
+    "regions.offer_shop": _("Offer a new shop to its city's holder"),
     "stock.import_run": _("Import codes"),
     "tenants.check_domain": _("Ask DNS about a domain"),
     "tenants.export": _("Write an archive"),
@@ -182,7 +196,8 @@ JOBS: dict[str, Sentence] = {
 CHANNELS: dict[str, Sentence] = {"testpay": _("Test channel"), "stripe": "Stripe"}
 # What stands before a deed in a list: by the first word of its name.
 ICONS = {
-    "accounts": "user", "billing": "file", "console": "settings", "library": "package", "listings": "sync", "receipts": "scale",
+    "accounts": "user", "billing": "file", "console": "settings", "library": "package", "listings": "sync",
+    "receipts": "scale", "regions": "pin",
     "splits": "percent", "stock": "box", "tenants": "shop",
 }  # fmt: skip
 
@@ -371,4 +386,7 @@ SCOPES: dict[str, Sentence] = {
     "sync:write": _("Have shops synced again"),
     "cases:read": _("Read payment cases"),
     "billing:read": _("Read invoices and subscriptions"),
+    "regions:read": _("Read regions and who holds them"),
+    "regions:write": _("Give and end cities"),
+    "leads:read": _("Read leads with their contacts"),
 }

@@ -53,6 +53,12 @@ class Env(BaseSettings):
         alias="KAMENG_RETENTION_DAYS",
         description="A closed shop is erased after so many days; 0: by a person.",
     )
+    lead_retention_days: int = Field(
+        default=180,
+        ge=1,
+        alias="KAMENG_LEAD_RETENTION_DAYS",
+        description="The contact of somebody who asked for a shop is removed after so many days.",
+    )
     dns_resolvers: str = Field(
         default="", alias="KAMENG_DNS_RESOLVERS", description="192.0.2.53:53,…; empty: the machine's own."
     )

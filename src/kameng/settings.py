@@ -55,6 +55,7 @@ SHARED_APPS = [
     "shared_apps.stock",
     "shared_apps.receipts",
     "shared_apps.billing",
+    "shared_apps.regions",
     "shared_apps.console",
     "kameng.demo",
 ]
@@ -94,7 +95,10 @@ ARCHIVE_PARTS = ["tenant_apps.finance.archive.parts", "shared_apps.stock.service
 # What has to end before a shop is closed: functions of the substation that answer matters (tenants.closing.Matter).
 CLOSING_CHECKS = ["tenant_apps.orders.closing.open_orders", "shared_apps.receipts.closing.open_matters"]
 # What is done last, in the transaction that closes it.
-CLOSING_STEPS = ["tenant_apps.finance.sync.sync_before_closing"]
+CLOSING_STEPS = ["tenant_apps.finance.sync.sync_before_closing", "shared_apps.regions.closing.end_grants"]
+# Which cities there are: the module that `tenants.regions` asks, which stands above that room.
+REGION_BOOK = "shared_apps.regions.book"
+LEAD_RETENTION_DAYS = ENV.lead_retention_days
 CLOSING_HOURS = ENV.closing_hours
 DOMAIN_HOLD_DAYS = ENV.domain_hold_days
 ADDRESS_HOLD_DAYS = ENV.address_hold_days
@@ -289,6 +293,8 @@ CELERY_BEAT_SCHEDULE = {
     "tenants.close_due": {"task": "tenants.close_due", "schedule": 60.0},
     "tenants.erase_due": {"task": "tenants.erase_due", "schedule": 3600.0},
     "tenants.check_domains": {"task": "tenants.check_domains", "schedule": 300.0},
+    "regions.lapse_offers": {"task": "regions.lapse_offers", "schedule": 60.0},
+    "regions.forget_leads": {"task": "regions.forget_leads", "schedule": 3600.0},
 }
 
 # -- The API.

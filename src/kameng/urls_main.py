@@ -27,6 +27,7 @@ urlpatterns = [
     path("internal/tls/allow", tls.allow, name="tls_allow"),
     path("", include("kameng.ui.urls")),
     path("", include("shared_apps.billing.urls")),
+    path("", include("shared_apps.regions.urls")),
     path("", include("tenants.urls")),
 ]
 

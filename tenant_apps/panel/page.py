@@ -16,9 +16,11 @@ from django.utils.translation import pgettext
 
 from kameng.accounts import catalogue, support
 from kameng.accounts.access import may, may_change
+from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.words import Sentence
+from shared_apps.regions import selectors as regions
 from tenant_apps.panel.access import sees_money
 from tenant_apps.panel.selectors import orders
 from tenant_apps.shop import selectors as shops
@@ -43,7 +45,7 @@ def page(
     frame = _frame(request)
     trail = [{"label": label, "url": url} for label, url in crumbs]
     shown = {
-        "nav": _nav(request, here, waiting=orders.waiting_count()) if frame == FRAME else [],
+        "nav": _nav(request, here, waiting=orders.waiting_count(), offers=_offers(request)) if frame == FRAME else [],
         "nav_home": reverse("panel:overview"),
         "search_url": reverse("panel:search"),
         "brand_sub": _("Shop panel"),
@@ -68,6 +70,15 @@ def page(
     patch_vary_headers(response, ["HX-Request"])
     response.headers.setdefault("Cache-Control", "private, no-cache")
     return response
+
+
+def _offers(request: HttpRequest) -> int:
+    """People of the shop's region who wait for the reader's answer."""
+    if not may(request, catalogue.REGION_ANSWER):
+        return 0
+    tenant: Any = request.tenant  # type: ignore[attr-defined]
+    with in_main():
+        return regions.offer_count(tenant.id, at=clock.utc_now())
 
 
 def _frame(request: HttpRequest) -> str:
@@ -105,11 +116,11 @@ def words_of(request: HttpRequest) -> dict[str, bool]:
 def pages_named(request: HttpRequest, query: str) -> list[Item]:
     """The panel's own pages that the reader may open and whose name has `query` in it, as `nav` items."""
     word = query.strip().lower()
-    items = [item for group in _nav(request, "", waiting=0) for item in group["items"]] if word else []
+    items = [item for group in _nav(request, "", waiting=0, offers=0) for item in group["items"]] if word else []
     return [item for item in items if word in str(item["label"]).lower()]
 
 
-def _nav(request: HttpRequest, here: str, *, waiting: int) -> list[dict[str, Any]]:
+def _nav(request: HttpRequest, here: str, *, waiting: int, offers: int) -> list[dict[str, Any]]:
     """The menu: what the reader may open, and no group without an entry."""
     money = sees_money(request)
 
@@ -143,6 +154,7 @@ def _nav(request: HttpRequest, here: str, *, waiting: int) -> list[dict[str, Any
             pgettext("menu", "Shop"),
             item("settings", _("Shop settings"), "shop", catalogue.SETTINGS_LOOK)
             + item("domains", pgettext("menu", "Domains"), "globe", catalogue.DOMAINS_MANAGE)
+            + item("region", pgettext("menu", "My region"), "pin", catalogue.REGION_ANSWER, badge=offers)
             + item("staff", pgettext("menu", "Staff"), "users", catalogue.PEOPLE_MANAGE)
             + item("roles", _("Roles"), "shield", catalogue.PEOPLE_MANAGE)
             + item("tokens", _("API tokens"), "key", catalogue.TOKENS_MANAGE)

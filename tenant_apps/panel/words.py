@@ -30,6 +30,8 @@ ACTIONS: dict[str, Sentence] = {
     "orders.codes.revealed": _("Looked at codes"),
     "orders.line.delivered": _("Delivered by hand"),
     "orders.order.cancelled": _("Cancelled an order"),
+    "panel.offer.declined": _("Declined an offer of the region"),
+    "panel.offer.taken": _("Took an offer of the region"),
     "panel.order.link": _("Opened the buyer's page"),
     "panel.order.refund_asked": _("Gave an order's money back"),
     "panel.owner.created": _("The owner's log-in was made"),

@@ -123,7 +123,7 @@ class TestPage:
 
 class TestDoors:
     def test_there_are_as_many_guarded_operations_as_expected(self) -> None:
-        assert len(guarded("main")) == 27
+        assert len(guarded("main")) == 32
         assert len(guarded("shop")) == 11
 
     def test_a_stranger_is_asked_for_a_token(self, main: Api, visitor: Api) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.api.conformance import METHODS, contracts
 from tests.api.conftest import Answer, Api, Bought, an_invoice, an_order, begin_payment, pay, some_goods
 from tests.api.test_main_station import a_sku, product_slug
+from tests.api.test_regions import a_grant, free_city
 from tests.api.test_signup import an_application, begun, mailed_code
 from tests.shared_apps.billing.stage import make_plan
 from tests.tenant_apps import market
@@ -118,6 +119,10 @@ def _take_rule_away(scene: Scene) -> Any:
     return scene.owner.call("DELETE", f"panel/prices/rules/?scope=SKU&target_id={rule['target_id']}")
 
 
+def _grant(scene: Scene) -> Any:
+    return scene.operator.post("regions/grants/", a_grant(free_city(), scene.shop.public_id))
+
+
 MAIN: dict[str, Callable[[Scene], Any]] = {
     "plans_list": lambda s: s.main.get("plans/"),
     "signups_challenge": lambda s: s.main.get("signups/challenge/"),
@@ -155,6 +160,11 @@ MAIN: dict[str, Callable[[Scene], Any]] = {
     "invoices_read": lambda s: s.operator.get(f"billing/invoices/{an_invoice(s.shop)}/"),
     "sync_list": lambda s: (s.shop, s.operator.get("sync/"))[1],
     "sync_repeat": lambda s: s.operator.post(f"sync/{s.shop.slug}/repeat/", {"full": True}),
+    "regions_list": lambda s: s.operator.get("regions/?parent=440000&held=false"),
+    "region_grants_list": lambda s: (_grant(s), s.operator.get("regions/grants/?when=now"))[1],
+    "region_grants_create": lambda s: _grant(s),
+    "region_grants_end": lambda s: s.operator.post(f"regions/grants/{_grant(s).body['id']}/end/"),
+    "leads_list": lambda s: (s.shop, s.operator.get("regions/leads/"))[1],
     "cases_list": lambda s: (_double_payment(s), s.operator.get("cases/"))[1],
 }
 SHOP: dict[str, Callable[[Scene], Any]] = {

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from kameng.accounts.models import AuditRecord
-from kameng.db.context import in_substation
+from kameng.accounts.types import SYSTEM
+from kameng.db.context import in_main, in_substation
+from kameng.lib import clock
+from shared_apps.library import services as library
+from tenant_apps.listings import sync
 from tenant_apps.listings.models import MarkupRule
 from tests.api.conftest import (
     Api,
@@ -44,6 +49,25 @@ class TestListings:
         assert [(stage["code"], stage["amount"]) for stage in row["stages"]] == [
             ("supply", "9.5000"), ("percent", "11.4000"), ("retail", "11.4000"),
         ]  # fmt: skip
+
+    def test_tell_the_owner_which_supply_price_is_the_shops_alone(
+        self, shop: Any, owner: Api, visitor: Api, sell: Sell
+    ) -> None:
+        goods, plain = sell(codes=1), sell(codes=1)
+        with in_main():
+            library.set_private_price(
+                substation_id=shop.pk, sku_id=goods.sku_id, unit=Decimal("9.10"), by=SYSTEM, now=clock.utc_now()
+            )
+        sync.sync_substation(shop)
+
+        found = {row["code"]: row for row in owner.get("panel/listings/?private_terms=true&limit=200").body["results"]}
+
+        row = found[goods.code]
+        assert plain.code not in found
+        assert (row["supply_unit"], row["private_terms"], row["stages"][0]["code"]) == ("9.1000", True, "private")
+        shown = visitor.get(f"listings/{goods.code}/").body
+        assert not {"private_terms", "supply_unit"} & set(shown)
+        assert "9.1000" not in str(shown)
 
     def test_go_off_the_shelf_and_on_again(self, shop: Any, owner: Api, visitor: Api, sell: Sell) -> None:
         goods = sell(codes=1)

@@ -28,6 +28,7 @@ PAYLOADS: dict[str, Callable[[scene.Scene], Any]] = {
     "account_id": lambda cast: cast.bob.account.id,
     "claim_id": lambda cast: cast.bob.claim,
     "export": lambda cast: cast.bob.exports[True].public_id,
+    "lead": lambda cast: cast.bob.lead,
     "reason": lambda cast: "a neighbour wishes it",
     "subscription": lambda cast: "sub_0000",
     "substation_id": lambda cast: cast.bob.shop.pk,

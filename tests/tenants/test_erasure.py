@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def closed(lived_in: Office) -> Office:
     """A shop that lived, whose people did things that the main station noted, and that is closed."""
     from kameng.accounts.models import User
     from kameng.db.context import in_substation
+    from shared_apps.library import services as library
     from shared_apps.receipts import services as receipts
 
     now = clock.utc_now()
@@ -79,6 +81,10 @@ def closed(lived_in: Office) -> Office:
             substation_id=lived_in.shop.pk, api_base="http://127.0.0.1:9", by=OLIVE,
         )  # fmt: skip
         exports.ask(substation_id=lived_in.shop.pk, by=OLIVE, now=now, for_owner=True)
+        library.set_private_price(
+            substation_id=lived_in.shop.pk, sku_id=lived_in.goods.sku_id, unit=Decimal("9.10"), note="Olive Olsen asked",
+            by=OPERATOR, now=now,
+        )  # fmt: skip
     jobs.run_all_due()
     shut(lived_in.shop)
     return lived_in
@@ -145,6 +151,10 @@ class TestGone:
             "AND account_ref LIKE 'own-%%'",
             closed.shop.pk,
         ) == [(0, False)]
+        # The terms are the main station's own: the price and who set it stay, the note about a person goes.
+        assert owner_reads(
+            "SELECT unit, note, by FROM library_privateprice WHERE substation_id = %s", closed.shop.pk
+        ) == [(Decimal("9.1000"), "[erased]", OPERATOR.label)]
         assert record.shared["tenants_signup"] == 1
         assert record.shared["receipts_networkorder"] == 3
 

@@ -6,6 +6,7 @@ from django.urls import path
 
 from shared_apps.console.api.billing import Invoices, OneInvoice, OneSubscription
 from shared_apps.console.api.network import Cases, OneSubstation, RepeatSync, Substations, Syncs
+from shared_apps.console.api.regions import EndGrant, Grants, Leads, Regions
 from shared_apps.console.api.stock import Batches, Levels
 from shared_apps.console.api.terms import EndPrivatePrice, OnePrivatePrice, PrivatePrices
 
@@ -23,4 +24,8 @@ urlpatterns = [
     path("sync/", Syncs.as_view()),
     path("sync/<str:public_id>/repeat/", RepeatSync.as_view()),
     path("cases/", Cases.as_view()),
+    path("regions/", Regions.as_view()),
+    path("regions/grants/", Grants.as_view()),
+    path("regions/grants/<str:public_id>/end/", EndGrant.as_view()),
+    path("regions/leads/", Leads.as_view()),
 ]

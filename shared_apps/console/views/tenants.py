@@ -38,6 +38,7 @@ from shared_apps.console.views import billing, terms
 from shared_apps.console.views.system import tell_record
 from shared_apps.receipts import selectors as receipts
 from shared_apps.receipts.models import CaseState
+from shared_apps.regions import selectors as regions
 from tenants import selectors as tenants
 from tenants import services
 from tenants.models import Plan, Substation
@@ -140,6 +141,8 @@ def substation_page(request: HttpRequest, row: Substation, status: int = 200, **
         plan_open=forms.get("open_dialog") == "plan",
         close_form=forms.get("close_form") or CloseForm(auto_id="close_%s"), close_open=forms.get("open_dialog") == "close",
         erase_form=forms.get("erase_form") or EraseForm(auto_id="erase_%s"), erase_open=forms.get("open_dialog") == "erase",
+        city=regions.labels([row.region]).get(row.region, "") if row.region else "",
+        holds=list(regions.grants(substation_id=row.pk, when="now", at=now)),
         **lifecycle.about(request, row), **terms.card_of(row),
     )  # fmt: skip
 

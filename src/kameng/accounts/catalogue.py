@@ -51,6 +51,7 @@ BILLING_MANAGE = "billing.manage"
 SETTINGS_LOOK = "settings.look"
 SETTINGS_CHANGE = "settings.change"
 DOMAINS_MANAGE = "domains.manage"
+REGION_ANSWER = "region.answer"
 SUPPORT_VISITS = "support.visits"
 PEOPLE_MANAGE = "people.manage"
 TOKENS_MANAGE = "tokens.manage"
@@ -65,6 +66,10 @@ NETWORK_LOOK = "network.look"
 NETWORK_MANAGE = "network.manage"
 NETWORK_END = "network.end"
 SUPPORT_VISIT = "network.visit"
+REGIONS_LOOK = "regions.look"
+REGIONS_MANAGE = "regions.manage"
+LEADS_LOOK = "leads.look"
+LEADS_HANDLE = "leads.handle"
 TERMS_LOOK = "terms.look"
 TERMS_MANAGE = "terms.manage"
 PLANS_LOOK = "plans.look"
@@ -112,6 +117,7 @@ SHOP_CATALOGUE: tuple[Permission, ...] = (
     Permission(SETTINGS_LOOK, _SHOP, _("Look at the shop's settings")),
     Permission(SETTINGS_CHANGE, _SHOP, _("Change the shop's settings"), changes=True),
     Permission(DOMAINS_MANAGE, _SHOP, _("Connect domains of its own"), changes=True),
+    Permission(REGION_ANSWER, _SHOP, _("See who of the shop's city waits, answer them, and see how to reach them"), changes=True),
     Permission(SUPPORT_VISITS, _SHOP, _("See the main station's visits, and show a visitor out"), changes=True),
     Permission(PEOPLE_MANAGE, _PEOPLE, _("Invite people, give and make roles, lock people out"), changes=True, proof=True),
     Permission(TOKENS_MANAGE, _PEOPLE, _("Make and revoke API tokens"), changes=True, proof=True),
@@ -128,6 +134,10 @@ MAIN_CATALOGUE: tuple[Permission, ...] = (
     Permission(NETWORK_MANAGE, _NETWORK, _("Suspend and resume substations, move them to another plan"), changes=True),
     Permission(NETWORK_END, _NETWORK, _("Close and erase substations, take archives of them"), changes=True, proof=True),
     Permission(SUPPORT_VISIT, _NETWORK, _("Look into a shop's panel as support, with a reason"), changes=True),
+    Permission(REGIONS_LOOK, _NETWORK, _("Look at regions and at who holds them")),
+    Permission(REGIONS_MANAGE, _NETWORK, _("Give a city to a shop, and take it back"), changes=True),
+    Permission(LEADS_LOOK, _NETWORK, _("See who asked about a city, and how to reach them")),
+    Permission(LEADS_HANDLE, _NETWORK, _("Offer leads to who holds the city, settle them, forget them"), changes=True),
     Permission(TERMS_LOOK, _NETWORK, _("Look at supply prices agreed with one shop alone")),
     Permission(TERMS_MANAGE, _NETWORK, _("Set and end supply prices for one shop alone"), changes=True),
     Permission(PLANS_LOOK, _NETWORK, _("Look at plans")),
@@ -194,6 +204,8 @@ BUILT_IN: dict[Place, dict[str, frozenset[str]]] = {
         | {
             NETWORK_MANAGE,
             SUPPORT_VISIT,
+            REGIONS_MANAGE,
+            LEADS_HANDLE,
             TERMS_MANAGE,
             LIBRARY_CHANGE,
             STOCK_CHANGE,
@@ -201,7 +213,7 @@ BUILT_IN: dict[Place, dict[str, frozenset[str]]] = {
             INBOX_REPLAY,
             SYSTEM_MANAGE,
         },
-        "SUPPORT": _MAIN_LOOK | {SUPPORT_VISIT, STOCK_CODES, CASES_NOTE, SYSTEM_MANAGE},
+        "SUPPORT": _MAIN_LOOK | {SUPPORT_VISIT, LEADS_HANDLE, STOCK_CODES, CASES_NOTE, SYSTEM_MANAGE},
         "FINANCE": _MAIN_LOOK
         | {PLANS_MANAGE, CASES_NOTE, CASES_SETTLE, INBOX_REPLAY, MERCHANTS_MANAGE, SPLITS_MANAGE, INVOICES_MANAGE},
         "VIEWER": _MAIN_LOOK,
@@ -223,6 +235,9 @@ SCOPE_NEEDS: dict[Place, dict[str, str]] = {
         "stock:read": STOCK_LOOK,
         "stock:write": STOCK_CHANGE,
         "substations:read": NETWORK_LOOK,
+        "regions:read": REGIONS_LOOK,
+        "regions:write": REGIONS_MANAGE,
+        "leads:read": LEADS_LOOK,
         "terms:read": TERMS_LOOK,
         "terms:write": TERMS_MANAGE,
         "sync:read": SYSTEM_LOOK,

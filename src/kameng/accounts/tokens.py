@@ -32,6 +32,9 @@ MAIN_SCOPES = (
     "sync:write",
     "cases:read",
     "billing:read",
+    "regions:read",
+    "regions:write",
+    "leads:read",
 )
 USED_EVERY = timedelta(minutes=1)  # How finely `used_at` is kept, so that reading does not write each time.
 

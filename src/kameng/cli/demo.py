@@ -23,7 +23,7 @@ def load() -> None:
     from django.conf import settings
 
     from kameng.accounts.types import SYSTEM
-    from kameng.demo import catalogue, network, orders
+    from kameng.demo import catalogue, cities, network, orders
     from kameng.lib import clock
     from shared_apps.ledger.tasks import roll_up, seal_all
     from tenant_apps.finance import sync as finance
@@ -49,6 +49,8 @@ def load() -> None:
         count = orders.load(substation, buyers, account, now=now, seed=number)
         finance.sync_statement(substation)
         say(f"{count} orders in {substation.slug}")
+    cities.load(shops, by=SYSTEM, now=now)
+    say("cities and leads")
     roll_up()
     seal_all()
     main = f"{settings.SCHEME}://{settings.BASE_DOMAIN}{settings.AUTHORITY}"

@@ -11,6 +11,8 @@ from kameng.db.scopes import APP_ROLE, GATE_SCHEMA, LEDGER_ROLE, MAIN_ROLE, OWNE
 
 GROUP_ROLES = (MAIN_ROLE, SYNC_ROLE, LEDGER_ROLE, TENANT_ROLE)
 
+# Shared tables that only the owner's migrations fill. A row may be locked, which wants UPDATE of some column.
+LOADED = {"regions_region": ("search",)}
 # Shared tables that are written once: the main station's role may add rows, and never change or remove them.
 APPEND_ONLY = (
     "accounts_auditrecord",
@@ -23,6 +25,7 @@ APPEND_ONLY = (
 # Shared tables whose rows are issued: nothing but what becomes of them may change, and none is removed.
 ISSUED = {
     "billing_invoice": ("state", "paid_at", "paid_by", "transfer_id", "provider_ref"),
+    "regions_regiongrant": ("ends_at", "ended_at", "ended_by"),
     "library_privateprice": ("ends_at", "ended_at", "ended_by"),
 }
 # Shared tables that the sync role reads; it writes the synced tables of tenant schemas.
@@ -87,6 +90,8 @@ def grant_shared(cursor: Any) -> None:
     for (table,) in cursor.fetchall():
         if table in APPEND_ONLY:
             rights = "SELECT, INSERT"
+        elif table in LOADED:
+            rights = f"SELECT, UPDATE ({', '.join(LOADED[table])})"
         elif table in ISSUED:
             rights = f"SELECT, INSERT, UPDATE ({', '.join(ISSUED[table])})"
         else:

@@ -28,6 +28,9 @@ from shared_apps.billing.states import InvoiceKind
 from shared_apps.billing.types import Line
 from shared_apps.library import services as library
 from shared_apps.receipts import services as receipts
+from shared_apps.regions import selectors as regions
+from shared_apps.regions import services as region_services
+from shared_apps.regions.models import Region
 from tenant_apps.finance import sync
 from tenant_apps.listings.models import MarkupRule
 from tenant_apps.orders import identity
@@ -79,6 +82,8 @@ class Side:
     invoice: str = ""
     quote: str = ""
     claim: int = 0
+    grant: str = ""
+    lead: str = ""  # Offered to it, and not answered.
     term: str = ""
     exports: dict[bool, Any] = field(default_factory=dict)  # By whether the owner asked for it, or the main station.
     secret_marks: dict[str, str] = field(default_factory=dict)  # Nobody but the shop's own people may read these.
@@ -155,6 +160,7 @@ def _furnish(shop: Any, network: Any, goods: dict[str, market.Goods]) -> Side:
     _sell(side, network)
     _remember(side)
     _charge(side)
+    _hold_a_city(side)
     _export(side)
     sync.ensure_state(shop.pk)
     sync.sync_statement(shop)
@@ -293,6 +299,27 @@ def _charge(side: Side) -> None:
             substation=row, domain=f"claim-{side.mark}.com", token=f"token-{side.mark}", created_at=now
         ).pk
     side.secret_marks |= {"invoice": side.invoice, "domain": f"claim-{side.mark}.com", "proof": f"token-{side.mark}"}
+
+
+def _hold_a_city(side: Side) -> None:
+    """A city that it holds, somebody of it who waits for an answer, and somebody whom it took."""
+    now, contact = clock.utc_now(), f"lead-{side.mark}@example.net"
+    with in_main():
+        free = Region.objects.filter(level="CITY").exclude(regions.holding(now)).order_by("-code").first()
+        assert free is not None
+        side.grant = region_services.make_grant(
+            region_code=free.code, substation_id=side.shop.pk, starts_at=now, ends_at=now + timedelta(days=30),
+            by=SYSTEM, now=now,
+        ).public_id  # fmt: skip
+        side.lead, taken = (
+            region_services.ask(
+                name=f"lead {side.mark}", phone="", email=contact, message=f"asks-{side.mark}", region=free.code,
+                language="en", now=now,
+            ).public_id
+            for _ in range(2)
+        )  # fmt: skip
+        region_services.take(public_id=taken, substation_id=side.shop.pk, by=SYSTEM, now=now)
+    side.secret_marks |= {"lead": contact, "question": f"asks-{side.mark}"}
 
 
 def _export(side: Side) -> None:

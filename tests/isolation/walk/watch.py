@@ -20,6 +20,9 @@ from tests.isolation.walk.scene import Scene, Side
 ANYBODYS = {
     # An owner's deeds at the main station are kept there; what is kept about Bob bears his name.
     "accounts_auditrecord": "target = (SELECT public_id FROM public.tenants_substation WHERE id = %(id)s)",
+    # Of a new shop, or offered to the one that holds its city.
+    "regions_lead": "substation_id = %(id)s OR grant_id IN (SELECT id FROM public.regions_regiongrant "
+    "WHERE substation_id = %(id)s)",
     "stock_code": "hold_id IN (SELECT id FROM public.stock_hold WHERE substation_id = %(id)s)",
     "stock_stockcount": "false",  # An order of Alice's holds a piece of the shared stock.
     "stock_stocklevel": "false",

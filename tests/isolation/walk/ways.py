@@ -108,6 +108,7 @@ SUBSTATION, SIGNUP, CASE = (
 )
 TERM = bobs(public_id="shop.public_id", price="term")
 INVOICE, QUOTE, CLAIM = bobs(number="invoice"), bobs(quote="quote"), bobs(pk="claim")
+GRANT, LEAD = bobs(public_id="grant"), bobs(public_id="lead")
 PENDING = one(code=lambda scene: f"substation:{scene.bob.shop.pk}:pending")
 SKU = mains(code="sku")
 COLLECTED_SKU = bobs(code="sold.manual.code")
@@ -137,6 +138,13 @@ CONSOLE = {
     ),
     "invoices/<str:number>/": INVOICE,
     "invoices/<str:number>/end/": INVOICE,
+    "regions/at/<str:code>/": one(code=lambda scene: "440300"),
+    "regions/at/<str:code>/grant/": one(code=lambda scene: "440300"),
+    "regions/grants/<str:public_id>/end/": GRANT,
+    "regions/leads/<str:public_id>/": LEAD,
+    "regions/leads/<str:public_id>/done/": LEAD,
+    "regions/leads/<str:public_id>/offer/": LEAD,
+    "regions/leads/<str:public_id>/forget/": LEAD,
     "plans/<slug:code>/": one(code=lambda scene: scene.bob.shop.plan.code),
     "products/by-address/<slug:slug>/": mains(slug="product"),
     "products/by-address/<slug:slug>/picture/": mains(slug="product"),
@@ -197,6 +205,8 @@ PANEL = {
     "domains/<int:pk>/check/": CLAIM,
     "domains/<int:pk>/remove/": CLAIM,
     "archives/fetch/<str:token>/": _archives,
+    "region/offers/<str:public_id>/take/": LEAD,
+    "region/offers/<str:public_id>/decline/": LEAD,
 }
 SIGNUP_PAGES = (
     "", "verify/", "resend/", "retry/", "enter/", "pay/", "pay/plan/", "pay/go/", "pay/back/", "pay/check/",
@@ -217,6 +227,7 @@ MAIN_API = {
     "library/products/<str:slug>/": mains(slug="product"),
     "library/skus/<str:code>/": SKU,
     "substations/<str:public_id>/": SUBSTATION,
+    "regions/grants/<str:public_id>/end/": GRANT,
     "sync/<str:public_id>/repeat/": bobs(public_id="shop.slug"),
 }
 SHOP_API = {

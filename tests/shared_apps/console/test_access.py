@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from kameng.accounts.models import AuditRecord
+from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
+from kameng.lib import clock
 from shared_apps.billing.states import InvoiceKind
 from shared_apps.ledger.tasks import seal_all
 from shared_apps.stock.models import CodeReveal
@@ -21,12 +24,12 @@ LISTS = (
     "overview", "search", "substations", "plans", "products", "categories", "brands", "imports", "levels", "batches",
     "code_import", "reveals", "orders", "accounts", "transfers", "trial_balance", "chain", "cases", "inbox", "sync",
     "audit", "jobs", "tokens", "people", "merchants", "rules", "keys", "roles", "account",
-    "invoices", "unpaid",
+    "invoices", "unpaid", "regions", "regions_elsewhere", "region_grants", "leads",
 )  # fmt: skip
 EXPORTS = (
     "substations", "plans", "products", "categories", "brands", "levels", "batches", "reveals", "orders", "accounts",
     "transfers", "trial_balance", "cases", "inbox", "merchants", "rules", "sync", "people", "audit", "jobs", "tokens",
-    "invoices", "unpaid",
+    "invoices", "unpaid", "region_grants", "leads",
 )  # fmt: skip
 
 
@@ -46,6 +49,7 @@ def details(scene: Scene) -> dict[str, str]:
         "transfer": url("transfer", scene.transfer), "case": url("case", scene.case),
         "event": url("event", scene.event), "account_days": url("account_days", "main:revenue"),
         "merchant": url("merchant", scene.account.public_id), "rule": url("rule", 1), "block": url("block", sealed()),
+        "region": url("region", "440300"), "lead": url("lead", held(scene)[1]),
         "invoice": url("invoice", billed(scene)), "terms": url("terms", scene.shop.public_id),
         "terms_beside": url("terms_beside", scene.shop.public_id), "terms_skus": url("terms_skus", scene.shop.public_id),
     }  # fmt: skip
@@ -62,6 +66,28 @@ def billed(scene: Scene) -> str:
             line = Line("period", "一个月", "A month", 9900)
             found = billing.issue(substation=scene.shop, kind=InvoiceKind.PERIOD, lines=[line], at=market.NOW)
     return str(found.number)
+
+
+def held(scene: Scene) -> tuple[str, str]:
+    """The ids of a grant of the scene's shop and of somebody who was offered to it; made where there is none."""
+    from shared_apps.regions import selectors as regions
+    from shared_apps.regions import services
+    from shared_apps.regions.models import Region
+
+    now = clock.utc_now()
+    with in_main():
+        grant = regions.grants(substation_id=scene.shop.pk, when="now", at=now).first()
+        if grant is None:
+            free = Region.objects.filter(level="CITY").exclude(regions.holding(now)).order_by("-code").first()
+            assert free is not None
+            grant = services.make_grant(
+                region_code=free.code, substation_id=scene.shop.pk, starts_at=now, ends_at=now + timedelta(days=30),
+                by=SYSTEM, now=now,
+            )  # fmt: skip
+            services.ask(
+                name="Lin", phone="13800000000", email="", message="", region=free.code, language="en", now=now
+            )
+        return grant.public_id, regions.leads(region=grant.region.code)[0].public_id
 
 
 def sealed() -> int:
@@ -86,6 +112,14 @@ def posts(scene: Scene) -> dict[str, tuple[str, dict[str, str]]]:
         "finish": (url("finish", shop), {}),
         "erase": (url("erase", shop), {**reason, "typed": scene.shop.slug}),
         "export": (url("export", shop), {}),
+        "region_grant": (
+            url("region_grant", "440300"),
+            {"substation": scene.shop.slug, "starts": "2031-01-01", "ends": "2031-12-31", "answer_days": "3"},
+        ),
+        "grant_end": (url("grant_end", held(scene)[0]), {}),
+        "lead_done": (url("lead_done", held(scene)[1]), {}),
+        "lead_offer": (url("lead_offer", held(scene)[1]), {}),
+        "lead_forget": (url("lead_forget", held(scene)[1]), {}),
         "terms_new": (url("terms_new", shop), {"sku": scene.goods.code, "unit": "9"}),
         "terms_off": (url("terms_off", shop), {"percent": "3", "digest": "x"}),
         "terms_file": (url("terms_file", shop), {}),
@@ -144,7 +178,7 @@ def everything() -> dict[str, Any]:
         "library_brand", "library_supplyprice", "library_privateprice", "library_importrun", "stock_code", "stock_codereveal",
         "stock_stockcount", "receipts_paymentcase", "receipts_casenote", "receipts_inboxevent", "jobs_job",
         "accounts_apitoken", "accounts_auditrecord", "accounts_user", "accounts_staffrole", "receipts_merchantaccount", "splits_splitrule",
-        "billing_invoice", "ledger_transfer",
+        "billing_invoice", "ledger_transfer", "regions_regiongrant", "regions_lead",
         "tenants_substationstep", "tenants_shopexport", "tenants_erasurerecord",
     )  # fmt: skip
     return {
@@ -194,6 +228,7 @@ class TestPages:
             url("account", "main:nothing"), url("transfer", "trf_NONE"), url("case", "case_NONE"),
             url("event", 10**9), url("merchant", "acc_NONE"), url("rule", 10**6), url("block", 10**6),
             url("account_days", "main:nothing"), url("code_reveal", 10**9), url("count", "NONE"),
+            url("region", "999999"), url("lead", "led_NONE"),
         )  # fmt: skip
 
         for address in addresses:
@@ -246,7 +281,7 @@ class TestDoors:
 
     def test_knows_every_deed(self, scene: Scene) -> None:
         """A new address that takes a POST is added to the list above."""
-        looking = {*LISTS, *details(scene), "library_export", "sku_options", "brand", "fetch"} - {
+        looking = {*LISTS, *details(scene), "library_export", "sku_options", "brand", "fetch", "region_shops"} - {
             "plan",
             "product",
             "sku",

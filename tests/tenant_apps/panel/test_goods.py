@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main, in_substation
+from kameng.lib import clock
+from shared_apps.library import services as library
 from tenant_apps.listings.models import ListedCategory, ListedProduct, Listing, MarkupRule
 from tests.tenant_apps.panel.office import Office, csv_rows, move
 
@@ -83,6 +86,26 @@ class TestList:
         assert listed(browser.get(f"/panel/listings/?category={category}&state=floor")) == [floored.code]
         assert listed(browser.get(f"/panel/listings/?category={category}&state=loss")) == [losing.code]
 
+    def test_marks_what_is_the_shops_own_supply_price_and_filters_by_it(self, office: Office) -> None:
+        special = office.add_goods()
+        with in_main():
+            library.set_private_price(
+                substation_id=office.shop.pk, sku_id=special.sku_id, unit=Decimal("9.10"), note="between us", by=SYSTEM,
+                now=clock.utc_now(),
+            )  # fmt: skip
+        office.sync()
+        browser, category = office.owner, office.category_id
+
+        page = browser.get(f"/panel/listings/?category={category}&state=private")
+
+        assert listed(page) == [special.code]
+        for shown in ("¥9.10", "Special terms", "Other shops don't see it"):
+            assert shown in page.content.decode(), shown
+        assert b"between us" not in page.content
+        assert b"Special terms</span>" not in browser.get(f"/panel/listings/?q={office.goods.code}").content
+        detail = browser.get(f"/panel/products/{special.product_id}/").content.decode()
+        assert "Supply price agreed for your shop alone" in detail
+
     def test_a_fragment_has_the_rows_of_the_page_and_no_frame(self, office: Office) -> None:
         path = f"/panel/listings/?q={office.goods.code}"
 
@@ -106,9 +129,9 @@ class TestList:
         rows = csv_rows(response)
         # 11.40 − 9.50 − 0.11 = 1.79 and 5 % of it, 0.09.
         assert rows == [
-            ["SKU code", "Product", "SKU", "Currency", "Supply price", "Retail price", "Units",
+            ["SKU code", "Product", "SKU", "Currency", "Supply price", "Special terms", "Retail price", "Units",
              "Earned after fees", "Stock state", "On the shelf"],
-            [office.goods.code, rows[1][1], "10 元", "CNY", "9.5", "11.4", "1", "1.70", rows[1][8], "yes"],
+            [office.goods.code, rows[1][1], "10 元", "CNY", "9.5", "no", "11.4", "1", "1.70", rows[1][9], "yes"],
         ]  # fmt: skip
         assert response["Content-Disposition"].startswith('attachment; filename="goods-')
 

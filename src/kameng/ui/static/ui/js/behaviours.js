@@ -7,6 +7,7 @@ const MODULES = {
   "[data-kameng-dialog], [data-kameng-open], [data-kameng-close]": "kameng/dialog",
   "[data-kameng-form], [data-kameng-guard], [data-kameng-drop], [data-kameng-fill], [data-kameng-submit-now]":
     "kameng/forms",
+  "[data-kameng-find]": "kameng/find",
   "[data-kameng-menu]": "kameng/menu",
   "[data-kameng-nav]": "kameng/nav",
   "[data-kameng-password]": "kameng/password",
