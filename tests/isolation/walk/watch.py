@@ -14,6 +14,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connections
 
+from kameng.db.context import in_substation
+from tenant_apps.shop import selectors as shops
 from tests.isolation.walk.scene import Scene, Side
 
 # Shared tables that any shop's own business changes and that have no column naming the shop. Of codes, Bob's are watched.
@@ -116,8 +118,14 @@ def _about(table: str, columns: list[str]) -> str:
 
 
 def _cache(scene: Scene) -> dict[str, Any]:
+    """His entries. They are kept from running out, and what any page or job of his own would read again in a minute is
+    read before, so that what appears was written by somebody."""
+    with in_substation(scene.bob.shop):
+        shops.shop_settings()
     client = cache._cache.get_client(None, write=True)  # type: ignore[attr-defined]
     keys = client.keys(f"kameng:{scene.bob.shop.schema_name}:*")
+    for key in keys:
+        client.persist(key)
     return {f"cache {key.decode()}": client.get(key) for key in keys}
 
 
