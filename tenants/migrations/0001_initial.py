@@ -4,7 +4,8 @@ import django.db.models.deletion
 import django_tenants.postgresql_backend.base
 from django.db import migrations, models
 
-import tenants.models
+import tenants.models.making
+import tenants.models.shops
 
 
 class Migration(migrations.Migration):
@@ -60,7 +61,10 @@ class Migration(migrations.Migration):
                         validators=[django_tenants.postgresql_backend.base._check_schema_name],
                     ),
                 ),
-                ("public_id", models.CharField(default=tenants.models._substation_id, max_length=30, unique=True)),
+                (
+                    "public_id",
+                    models.CharField(default=tenants.models.shops._substation_id, max_length=30, unique=True),
+                ),
                 ("slug", models.CharField(max_length=30, unique=True)),
                 ("name", models.CharField(max_length=60)),
                 (
@@ -123,7 +127,7 @@ class Migration(migrations.Migration):
             name="Signup",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("public_id", models.CharField(default=tenants.models._signup_id, max_length=30, unique=True)),
+                ("public_id", models.CharField(default=tenants.models.making._signup_id, max_length=30, unique=True)),
                 (
                     "state",
                     models.CharField(

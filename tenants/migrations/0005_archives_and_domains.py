@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-import tenants.models
+import tenants.models.keeping
 
 
 class Migration(migrations.Migration):
@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
             name="ShopExport",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("public_id", models.CharField(default=tenants.models._export_id, max_length=30, unique=True)),
+                ("public_id", models.CharField(default=tenants.models.keeping._export_id, max_length=30, unique=True)),
                 (
                     "state",
                     models.CharField(
