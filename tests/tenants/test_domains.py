@@ -17,6 +17,7 @@ from kameng.accounts.types import SYSTEM
 from kameng.db.context import MAIN, in_main, pointed_at
 from kameng.jobs import services as jobs
 from kameng.lib.ids import public_id
+from kameng.web import counting
 from tenants import closing, domains, hosts, lifecycle, limits, names, tls
 from tenants.models import Domain, DomainClaim, Plan, Substation
 from tenants.states import SubstationEvent
@@ -421,7 +422,8 @@ class TestTlsAllow:
     @pytest.fixture(autouse=True)
     def _fresh_counts(self, prepared: None) -> None:
         with pointed_at(MAIN):
-            tls.cache.delete_many(["tls:asked", "tls:unknown"])
+            for key in ("tls:asked", "tls:unknown"):
+                counting.forget(key)
 
     def test_for_living_shops_and_proved_domains_alone(self, outside: NameServer, fresh_shop: Any, name: str) -> None:
         claim = add(fresh_shop, name)
