@@ -1,16 +1,44 @@
-"""Addresses of erased shops: held for a time, so that nobody poses as who was there. Main scope."""
+"""Whose an address below our own host is: a shop's, an application's, or, for a time, one's that was erased, so that
+nobody poses as who was there. Main scope."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import audit
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
 from kameng.lib import clock, slugs
-from tenants.models import HeldAddress, Substation
+from kameng.lib.errors import Refused
+from kameng.lib.words import worded
+from tenants.models import HeldAddress, Signup, Substation
+from tenants.states import SignupState
+
+# An application that keeps its address from others.
+HOLDING = (SignupState.PAYING, SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
+
+
+class AddressTaken(Refused):
+    """Another shop or application has it, or it is held for one that was erased."""
+
+    code = "address_taken"
+
+
+def taken(slug: str) -> AddressTaken:
+    """The refusal, at the field `slug`."""
+    return AddressTaken(worded(_("%(address)s is taken. Choose another address."), address=slug), field="slug")
+
+
+def is_taken(slug: str) -> bool:
+    """By a shop, by a signup that holds it, or for one that was erased. Inside a main-station transaction."""
+    return (
+        Substation.objects.filter(slug=slug).exists()
+        or Signup.objects.filter(slug=slug, state__in=HOLDING).exists()
+        or is_held(slug)
+    )
 
 
 def hold(shop: Substation, *, now: datetime) -> None:

@@ -15,20 +15,16 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from kameng.accounts.models import User
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib import clock, slugs
-from kameng.lib.errors import DomainError, Invalid, Missing, Refused, TooMany
-from tenants import addresses, paying, provisioning, regions
+from kameng.lib.errors import Invalid, Missing, Refused, TooMany
+from tenants import addresses, answers, paying, provisioning
 from tenants.models import Plan, Signup, Substation
 from tenants.states import BillingInterval, SignupState, SubstationState
 
@@ -38,15 +34,10 @@ CODE_SENDS = 4
 SIGNUP_LIFE = timedelta(days=1)
 MAX_ATTEMPTS = 6
 MAKING = (SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
-HOLDING = (SignupState.PAYING, *MAKING)
 # How long an application keeps its address while nobody pays for it, and no page of it can be paid.
 PAYING_LIFE = timedelta(days=3)
 # Tells whoever holds the shop's city of it (shared_apps.regions); the signup never waits for that.
 CITY_JOB = "regions.offer_shop"
-
-
-class AddressTaken(Refused):
-    code = "address_taken"
 
 
 class WrongCode(Refused):
@@ -75,50 +66,6 @@ class Started:
     token: str
 
 
-def address_problem(slug: str) -> str:
-    """Why `slug` can't be had now, in words; empty when it is free."""
-    try:
-        _check_address(slug)
-    except DomainError as refusal:
-        return str(refusal)
-    return ""
-
-
-def is_taken(slug: str) -> bool:
-    """By a shop, by a signup that holds it, or for one that was erased. Inside a main-station transaction."""
-    return (
-        Substation.objects.filter(slug=slug).exists()
-        or Signup.objects.filter(slug=slug, state__in=HOLDING).exists()
-        or addresses.is_held(slug)
-    )
-
-
-def _taken_message(slug: str) -> str:
-    return _("%(address)s is taken. Choose another address.") % {"address": slug}
-
-
-def problems(
-    *, name: str, slug: str, email: str, password: str, owner_name: str = "", region: str = ""
-) -> dict[str, str]:
-    """What is wrong with each answer, by field, all of it at once; empty when `begin` would take them now.
-
-    `begin` checks again: in between somebody else may have taken the address.
-    """
-    found = {}
-    for check in (
-        lambda: _checked_name(name),
-        lambda: _check_address(slug),
-        lambda: _checked_email(email),
-        lambda: _check_password(password, email, owner_name),
-        lambda: _checked_region(region),
-    ):
-        try:
-            check()
-        except DomainError as refusal:
-            found[refusal.field] = str(refusal)
-    return found
-
-
 def begin(
     *,
     name: str,
@@ -140,18 +87,18 @@ def begin(
     Raises Invalid with the field's name for what is wrong with a value, AddressTaken for a slug that is gone.
     """
     at = now or clock.utc_now()
-    name = _checked_name(name)
+    name = answers.checked_name(name)
     slug = slugs.validate(slug)
-    email = _checked_email(email)
-    _check_password(password, email, owner_name)
-    city = _checked_region(region)
+    email = answers.checked_email(email)
+    answers.check_password(password, email, owner_name)
+    city = answers.checked_region(region)
     code, token = f"{secrets.randbelow(1_000_000):06d}", secrets.token_urlsafe(24)
     with in_main():
         plan = Plan.objects.filter(code=plan_code, active=True).first()
         if plan is None:
             raise Invalid(_("There is no such plan."), code="unknown_plan", field="plan")
-        if is_taken(slug):
-            raise AddressTaken(_taken_message(slug), field="slug")
+        if addresses.is_taken(slug):
+            raise addresses.taken(slug)
         signup = Signup(
             name=name,
             slug=slug,
@@ -172,41 +119,6 @@ def begin(
         signup.save()
         transaction.on_commit(lambda: _mail_code(signup, code))
     return Started(signup, token)
-
-
-def _checked_name(name: str) -> str:
-    name = " ".join(name.split())
-    if not 2 <= len(name) <= 40:
-        raise Invalid(_("The shop's name must have 2 to 40 characters."), code="name_length", field="name")
-    return name
-
-
-def _check_address(slug: str) -> None:
-    clean = slugs.validate(slug)
-    with in_main():
-        if is_taken(clean):
-            raise AddressTaken(_taken_message(clean), field="slug")
-
-
-def _checked_email(email: str) -> str:
-    email = email.strip().lower()
-    try:
-        validate_email(email)
-    except ValidationError as error:
-        raise Invalid(_("This is not an email address."), code="email_invalid", field="email") from error
-    return email
-
-
-def _check_password(password: str, email: str, owner_name: str) -> None:
-    try:
-        validate_password(password, User(email=email, name=owner_name))
-    except ValidationError as error:
-        raise Invalid(" ".join(error.messages), code="password_too_weak", field="password") from error
-
-
-def _checked_region(region: str) -> str:
-    with in_main():
-        return regions.code_of(region)
 
 
 def _digest(text: str) -> bytes:
@@ -269,7 +181,7 @@ def verify(signup: Signup, code: str, now: datetime | None = None) -> Signup:
     problem: Refused | None = None
     with in_main():
         row = Signup.objects.select_for_update().get(pk=signup.pk)
-        if row.state in (*HOLDING, SignupState.LIVE):
+        if row.state in (*addresses.HOLDING, SignupState.LIVE):
             return row
         if row.state == SignupState.EXPIRED:
             raise SignupOver(
@@ -299,14 +211,14 @@ def _hold_address(row: Signup) -> None:
 
     Race: two signups for one address verify at once. The partial unique key lets one through."""
     if Substation.objects.filter(slug=row.slug).exists():
-        raise AddressTaken(_taken_message(row.slug), field="slug")
+        raise addresses.taken(row.slug)
     pays = bool(row.plan.due_at_signup_minor(row.interval))
     row.state = SignupState.PAYING if pays else SignupState.VERIFIED
     try:
         with transaction.atomic():
             row.save(update_fields=["state", "updated_at"])
     except IntegrityError as error:
-        raise AddressTaken(_taken_message(row.slug), field="slug") from error
+        raise addresses.taken(row.slug) from error
     if pays:
         _apply(row)
     else:

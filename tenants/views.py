@@ -21,7 +21,7 @@ from kameng.lib.errors import DomainError, Missing
 from kameng.lib.words import Sentence
 from kameng.web.actors import client_ip
 from kameng.web.transactions import own_transactions
-from tenants import admission, regions
+from tenants import addresses, admission, answers, regions
 from tenants import signup as signups
 from tenants.forms import CodeForm, SignupForm
 from tenants.models import Plan, Signup, SignupStep
@@ -111,7 +111,7 @@ def begin(request: HttpRequest) -> HttpResponse:
     form = SignupForm(request.POST or None, plans=rows, language=language, initial=_initial(request))
     if form.is_bound:
         typed = {name: form.data.get(name, "") for name in (*TYPED, "password")}
-        for field, problem in signups.problems(**typed).items():
+        for field, problem in answers.problems(**typed).items():
             if field not in form.errors:
                 form.add_error(field, problem)
     if request.method == "POST" and form.is_valid():
@@ -169,8 +169,8 @@ def address(request: HttpRequest) -> HttpResponse:
     raw = request.GET.get("slug", "").strip()
     if not raw:
         return HttpResponse("")
-    problem = signups.address_problem(raw)
-    offers = slugs.suggest(raw, lambda names: [n for n in names if signups.is_taken(n)], 3) if problem else []
+    problem = answers.address_problem(raw)
+    offers = slugs.suggest(raw, lambda names: [n for n in names if addresses.is_taken(n)], 3) if problem else []
     context = {
         "problem": problem,
         "slug": raw.lower(),

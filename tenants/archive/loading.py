@@ -20,10 +20,9 @@ from kameng.accounts import audit
 from kameng.accounts.types import Actor
 from kameng.db.context import in_main
 from kameng.lib import slugs
-from kameng.lib.errors import Refused
 from kameng.lib.ids import schema_name
 from kameng.lib.words import worded
-from tenants import provisioning, spares, template
+from tenants import addresses, provisioning, spares, template
 from tenants.archive import form, reading
 from tenants.archive.reading import Archive, ArchiveRefused
 from tenants.models import Plan, SpareSchema, Substation, SubstationStep, SyncFeed, SyncState
@@ -31,12 +30,6 @@ from tenants.selectors import PlanMissing
 from tenants.states import SpareState, SubstationEvent, SubstationState
 
 Say = Callable[[str], None]
-
-
-class AddressTaken(Refused):
-    """Another shop has it, or it is held for one that was erased."""
-
-    code = "address_taken"
 
 
 class RowsRefused(ArchiveRefused):
@@ -101,24 +94,13 @@ def _begun_before(address: str, archive: Archive) -> Substation | None:
     with in_main():
         row: Substation | None = Substation.objects.select_related("plan").filter(slug=address).first()
         if row is None:
-            if provisioning_holds(address):
-                raise _taken(address)
+            if addresses.is_taken(address):  # By an application, or for a shop that was erased.
+                raise addresses.taken(address)
             return None
         ours = row.lifecycle_steps.filter(event=SubstationEvent.MAKE, reason=_reason(archive)).exists()
     if row.state != SubstationState.PROVISIONING or not ours:
-        raise _taken(address)
+        raise addresses.taken(address)
     return row
-
-
-def provisioning_holds(address: str) -> bool:
-    """Whether a signup or an erased shop holds an address that no substation has. Inside a main transaction."""
-    from tenants import signup  # It imports provisioning, as this does.
-
-    return signup.is_taken(address)
-
-
-def _taken(address: str) -> AddressTaken:
-    return AddressTaken(worded(_("%(address)s is taken. Choose another address."), address=address), field="slug")
 
 
 def _reason(archive: Archive) -> str:
@@ -143,7 +125,7 @@ def _made(
     except IntegrityError as error:
         # Race: a signup for the same address at the same moment. The unique key lets one of them through.
         if "slug" in str(error):
-            raise _taken(address) from error
+            raise addresses.taken(address) from error
         raise
 
 

@@ -43,7 +43,7 @@ def example(command: str) -> tuple[str, str, str, dict[str, str], dict[str, str]
 
 
 def test_there_are_as_many_examples_as_are_read() -> None:
-    assert len(COMMANDS) == PAGE.count("$ curl ") == 31
+    assert len(COMMANDS) == PAGE.count("$ curl ") == 35
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -21,7 +21,7 @@ from kameng.db.context import in_main, pointed_at
 from kameng.jobs import services as jobs
 from kameng.jobs.models import Job
 from kameng.lib import clock
-from tenants import addresses, closing, erasure, hosts, signup
+from tenants import addresses, closing, erasure, hosts
 from tenants.archive import exports, snapshot, writing
 from tenants.models import ErasureRecord, HeldAddress, ShopExport, Signup, Substation, SubstationStep
 from tenants.upgrades import running
@@ -330,9 +330,9 @@ class TestAddress:
 
         with in_main():
             assert alike != slug
-            assert signup.is_taken(slug)
-            assert signup.is_taken(alike)
-            assert not signup.is_taken(f"{slug}-quite-another"[:30])
+            assert addresses.is_taken(slug)
+            assert addresses.is_taken(alike)
+            assert not addresses.is_taken(f"{slug}-quite-another"[:30])
 
     def test_after_its_time_it_is_free_and_that_is_noted(self, closed: Office) -> None:
         slug, later = closed.shop.slug, clock.utc_now() + timedelta(days=settings.ADDRESS_HOLD_DAYS + 1)
@@ -341,7 +341,7 @@ class TestAddress:
         addresses.free_due(now=later)
 
         with in_main():
-            assert not signup.is_taken(slug)
+            assert not addresses.is_taken(slug)
             assert HeldAddress.objects.filter(slug=slug).count() == 0
             freed = AuditRecord.objects.get(action="tenants.address.freed", target=closed.shop.public_id)
         assert freed.details == {"address": slug}

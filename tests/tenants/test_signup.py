@@ -19,6 +19,7 @@ from kameng.jobs import services as jobs
 from kameng.lib import clock, pow
 from kameng.lib.errors import Invalid, Missing, TooMany
 from tenants import provisioning, signup
+from tenants.addresses import AddressTaken
 from tenants.models import Signup, SpareSchema, Substation
 from tenants.states import SignupState, SubstationState
 
@@ -100,7 +101,7 @@ class TestBegin:
     def test_refuses_an_address_that_a_shop_has(self, alice: Any) -> None:
         before = counts()
 
-        with pytest.raises(signup.AddressTaken):
+        with pytest.raises(AddressTaken):
             begin(slug="alice")
 
         assert counts() == before
@@ -171,7 +172,7 @@ class TestVerify:
         code_second = mailed_code()
 
         signup.verify(first.signup, code_first)
-        with pytest.raises(signup.AddressTaken):
+        with pytest.raises(AddressTaken):
             signup.verify(second.signup, code_second)
 
         with in_main():

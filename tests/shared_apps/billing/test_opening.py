@@ -18,7 +18,7 @@ from kameng.lib.errors import Refused
 from shared_apps.billing import selectors, services
 from shared_apps.billing.models import Invoice, Subscription
 from shared_apps.ledger import provisioning
-from tenants import paying
+from tenants import answers, paying
 from tenants import signup as signups
 from tenants.models import Plan, Signup, Substation
 from tests.shared_apps.billing.stage import make_plan, prepaid, state, top_up
@@ -162,14 +162,14 @@ class TestGivenUp:
     def test_its_address_is_free_again_after_three_days(self, prepared: None) -> None:
         plan = make_plan(monthly_fee_minor=9_800)
         signup = applied(plan)
-        assert signups.address_problem(signup.slug)
+        assert answers.address_problem(signup.slug)
 
         signups.sweep(clock.utc_now() + signups.PAYING_LIFE - timedelta(minutes=1))
         assert fresh(signup).state == "PAYING"
         signups.sweep(clock.utc_now() + signups.PAYING_LIFE + timedelta(minutes=1))
 
         assert fresh(signup).state == "EXPIRED"
-        assert signups.address_problem(signup.slug) == ""
+        assert answers.address_problem(signup.slug) == ""
 
     def test_money_that_comes_all_the_same_is_kept_for_its_payer(self, prepared: None) -> None:
         signup = applied(make_plan(monthly_fee_minor=9_800))

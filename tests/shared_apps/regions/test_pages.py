@@ -19,7 +19,7 @@ from kameng.lib import clock, pow
 from kameng.lib.errors import Invalid
 from shared_apps.regions import selectors, services
 from shared_apps.regions.models import Lead
-from tenants import admission, signup
+from tenants import admission, answers, signup
 from tenants.models import Signup, Substation
 from tests.tenant_apps.storefront.conftest import words
 from tests.tenants.test_signup import PASSWORD, unused_slug
@@ -203,7 +203,7 @@ class TestSignup:
             self.begin(region="Atlantis")
 
         assert refused.value.field == "region"
-        assert signup.problems(
+        assert answers.problems(
             name="ok", slug=unused_slug(), email="a@b.cn", password=PASSWORD, region="Atlantis"
         ).keys() == {"region"}
         with in_main():

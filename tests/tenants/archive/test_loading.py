@@ -33,7 +33,7 @@ from kameng.db.context import in_main, in_substation
 from kameng.lib import clock
 from kameng.lib.ids import public_id
 from kameng.lib.slugs import AddressReserved
-from tenants import closing, erasure, lifecycle
+from tenants import addresses, closing, erasure, lifecycle
 from tenants.archive import form, loading, reading
 from tenants.models import Substation
 from tenants.states import SubstationEvent
@@ -365,7 +365,7 @@ class TestRefusals:
         self.refused(remade(path, change, sealed=True), loading.RowsRefused, "order_total_positive", "Nothing was made")
 
     def test_an_address_that_is_taken_or_can_t_be(self, path: Path, alice: Any) -> None:
-        self.refused(path, loading.AddressTaken, "alice is taken", slug="alice")
+        self.refused(path, addresses.AddressTaken, "alice is taken", slug="alice")
         self.refused(path, AddressReserved, "kept for the platform", slug="admin")
 
 
