@@ -85,8 +85,8 @@ SINCE = "%(since)s::text::xid8"
 class Table:
     """One synced table and what it is filled from.
 
-    `changed` names the rows to look at, by id. `source_of_changed` differs from `source` where a row that has changed may
-    have gone: then `here` says whether it has not.
+    `changed` names the rows to look at, by id. `source_of_changed`, which begins with `changed ch`, stands where a row that
+    has changed may have gone: then `here` says whether it has not.
     """
 
     name: str
@@ -111,12 +111,15 @@ class Table:
     def rows(self, source: str, *, changed: bool, here: str = "true") -> str:
         """`WITH … src AS (…)`: the rows of `source`, all or those that changed."""
         head = "WITH "
+        key = self.id_column
         if changed:
             head = f"WITH changed AS MATERIALIZED ({self.changed}),\n"
-            first, _, rest = source.partition("\n")
-            source = f"changed ch JOIN {first} ON {self.id_column} = ch.id\n{rest}"
+            key = "ch.id"
+            if not source.startswith("changed ch"):
+                first, _, rest = source.partition("\n")
+                source = f"changed ch JOIN {first} ON {self.id_column} = ch.id\n{rest}"
         columns = ", ".join(f"{value} AS {name}" for name, value in self.columns.items())
-        return f"{head}src AS (SELECT {self.id_column} AS id, {here} AS here, {columns}\nFROM {source})\n"
+        return f"{head}src AS (SELECT {key} AS id, {here} AS here, {columns}\nFROM {source})\n"
 
     def merge(self, *, changed: bool) -> str:
         """Bring the table to what the library says: of the rows that changed, or of all."""
@@ -159,7 +162,9 @@ PRODUCTS = Table(
           WHERE c.changed_xid >= {SINCE}""",
 )
 # What this shop pays is said by one function, for the checkout as for the sync (20_supply_terms.sql).
-_PRICE_AND_LEVEL = """JOIN public.supply_terms(%(substation)s, %(level)s, %(at)s) sp ON sp.sku_id = k.id
+_TERMS = "public.supply_terms(%(substation)s, %(level)s, %(at)s) sp"
+# The SKU's row comes with its price: a second reading of the library would be a tenth of the whole time.
+_SKU_AND_STOCK = """CROSS JOIN LATERAL (SELECT (sp.sku).*) k
     LEFT JOIN public.stock_stocklevel v ON v.sku_id = k.id"""
 LISTINGS = Table(
     "listings_listing",
@@ -167,7 +172,7 @@ LISTINGS = Table(
     LISTING_COLUMNS,
     LISTING_OWN,
     # Without a supply price, of the shop's level or its own, there is no listing.
-    f"public.library_sku k\n    {_PRICE_AND_LEVEL}",
+    f"{_TERMS}\n    {_SKU_AND_STOCK}",
     f"""
     SELECT id FROM public.library_sku WHERE changed_xid >= {SINCE}
     UNION SELECT sku_id FROM public.library_supplyprice WHERE changed_xid >= {SINCE} AND level = %(level)s
@@ -178,7 +183,7 @@ LISTINGS = Table(
           WHERE substation_id = %(substation)s AND starts_at > %(priced)s AND starts_at <= %(at)s
     UNION SELECT sku_id FROM public.library_privateprice
           WHERE substation_id = %(substation)s AND ends_at > %(priced)s AND ends_at <= %(at)s""",
-    source_of_changed=f"public.library_sku k\n    LEFT {_PRICE_AND_LEVEL}",
+    source_of_changed=f"changed ch\n    LEFT JOIN {_TERMS} ON sp.sku_id = ch.id\n    {_SKU_AND_STOCK}",
     here="sp.unit IS NOT NULL",
 )
 

@@ -14,8 +14,10 @@ from kameng.bench._common import say
 TABLES = ("listings_listedcategory", "listings_listedproduct", "listings_listing")
 BATCH = 2_000
 # The bare statement reads the plan's prices alone: what looking for private ones costs is the sync's to bear.
-_PLAN_ONLY = "(SELECT sku_id, unit, false AS private FROM public.library_supplyprice WHERE level = %(level)s)"
-_WITH_TERMS = "public.supply_terms(%(substation)s, %(level)s, %(at)s)"
+_PLAN_ONLY = """public.library_sku k
+    JOIN (SELECT sku_id, unit, false AS private FROM public.library_supplyprice WHERE level = %(level)s) sp
+        ON sp.sku_id = k.id
+    LEFT JOIN public.stock_stocklevel v ON v.sku_id = k.id"""
 
 _FILL = """
 INSERT INTO library_category (name_zh, name_en, slug, icon, sort, active)
@@ -116,11 +118,13 @@ class Bench:
 
         from kameng.db.context import in_sync
         from kameng.lib import clock
+        from tenant_apps.listings import _sync_sql as sql
 
         written = 0
         with in_sync(self.shops["bare"]), connection.cursor() as cursor:
             for table in tables:
-                rows = table.rows(table.source.replace(_WITH_TERMS, _PLAN_ONLY), changed=changed)
+                source = _PLAN_ONLY if table is sql.LISTINGS else table.source
+                rows = table.rows(source, changed=changed)
                 cursor.execute(
                     f"{rows}INSERT INTO {table.name} ({table.names}) SELECT {table.values} FROM src",
                     {
