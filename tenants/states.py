@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class SubstationState(models.TextChoices):
@@ -20,7 +21,7 @@ class SubstationState(models.TextChoices):
 
 class SubstationEvent(models.TextChoices):
     MAKE = "MAKE", _("The making began")
-    OPEN = "OPEN", _("Opened")
+    OPEN = "OPEN", pgettext_lazy("shop", "Opened")
     OPEN_ON_TRIAL = "OPEN_ON_TRIAL", _("Opened on trial")
     SUBSCRIBE = "SUBSCRIBE", _("The trial ended, paid")
     MISS_PAYMENT = "MISS_PAYMENT", _("A payment failed or is due")
