@@ -210,8 +210,13 @@ JOIN public.tenants_substation s ON s.id = y.substation_id
 WHERE s.schema_name = %(schema)s AND y.feed IN ('LIBRARY', 'STOCK')
 ORDER BY y.feed FOR UPDATE OF y"""
 # A statement of its own, after the lock: one that waited for the lock would read the plan as it was before.
-# The horizon is this snapshot's; what later statements see beyond it is read again next time.
-LEVEL = """SELECT s.id, pl.supply_level, pl.max_listings, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+# The horizon is this snapshot's; what later statements see beyond it is read again next time. The last column is the newest
+# stamp of what categories and products are made of: where it is older than the watermark, their statements are left out.
+# Whoever commits one after this snapshot has a stamp at or above the horizon, and the next sync finds it.
+LEVEL = """SELECT s.id, pl.supply_level, pl.max_listings, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, greatest(
+    (SELECT changed_xid FROM public.library_category ORDER BY changed_xid DESC LIMIT 1),
+    (SELECT changed_xid FROM public.library_brand ORDER BY changed_xid DESC LIMIT 1),
+    (SELECT changed_xid FROM public.library_product ORDER BY changed_xid DESC LIMIT 1))::text::bigint
 FROM public.tenants_substation s JOIN public.tenants_plan pl ON pl.id = s.plan_id
 WHERE s.schema_name = %(schema)s"""
 FINISH = """UPDATE public.tenants_syncstate y

@@ -79,7 +79,7 @@ def sync_substation(
         if len(watermarks) < len(FEEDS):
             raise SubstationUnknown(_("This substation has no sync yet. Its making has to be finished first."))
         cursor.execute(sql.LEVEL, {"schema": substation.schema_name})
-        substation_id, level, bound, horizon = cursor.fetchone()
+        substation_id, level, bound, horizon, products = cursor.fetchone()
         at = now or clock.utc_now()  # After the lock: terms that began while we waited for it are in force.
         for feed in FEEDS:  # In this order: the stock feed only changes listings that are there.
             if feed not in feeds:
@@ -89,7 +89,10 @@ def sync_substation(
                 "since": str(watermarks[feed]), "substation": substation_id, "level": level, "at": at,
                 "priced": priced[feed] or "-infinity",
             }  # fmt: skip
-            rows[feed] = _run(cursor, _statements(feed, whole, bounded=bound is not None), values)
+            statements = _statements(feed, whole, bounded=bound is not None)
+            if feed == SyncFeed.LIBRARY and not whole and (products or 0) < watermarks[feed]:
+                statements = statements[-1:]  # Of the SKUs alone: mostly it is prices that change.
+            rows[feed] = _run(cursor, statements, values)
             done = {
                 "horizon": horizon,
                 "at": at,

@@ -20,7 +20,7 @@ from shared_apps.library.models import Brand, Category, Product, Sku, SupplyPric
 from shared_apps.stock import services as stock
 from tenant_apps.listings import sync
 from tenant_apps.listings.models import ListedCategory, ListedProduct, Listing, MarkupRule
-from tenants.models import Substation, SyncState
+from tenants.models import Substation, SyncFeed, SyncState
 from tests.horizon import wait_until_concluded
 from tests.tenant_apps.market import NOW, Goods, make_goods
 
@@ -226,6 +226,40 @@ class TestFence:
         assert between == "10 元"
         assert mark_between <= early_xid
         assert listing(shop, goods.sku_id).name_zh == "早写晚提交"
+
+    def test_a_product_that_is_written_early_and_committed_late_is_not_left_out(
+        self, shop: Any, goods: Goods, writer: Any
+    ) -> None:
+        """Its stamp is older than those of SKUs that were synced meanwhile, and no newer product is there."""
+        wait_until_concluded()
+        sync.sync_substation(shop)
+        with writer.cursor() as early:
+            early.execute("UPDATE library_product SET name_zh = '早写晚提交' WHERE id = %s", [goods.product_id])
+        with in_main():
+            Sku.objects.filter(pk=goods.sku_id).update(name_zh="晚写早提交")
+        sync.sync_substation(shop)
+        writer.commit()
+
+        sync.sync_substation(shop)
+
+        with in_substation(shop):
+            assert ListedProduct.objects.get(pk=goods.product_id).name_zh == "早写晚提交"
+        assert listing(shop, goods.sku_id).name_zh == "晚写早提交"
+
+    def test_where_skus_alone_have_changed_they_alone_are_read(self, shop: Any, goods: Goods) -> None:
+        wait_until_concluded()
+        sync.sync_substation(shop)
+        wait_until_concluded()
+        sync.sync_substation(shop)
+        with in_main():
+            Sku.objects.filter(pk=goods.sku_id).update(name_zh="只有它")
+
+        with CaptureQueriesContext(connection) as sent:
+            sync.sync_substation(shop, (SyncFeed.LIBRARY,))
+
+        merged = [query["sql"] for query in sent if "MERGE INTO" in query["sql"]]
+        assert [sql.partition("MERGE INTO ")[2].split()[0] for sql in merged] == ["listings_listing"]
+        assert listing(shop, goods.sku_id).name_zh == "只有它"
 
     @pytest.mark.parametrize("cut", ["changed_xid::text::bigint", "extract(epoch FROM updated_at)"])
     def test_a_cut_by_the_newest_seen_would_skip_it(self, goods: Goods, writer: Any, cut: str) -> None:
