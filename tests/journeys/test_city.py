@@ -54,7 +54,7 @@ def test_a_signup_of_a_held_city_is_offered_and_its_contact_shown_when_taken(
     phone.fill("[name=name]", "城里的店")
     phone.fill("[name=slug]", slug)
     phone.locator("[name=region]").press_sequentially(pinyin)
-    expect(phone.locator(".k-find [role=option]").first).to_contain_text(name)
+    expect(phone.locator(".k-suggest [role=option]").first).to_contain_text(name)
     phone.press("[name=region]", "ArrowDown")
     phone.press("[name=region]", "Enter")
     expect(phone.locator("[name=region]")).to_have_value(re.compile(name))

@@ -8,12 +8,12 @@ let serial = 0;
 export function bind(input) {
   const list = document.createElement("ul");
   list.id = `find-${(serial += 1)}`;
-  list.className = "k-find";
+  list.className = "k-suggest";
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", input.labels?.[0]?.textContent.trim() ?? "");
   list.hidden = true;
   const box = document.createElement("div");
-  box.className = "k-find-box";
+  box.className = "k-suggest-box";
   input.replaceWith(box);
   box.append(input, list);
   input.removeAttribute("list");
@@ -60,7 +60,7 @@ export function bind(input) {
     );
     if (!found.length) {
       const none = document.createElement("li");
-      none.className = "k-find-none";
+      none.className = "k-suggest-none";
       none.textContent = words("find_none");
       list.append(none);
     }
