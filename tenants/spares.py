@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.cache import cache
@@ -11,15 +11,17 @@ from django.db import connection, transaction
 
 from kameng.db import roles
 from kameng.db.context import in_main
+from kameng.lib import clock
 from kameng.lib.ids import schema_name
 from tenants import template
-from tenants.models import SchemaScript, SpareSchema, SyncFeed
-from tenants.states import SpareState
+from tenants.models import SchemaScript, Signup, SpareSchema, SyncFeed
+from tenants.states import SignupState, SpareState
 from tenants.upgrades import versions
 
 FILL_AT_ONCE = 5  # About a second's work: the worker has other things to do.
 FILLING_KEY = "tenants:filling-spares"
 FILLING_SECONDS = 60
+BURST = timedelta(minutes=1)
 
 
 class NoScript(RuntimeError):
@@ -81,17 +83,33 @@ def fill(target: int) -> int:
 def refill(target: int) -> int:
     """`fill`, one worker at a time and a few schemas a turn; answers how many were made. For the background.
 
+    Sign-ups that wait to be made come first: while there is a spare for each of them, none is made. A schema costs a
+    hundred times what it costs to take one, and in a burst they all wait for the same processor.
+
     Race: many sign-ups end at once, and each would fill the whole pool. `add` lets one of them begin; should it be
     killed, the next begins when the mark has run out. Main scope.
     """
     if not cache.add(FILLING_KEY, 1, FILLING_SECONDS):
         return 0
+    made = 0
     try:
-        with in_main():
-            ready = SpareSchema.objects.filter(state=SpareState.READY, version__in=versions.served()).count()
-        return fill(min(target, ready + FILL_AT_ONCE))
+        while made < FILL_AT_ONCE and _is_wanted(target):
+            script = current_script()
+            add_spare(script.version, script.sql)
+            made += 1
+        return made
     finally:
         cache.delete(FILLING_KEY)
+
+
+def _is_wanted(target: int) -> bool:
+    """Whether to make one more spare now. A sign-up that has stood still for long is no burst, and holds nothing up."""
+    with in_main():
+        ready = SpareSchema.objects.filter(state=SpareState.READY, version__in=versions.served()).count()
+        waiting = Signup.objects.filter(
+            state__in=(SignupState.VERIFIED, SignupState.PROVISIONING), updated_at__gte=clock.utc_now() - BURST
+        ).count()
+    return ready < target and (not waiting or ready < waiting)
 
 
 @dataclass(frozen=True)

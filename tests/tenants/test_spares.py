@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from django.db import IntegrityError
 from kameng.db.context import MAIN, in_main, pointed_at
 from kameng.lib import clock
 from tenants import provisioning, signup, spares, tasks, template
-from tenants.models import Plan, SpareSchema, Substation, SyncState
+from tenants.models import Plan, Signup, SpareSchema, Substation, SyncState
 from tenants.states import SpareState
 from tests.tenant_apps.racing import Runner
 
@@ -168,6 +169,27 @@ class TestRefilling:
     def _no_schemas(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Their making is tested elsewhere: here a spare is its row."""
         monkeypatch.setattr(spares, "make_schema", lambda name, script: None)
+        with in_main():  # What other tests left half-made waits no longer.
+            Signup.objects.update(updated_at=clock.utc_now() - timedelta(hours=1))
+
+    @pytest.fixture
+    def wait(self) -> Iterator[Callable[..., Signup]]:
+        """`wait(state=…)`: one more sign-up, that waits to be made if nothing else is said."""
+        made: list[int] = []
+
+        def one(state: str = "VERIFIED") -> Signup:
+            with in_main():
+                row = Signup.objects.create(
+                    name="Night Market", slug=f"waits-{next(_serial)}-{os.getpid()}", plan=Plan.objects.get(code="basic"),
+                    email="nina@example.com", password="!", token_digest=os.urandom(32), code_digest=b"",
+                    code_expires_at=clock.utc_now(), state=state,
+                )  # fmt: skip
+            made.append(row.pk)
+            return row
+
+        yield one
+        with in_main():
+            Signup.objects.filter(pk__in=made).delete()
 
     def ready(self) -> int:
         with in_main():
@@ -178,6 +200,41 @@ class TestRefilling:
             made = [spares.refill(12) for _ in range(4)]
 
         assert (made, self.ready()) == ([5, 5, 2, 0], 12)
+
+    def test_lets_those_who_wait_go_first(self, wait: Callable[..., Signup]) -> None:
+        """While there is a spare for each of them, none is made; where there is not, only as many as they need."""
+        for _ in range(2):
+            spare()
+        wait(), wait()
+        with pointed_at(MAIN):
+            enough = spares.refill(12)
+        wait(), wait()
+        with pointed_at(MAIN):
+            short = spares.refill(12)
+
+        assert (enough, short, self.ready()) == (0, 2, 4)
+
+    def test_stops_for_who_comes_meanwhile(self, wait: Callable[..., Signup], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(spares, "make_schema", lambda name, script: wait())
+
+        with pointed_at(MAIN):
+            assert spares.refill(12) == 1
+
+        assert self.ready() == 1
+
+    @pytest.mark.parametrize("state", ["VERIFYING", "PAYING", "LIVE", "FAILED", "EXPIRED"])
+    def test_waits_for_no_one_else(self, wait: Callable[..., Signup], state: str) -> None:
+        wait(state=state)
+
+        with pointed_at(MAIN):
+            assert spares.refill(2) == 2
+
+    def test_waits_for_none_that_stands_still(self, wait: Callable[..., Signup]) -> None:
+        with in_main():
+            Signup.objects.filter(pk=wait().pk).update(updated_at=clock.utc_now() - timedelta(minutes=2))
+
+        with pointed_at(MAIN):
+            assert spares.refill(2) == 2
 
     def test_leaves_it_to_the_one_who_is_at_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         others = []
