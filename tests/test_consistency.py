@@ -136,6 +136,18 @@ def files() -> Iterator[Path]:
         yield from (Path(folder, name) for name in members if not any(fnmatch(name, pattern) for pattern in ignored))
 
 
+class TestPages:
+    def test_a_page_of_console_or_panel_belongs_to_one_module_of_views(self) -> None:
+        """A page that is written over by another of the same name answers 200 all the same."""
+        users: dict[str, set[str]] = {}
+        for path in sources():
+            for name in re.findall(r'"((?:console|panel)/[a-z][a-z_]*\.html)"', path.read_text(encoding="utf-8")):
+                users.setdefault(name, set()).add(path.stem)
+
+        assert {name: sorted(modules) for name, modules in users.items() if len(modules) > 1} == {}
+        assert len(users) > 80
+
+
 class TestRepository:
     def test_no_file_has_become_two_subjects(self) -> None:
         long = [

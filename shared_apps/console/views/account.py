@@ -23,4 +23,4 @@ def account(request: HttpRequest) -> HttpResponseBase:
     shown = views_security.about(request, user)
     for one in shown["history"]:
         one["words"] = words.action_words(one["record"].action)
-    return page(request, "console/account.html", here="", heading=_("Your log-in"), **shown)
+    return page(request, "console/own_account.html", here="", heading=_("Your log-in"), **shown)

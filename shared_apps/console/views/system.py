@@ -174,7 +174,7 @@ def _kinds_like(query: str) -> list[str]:
 
 
 def _about(row: Any) -> tuple[str, str]:
-    """What a job is about, and its page where it has one."""
+    """What a job is about and its page; nothing where it is about no page."""
     payload = row.payload
     if row.shop and "order_number" in payload:
         return payload["order_number"], reverse("console:order", args=[row.shop.slug, payload["order_number"]])
@@ -184,7 +184,9 @@ def _about(row: Any) -> tuple[str, str]:
         return f"#{payload['event_id']}", reverse("console:event", args=[payload["event_id"]])
     if "run" in payload:
         return payload["run"], reverse("console:import_run", args=[payload["run"]])
-    return row.payload_text, ""
+    if "lead" in payload:
+        return payload["lead"], reverse("console:lead", args=[payload["lead"]])
+    return "", ""  # The rest is for who looks closer: it stands in the row's title.
 
 
 def _job_columns(shops: dict[str, tenants_selectors.ShopName]) -> list[lists.Column]:

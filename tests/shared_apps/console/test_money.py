@@ -84,6 +84,18 @@ class TestTheLedger:
         assert fresh.opening_minor == rolled.opening_minor == row.own_minor
         assert fresh == rolled
 
+    def test_an_accounts_page_shows_its_lines_and_what_they_come_to(self, operator: Client, scene: Scene) -> None:
+        code = f"substation:{scene.shop.pk}:pending"
+
+        page = operator.get(url("account", code), WIDE)
+
+        shown = page.context["statement"]
+        assert shown.count == len(shown.lines) > 0
+        content = page.content.decode()
+        assert code in content
+        assert all(url("transfer", line.transfer) in content for line in shown.lines)
+        assert format_minor(shown.closing_minor, "CNY") in content
+
     def test_the_exported_statement_has_every_line(self, operator: Client, scene: Scene) -> None:
         code = f"substation:{scene.shop.pk}:pending"
         with in_main():
