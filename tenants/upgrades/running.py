@@ -176,6 +176,9 @@ class _Crew:
         self.total = 0
         self.busy: list[Outcome] = []
         self.moved: list[str] = []  # Of which the cache does not know yet.
+        self.counting = threading.Lock()
+        self.failures = 0
+        self.has_moved_any = False
 
     def work(self, units: list[Unit]) -> list[Outcome]:
         """Try each unit once; answers those that somebody was in the way of. Stops where nothing succeeds."""
@@ -194,7 +197,7 @@ class _Crew:
         try:
             for _unit in units:
                 self._note(outcomes.get())
-                if not self.report.moved and self._done() >= GIVE_UP_AFTER:
+                if stop.is_set():
                     self.report.stopped = True
                     break
         finally:
@@ -244,13 +247,26 @@ class _Crew:
                     unit = waiting.popleft()
                 except IndexError:
                     return
-                outcomes.put(self._try(unit))
+                outcome = self._try(unit)
+                if self._is_hopeless(outcome):
+                    stop.set()
+                outcomes.put(outcome)
                 done += 1
                 if done % RECYCLE_AFTER == 0:
                     applying.close_connection()
         finally:
             applying.close_connection()
             connections.close_all()
+
+    def _is_hopeless(self, outcome: Outcome) -> bool:
+        """Whether so much has failed, and nothing moved, that no thread is to begin another unit.
+
+        Counted where the units are tried: the supervisor writes each failure down, and may be far behind.
+        """
+        with self.counting:
+            self.failures += bool(outcome.problem)
+            self.has_moved_any |= not outcome.busy and not outcome.problem
+            return not self.has_moved_any and self.failures >= GIVE_UP_AFTER
 
     def _try(self, unit: Unit) -> Outcome:
         try:

@@ -82,7 +82,7 @@ class TestTheForm:
             ({"region": "Atlantis"}, "We don't know a city called “Atlantis”."),
             ({"region": "taizhou"}, "There are several: Taizhou, Jiangsu; Taizhou, Zhejiang. Choose one."),
             ({"region": ""}, "This field is required."), ({"phone": ""}, "Leave a phone number or a mail address"),
-            ({"pow_nonce": "wrong"}, "check"), ({"email": "nobody"}, "Enter a valid email address."),
+            ({"pow_nonce": "not a nonce"}, "check"), ({"email": "nobody"}, "Enter a valid email address."),
         ],
     )  # fmt: skip
     def test_a_refusal_keeps_what_was_typed(self, said: dict[str, str], told: str) -> None:

@@ -134,8 +134,7 @@ class TestAShopThatFails:
 
         assert report.stopped
         assert (report.moved, len(report.replaced)) == (0, 2)
-        assert [outcome.unit.shop for outcome in report.failed][:2] == ["row-1", "row-2"]
-        assert len(report.failed) < 6
+        assert [outcome.unit.shop for outcome in report.failed] == ["row-1", "row-2"]
 
     def test_a_spare_that_fails_is_thrown_away(self, network: Network) -> None:
         spare = next(iter(network.versions()))
