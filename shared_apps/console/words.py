@@ -230,8 +230,7 @@ def action_icon(action: str) -> str:
 
 def actions_like(query: str) -> list[str]:
     """Deeds whose words, in the reader's language, hold what was typed."""
-    text = query.strip().casefold()
-    return [action for action, said in ACTIONS.items() if text in str(said).casefold()] if text else []
+    return deeds.like(ACTIONS, query)
 
 
 def action_words(action: str) -> Sentence:

@@ -10,12 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from kameng.accounts import catalogue, support
 from kameng.accounts.access import may, may_change, permission_words
+from kameng.accounts.views import local_address
 from kameng.db.context import MAIN, pointed_at
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
@@ -100,11 +100,7 @@ def say(request: HttpRequest, words: Sentence) -> None:
 
 def back_to(request: HttpRequest, fallback: str) -> str:
     """Where the form that was sent wants to return to (`next`), when it is an address of this shop."""
-    wanted = request.POST.get("next") or request.GET.get("next") or ""
-    safe = url_has_allowed_host_and_scheme(
-        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return wanted if safe else fallback
+    return local_address(request, request.POST.get("next") or request.GET.get("next") or "", fallback)
 
 
 def pages_named(request: HttpRequest, query: str) -> list[Item]:

@@ -61,7 +61,7 @@ def _people_page(request: HttpRequest, offered: list[roles.Choice], form: Invite
     return page(
         request, "console/people.html", here="people", heading=_("People"), filters=filters,
         chips=filters.chips({one.value: one.people for one in offered}), rows=lists.paged(request, rows), form=form,
-        roles=[(one.value, one.label) for one in offered], with_factor=factors.people_with_one(), last_operator=system.last_operator(),
+        roles=[(one.value, one.label) for one in offered], with_factor=factors.people_with_one(), last_operator=people_services.last_able(),
         form_open=form.is_bound, status=422 if form.is_bound else 200,
     )  # fmt: skip
 

@@ -180,6 +180,13 @@ def set_active(*, user_id: int, active: bool, by: Actor, now: datetime) -> User:
     return user
 
 
+def last_able() -> int | None:
+    """Who can't be spared, by id: the only one who may do everything and can log in. None where there are more."""
+    rows = User.objects.filter(role=_first(), is_active=True)
+    able = [row.pk for row in rows if row.has_usable_password()]
+    return able[0] if len(able) == 1 else None
+
+
 def _names() -> _Names:
     return NAMES[place()]
 

@@ -76,7 +76,7 @@ def staff(request: HttpRequest) -> HttpResponseBase:
             return redirect("panel:staff")
     return page(
         request, "panel/staff.html", here="staff", heading=pgettext("menu", "Staff"), form=form, rows=paged(request, found),
-        filters=filters, sorts=sort_choices(request, _STAFF_SORT_WORDS), last_owner=people.owners() < 2,
+        filters=filters, sorts=sort_choices(request, _STAFF_SORT_WORDS), last_owner=people_services.last_able(),
         roles=[(one.value, one.label) for one in offered], **words.limit_words(plan.staff()),
         with_factor=factors.people_with_one(), for_all=step_up.factor_for_all(), status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip
