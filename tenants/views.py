@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from kameng.db.context import in_main
 from kameng.lib import clock, slugs
 from kameng.lib.errors import DomainError, Missing
-from kameng.lib.words import Sentence
+from kameng.lib.words import Sentence, in_english
 from kameng.web.actors import client_ip
 from kameng.web.transactions import own_transactions
 from tenants import addresses, admission, answers, regions
@@ -84,7 +84,7 @@ def plan_list(request: HttpRequest) -> HttpResponse:
 
 
 def _plan_cards(rows: list[Plan]) -> list[dict[str, Any]]:
-    english = (get_language() or "").startswith("en")
+    english = in_english()
     return [
         {
             "code": plan.code,

@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.urls import path
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,6 +14,7 @@ from rest_framework.response import Response
 from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.errors import Invalid, Refused
+from kameng.lib.words import in_english
 from kameng.web.actors import actor, client_ip
 from kameng.web.endpoint import ApiView
 from kameng.web.openapi import described
@@ -65,7 +65,7 @@ class Pay(ApiView):
         opened = services.open_signup_page(
             signup=found, account_id=ways[0].account_id, by_card=False, missing_minor=missing, return_url=back,
             cancel_url=back, notify_base=f"{request.scheme}://{request.get_host()}",
-            locale="en" if (get_language() or "").startswith("en") else "zh", payer_ip=client_ip(request),
+            locale="en" if in_english() else "zh", payer_ip=client_ip(request),
             by=actor(request), now=clock.utc_now(),
         )  # fmt: skip
         return Response(PageShape({"id": opened.public_id, "url": opened.url, "amount_minor": missing}).data)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from kameng.lib.money import format_minor
+from kameng.lib.words import in_english
 from kameng.ui.fields import CardLabel
 from tenants.forms import price_words
 from tenants.models import Plan
@@ -41,7 +41,7 @@ class TermsForm(forms.Form):
 
 def card(plan: Plan, interval: str) -> CardLabel:
     """A plan for a period, as a card says it."""
-    english = (get_language() or "").startswith("en")
+    english = in_english()
     name, pitch = (plan.name_en, plan.pitch_en) if english else (plan.name_zh, plan.pitch_zh)
     fee = plan.period_fee_minor(interval)
     words = [pitch, *price_words(plan)]

@@ -10,13 +10,13 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
+from kameng.lib.words import in_english
 from kameng.web.actors import actor, client_ip
 from kameng.web.transactions import own_transactions
 from shared_apps.billing import selectors, services
@@ -42,7 +42,7 @@ def pay(request: HttpRequest, public_id: str) -> HttpResponse:
 def _page(
     request: HttpRequest, signup: Signup, *, form: TermsForm | None = None, problem: str = "", status: int = 200
 ) -> HttpResponse:
-    english = (get_language() or "").startswith("en")
+    english = in_english()
     now = clock.utc_now()
     with in_main():
         plans = selectors.plans_on_offer()
@@ -125,7 +125,7 @@ def go(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 def _locale() -> str:
-    return "en" if (get_language() or "").startswith("en") else "zh"
+    return "en" if in_english() else "zh"
 
 
 @require_GET

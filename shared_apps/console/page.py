@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from kameng.accounts import catalogue
-from kameng.accounts.access import may, may_change
+from kameng.accounts.access import may, may_change, permission_words
 from kameng.lib.errors import DomainError
 from shared_apps.console.lists import Filters
 from shared_apps.console.selectors import overview
@@ -31,7 +31,6 @@ def page(
     **context: Any,
 ) -> HttpResponse:
     """Render a console page. `here` names the menu's entry that it belongs to; crumbs are (label, address) pairs."""
-    user: Any = request.user
     if not may_change(request):
         _close(context)
     trail = [{"label": label, "url": url} for label, url in crumbs]
@@ -43,7 +42,7 @@ def page(
         "crumbs": [*trail, {"label": heading, "url": ""}] if trail else [],
         "heading": heading,
         "may_change": may_change(request),
-        "may": {code.replace(".", "_"): True for code in user.permissions},
+        "may": permission_words(request),
         **context,
     }
     return render(request, template, shown, status=status)
@@ -69,94 +68,63 @@ def _close(context: dict[str, Any]) -> None:
                     field.disabled = True
 
 
-# What each entry of the menu needs; the overview and the search are everybody's.
-_NEEDS = {
-    "overview": catalogue.OWN, "orders": catalogue.SALES_LOOK, "substations": catalogue.NETWORK_LOOK,
-    "plans": catalogue.PLANS_LOOK, "sync": catalogue.SYSTEM_LOOK, "products": catalogue.LIBRARY_LOOK,
-    "categories": catalogue.LIBRARY_LOOK, "brands": catalogue.LIBRARY_LOOK, "imports": catalogue.LIBRARY_LOOK,
-    "levels": catalogue.STOCK_LOOK, "batches": catalogue.STOCK_LOOK, "code_import": catalogue.STOCK_LOOK,
-    "reveals": catalogue.STOCK_LOOK, "keys": catalogue.STOCK_LOOK, "accounts": catalogue.LEDGER_LOOK,
-    "cases": catalogue.CASES_LOOK, "inbox": catalogue.CASES_LOOK, "merchants": catalogue.MERCHANTS_LOOK,
-    "rules": catalogue.SPLITS_LOOK, "invoices": catalogue.INVOICES_LOOK, "unpaid": catalogue.INVOICES_LOOK,
-    "regions": catalogue.REGIONS_LOOK, "people": catalogue.STATION_PEOPLE_LOOK, "roles": catalogue.STATION_PEOPLE_LOOK,
-    "audit": catalogue.AUDIT_LOOK, "jobs": catalogue.SYSTEM_LOOK, "tokens": catalogue.STATION_TOKENS_LOOK,
-}  # fmt: skip
-
-
 def _nav(request: HttpRequest, here: str) -> list[dict[str, Any]]:
     """The menu: what the reader may open, and no group without an entry."""
-    groups = _groups(here)
-    for group in groups:
-        group["items"] = [item for item in group["items"] if may(request, _NEEDS[item["name"]])]
-    return [group for group in groups if group["items"]]
-
-
-def _groups(here: str) -> list[dict[str, Any]]:
     waiting = overview.waiting()
 
-    def item(name: str, label: str, icon: str, *, bar: str = "", badge: int = 0) -> Item:
-        return {
-            "name": name,
+    def item(name: str, label: str, icon: str, wanted: str, *, bar: str = "", badge: int = 0) -> list[Item]:
+        if not may(request, wanted):
+            return []
+        return [{
             "label": label, "url": reverse(f"console:{name}"), "icon": icon, "active": name == here, "bar": bar,
             "badge": str(badge) if badge else "",
-        }  # fmt: skip
+        }]  # fmt: skip
 
-    return [
-        {
-            "label": "",
-            "items": [
-                item("overview", _("Overview"), "home", bar=_("Overview")),
-                item("orders", _("Orders"), "receipt", bar=_("Orders")),
-            ],
-        },
-        {
-            "label": _("Substations"),
-            "items": [
-                item("substations", _("Substations"), "shop", bar=_("Substations")),
-                item("plans", _("Plans"), "layers"),
-                item("regions", _("Regions"), "pin", badge=waiting["leads"]),
-                item("sync", _("Sync"), "sync", badge=waiting["sync_errors"]),
-            ],
-        },
-        {
-            "label": _("Products"),
-            "items": [
-                item("products", _("Products"), "package"),
-                item("categories", _("Categories"), "grid"),
-                item("brands", _("Brands"), "tag"),
-                item("imports", _("Import and export"), "upload"),
-            ],
-        },
-        {
-            "label": _("Stock"),
-            "items": [
-                item("levels", _("Stock levels"), "box"),
-                item("batches", _("Code batches"), "key"),
-                item("code_import", _("Import codes"), "upload"),
-                item("reveals", _("Codes seen"), "eye"),
-                item("keys", _("Encryption keys"), "shield"),
-            ],
-        },
-        {
-            "label": _("Money"),
-            "items": [
-                item("accounts", _("Ledger"), "ledger"),
-                item("invoices", _("Invoices"), "file"),
-                item("unpaid", _("Unpaid"), "bell", badge=waiting["unpaid"]),
-                item("cases", _("Payment cases"), "scale", bar=_("Cases"), badge=waiting["cases"]),
-                item("inbox", _("Webhook inbox"), "webhook", badge=waiting["events"]),
-                item("merchants", _("Merchant accounts"), "card"),
-                item("rules", _("Split rules"), "percent"),
-            ],
-        },
-        {
-            "label": _("System"),
-            "items": [
-                item("people", _("People"), "users"),
-                item("roles", _("Roles"), "shield"),
-                item("audit", _("Audit trail"), "history"),
-                item("jobs", _("Background jobs"), "clock", badge=waiting["jobs"]),
-                item("tokens", _("API tokens"), "lock"),
-            ],
-        },
+    groups = [
+        (
+            "",
+            item("overview", _("Overview"), "home", catalogue.OWN, bar=_("Overview"))
+            + item("orders", _("Orders"), "receipt", catalogue.SALES_LOOK, bar=_("Orders")),
+        ),
+        (
+            _("Substations"),
+            item("substations", _("Substations"), "shop", catalogue.NETWORK_LOOK, bar=_("Substations"))
+            + item("plans", _("Plans"), "layers", catalogue.PLANS_LOOK)
+            + item("regions", _("Regions"), "pin", catalogue.REGIONS_LOOK, badge=waiting["leads"])
+            + item("sync", _("Sync"), "sync", catalogue.SYSTEM_LOOK, badge=waiting["sync_errors"]),
+        ),
+        (
+            _("Products"),
+            item("products", _("Products"), "package", catalogue.LIBRARY_LOOK)
+            + item("categories", _("Categories"), "grid", catalogue.LIBRARY_LOOK)
+            + item("brands", _("Brands"), "tag", catalogue.LIBRARY_LOOK)
+            + item("imports", _("Import and export"), "upload", catalogue.LIBRARY_LOOK),
+        ),
+        (
+            _("Stock"),
+            item("levels", _("Stock levels"), "box", catalogue.STOCK_LOOK)
+            + item("batches", _("Code batches"), "key", catalogue.STOCK_LOOK)
+            + item("code_import", _("Import codes"), "upload", catalogue.STOCK_LOOK)
+            + item("reveals", _("Codes seen"), "eye", catalogue.STOCK_LOOK)
+            + item("keys", _("Encryption keys"), "shield", catalogue.STOCK_LOOK),
+        ),
+        (
+            _("Money"),
+            item("accounts", _("Ledger"), "ledger", catalogue.LEDGER_LOOK)
+            + item("invoices", _("Invoices"), "file", catalogue.INVOICES_LOOK)
+            + item("unpaid", _("Unpaid"), "bell", catalogue.INVOICES_LOOK, badge=waiting["unpaid"])
+            + item("cases", _("Payment cases"), "scale", catalogue.CASES_LOOK, bar=_("Cases"), badge=waiting["cases"])
+            + item("inbox", _("Webhook inbox"), "webhook", catalogue.CASES_LOOK, badge=waiting["events"])
+            + item("merchants", _("Merchant accounts"), "card", catalogue.MERCHANTS_LOOK)
+            + item("rules", _("Split rules"), "percent", catalogue.SPLITS_LOOK),
+        ),
+        (
+            _("System"),
+            item("people", _("People"), "users", catalogue.STATION_PEOPLE_LOOK)
+            + item("roles", _("Roles"), "shield", catalogue.STATION_PEOPLE_LOOK)
+            + item("audit", _("Audit trail"), "history", catalogue.AUDIT_LOOK)
+            + item("jobs", _("Background jobs"), "clock", catalogue.SYSTEM_LOOK, badge=waiting["jobs"])
+            + item("tokens", _("API tokens"), "lock", catalogue.STATION_TOKENS_LOOK),
+        ),
     ]
+    return [{"label": label, "items": items} for label, items in groups if items]

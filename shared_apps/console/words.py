@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.urls import reverse
-from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from kameng.accounts import deeds
 from kameng.lib import money
-from kameng.lib.words import Sentence, worded
+from kameng.lib.words import Sentence, in_english, worded
 from shared_apps.receipts.models import CaseKind, Resolution
 from shared_apps.regions.states import LeadState
 
@@ -211,7 +211,7 @@ DUNNING_NEXT: dict[str, Sentence] = {
 
 def chinese() -> bool:
     """Does the reader read Chinese?"""
-    return not (get_language() or "").startswith("en")
+    return not in_english()
 
 
 def channel_words(channel: str) -> Sentence:
@@ -230,8 +230,7 @@ def action_icon(action: str) -> str:
 
 def actions_like(query: str) -> list[str]:
     """Deeds whose words, in the reader's language, hold what was typed."""
-    text = query.strip().casefold()
-    return [action for action, said in ACTIONS.items() if text in str(said).casefold()] if text else []
+    return deeds.like(ACTIONS, query)
 
 
 def action_words(action: str) -> Sentence:

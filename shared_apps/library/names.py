@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
-from django.utils.translation import get_language
+
+from kameng.lib.words import in_english
 
 
 def localized(row: Any, field: str) -> str:
     """`row`'s text in the reader's language, or in Chinese where it has no other."""
-    english = (get_language() or "").startswith("en") and getattr(row, f"{field}_en")
+    english = in_english() and getattr(row, f"{field}_en")
     return str(english or getattr(row, f"{field}_zh"))
 
 

@@ -8,10 +8,10 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q, Value
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from kameng.lib.ids import public_id
+from kameng.lib.words import in_english
 from shared_apps.regions.states import LeadKind, LeadState, Level
 from tenants.models import Substation
 
@@ -22,10 +22,6 @@ def _grant_id() -> str:
 
 def _lead_id() -> str:
     return public_id("led")
-
-
-def _english() -> bool:
-    return (get_language() or "").startswith("en")
 
 
 class Region(models.Model):
@@ -52,20 +48,23 @@ class Region(models.Model):
     @property
     def name(self) -> str:
         """Its name in the active language; elsewhere its own where Chinese has none."""
-        return self.name_en if _english() or not self.name_zh else self.name_zh
+        return self.name_in(english=in_english())
+
+    def name_in(self, *, english: bool) -> str:
+        """`name` in one of the two languages."""
+        return self.name_en if english or not self.name_zh else self.name_zh
 
     @property
     def label(self) -> str:
         """Its name with what it lies in, so that it can't be mistaken: 江苏省 苏州市; Suzhou, Jiangsu. Wants `parent`."""
-        return self.label_in(english=_english())
+        return self.label_in(english=in_english())
 
     def label_in(self, *, english: bool) -> str:
         """`label` in one of the two languages."""
-        own = self.name_en if english or not self.name_zh else self.name_zh
-        above = self.parent
+        own, above = self.name_in(english=english), self.parent
         if above is None or above.code == "CN":
             return own
-        over = above.name_en if english or not above.name_zh else above.name_zh
+        over = above.name_in(english=english)
         if over == own:  # A municipality and its one city.
             return own
         return f"{own}, {over}" if english else f"{over} {own}"

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, F, Prefetch, Q, QuerySet
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from kameng.lib.words import shorten, worded
+from kameng.lib.words import in_english, shorten, worded
 from shared_apps.regions.errors import GrantMissing, LeadMissing, RegionMissing, RegionUnclear
 from shared_apps.regions.models import Lead, Region, RegionGrant
-from shared_apps.regions.states import LeadKind, LeadState
+from shared_apps.regions.states import WAITING, LeadKind, LeadState
 
 CHINA = "CN"
 MOST_FOUND = 12  # Suggestions while somebody types.
@@ -102,10 +101,7 @@ def regions(
         )
     )  # fmt: skip
     for word in query.split():
-        rows = rows.filter(
-            Q(code__iexact=word) | Q(name_zh__icontains=word) | Q(name_en__icontains=word) | Q(search__icontains=word)
-            | Q(parent__name_zh__icontains=word) | Q(parent__name_en__icontains=word) | Q(parent__search__icontains=word)
-        )  # fmt: skip
+        rows = rows.filter(Q(code__iexact=word) | _called(word) | _called(word, "parent__"))
     if parent:
         rows = rows.filter(parent__code=parent)
     if level:
@@ -120,13 +116,8 @@ def suggest(query: str) -> list[Region]:
     text = _typed(query)[:60]
     if not text:
         return []
-    rows = Region.objects.select_related("parent").filter(holdable=True)
-    for word in text.replace(",", " ").split():
-        rows = rows.filter(
-            Q(code__istartswith=word) | Q(name_zh__icontains=word) | Q(name_en__icontains=word)
-            | Q(search__icontains=word) | Q(parent__name_zh__icontains=word) | Q(parent__name_en__icontains=word)
-        )  # fmt: skip
-    first = (text.replace(",", " ").split() or [text])[0]
+    words = _words(text)
+    rows, first = _meant(words, code="code__istartswith"), words[0]
     begins = (
         Q(name_zh__startswith=first) | Q(name_en__istartswith=first) | Q(search__istartswith=first)
         | Q(search__icontains=f" {first}")
@@ -141,7 +132,7 @@ def resolve(text: str) -> Region:
     Raises: RegionUnclear, which counts up what it may be.
     """
     wanted = _plain(text)
-    found = [row for row in suggest_all(wanted) if wanted in _names(row)]
+    found = [row for row in _meant(_words(wanted), code="code__iexact") if wanted in _names(row)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -153,16 +144,26 @@ def resolve(text: str) -> Region:
     )  # fmt: skip
 
 
-def suggest_all(wanted: str) -> QuerySet[Region]:
-    """What may be called `wanted`, in whatever way; a little too much."""
-    words = [word for word in wanted.replace(",", " ").split() if word] or [wanted]
+def _meant(words: list[str], *, code: str) -> QuerySet[Region]:
+    """What can be held and may be called by these words, in whatever way; a little too much. `code`: how a code counts."""
     rows = Region.objects.select_related("parent").filter(holdable=True)
     for word in words:
-        rows = rows.filter(
-            Q(code__iexact=word) | Q(name_zh__icontains=word) | Q(name_en__icontains=word) | Q(search__icontains=word)
-            | Q(parent__name_zh__icontains=word) | Q(parent__name_en__icontains=word)
-        )  # fmt: skip
+        rows = rows.filter(Q(**{code: word}) | _called(word) | _named(word, "parent__"))
     return rows
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split() or [text]
+
+
+def _named(word: str, at: str = "") -> Q:
+    """Of what has a region `at` ("region__"): those where `word` is a part of its name."""
+    return Q(**{f"{at}name_zh__icontains": word}) | Q(**{f"{at}name_en__icontains": word})
+
+
+def _called(word: str, at: str = "") -> Q:
+    """As `_named`, or a part of its pinyin or initials."""
+    return _named(word, at) | Q(**{f"{at}search__icontains": word})
 
 
 def _typed(text: str) -> str:
@@ -196,15 +197,15 @@ def labels(codes: Iterable[str]) -> dict[str, str]:
     return {row.code: row.label for row in rows}
 
 
+def _chinas() -> QuerySet[Region]:
+    """China's places that can be held."""
+    return Region.objects.filter(Q(parent__code=CHINA) | Q(parent__parent__code=CHINA), holdable=True)
+
+
 def city_labels() -> list[str]:
     """What can be held in China, by name in the active language: about 370."""
-    rows = (
-        Region.objects.select_related("parent")
-        .filter(holdable=True)
-        .filter(Q(parent__code=CHINA) | Q(parent__parent__code=CHINA))
-    )
-    found = [row.label for row in rows]
-    return sorted(found) if (get_language() or "").startswith("en") else found
+    found = [row.label for row in _chinas().select_related("parent")]
+    return sorted(found) if in_english() else found
 
 
 # -- Who holds what.
@@ -232,9 +233,8 @@ def grants(
     rows = RegionGrant.objects.select_related("region__parent", "substation")
     for word in query.split():
         rows = rows.filter(
-            Q(region__name_zh__icontains=word) | Q(region__name_en__icontains=word) | Q(region__search__icontains=word)
-            | Q(region__code=word) | Q(substation__name__icontains=word) | Q(substation__slug__icontains=word)
-            | Q(public_id=word)
+            _called(word, "region__") | Q(region__code=word) | Q(public_id=word)
+            | Q(substation__name__icontains=word) | Q(substation__slug__icontains=word)
         )  # fmt: skip
     if substation_id is not None:
         rows = rows.filter(substation_id=substation_id)
@@ -251,7 +251,7 @@ def grants(
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Of China's places that can be held: how many, and how many are; and of all grants, those that end within a month."""
+    """Of China's places that can be held: how many, and how many are. Of all: shops that hold one, leads that wait."""
 
     places: int
     held: int
@@ -261,7 +261,7 @@ class Totals:
 
 def totals(at: datetime) -> Totals:
     """What the console says above its map."""
-    places = Region.objects.filter(holdable=True).filter(Q(parent__code=CHINA) | Q(parent__parent__code=CHINA))
+    places = _chinas()
     now = RegionGrant.objects.filter(in_force(at))
     return Totals(
         places=places.count(), held=places.filter(holding(at)).count(),
@@ -274,7 +274,7 @@ def totals(at: datetime) -> Totals:
 
 def waiting_count() -> int:
     """Leads that wait for the main station: nobody's city, declined, or not answered."""
-    return Lead.objects.filter(state__in=(LeadState.OPEN, LeadState.DECLINED, LeadState.LAPSED)).count()
+    return Lead.objects.filter(state__in=WAITING).count()
 
 
 def leads(*, query: str = "", state: str = "", kind: str = "", region: str = "") -> QuerySet[Lead]:
@@ -289,12 +289,12 @@ def leads(*, query: str = "", state: str = "", kind: str = "", region: str = "")
     for word in query.split():
         rows = rows.filter(
             Q(name__icontains=word) | Q(phone__icontains=word) | Q(email__icontains=word) | Q(public_id=word)
-            | Q(region__name_zh__icontains=word) | Q(region__name_en__icontains=word) | Q(region__search__icontains=word)
+            | _called(word, "region__")
             | Q(substation__name__icontains=word) | Q(substation__slug__icontains=word)
             | Q(grant__substation__slug__icontains=word)
         )  # fmt: skip
     if state == "WAITING":
-        rows = rows.filter(state__in=(LeadState.OPEN, LeadState.DECLINED, LeadState.LAPSED))
+        rows = rows.filter(state__in=WAITING)
     elif state:
         rows = rows.filter(state=state)
     if kind:
@@ -309,7 +309,7 @@ def leads(*, query: str = "", state: str = "", kind: str = "", region: str = "")
 def lead_counts() -> dict[str, int]:
     """How many leads are in each state, and `WAITING` for those that wait for the main station."""
     found = dict(Lead.objects.order_by().values_list("state").annotate(count=Count("pk")))
-    waiting = sum(found.get(state, 0) for state in (LeadState.OPEN, LeadState.DECLINED, LeadState.LAPSED))
+    waiting = sum(found.get(state, 0) for state in WAITING)
     return {**found, "WAITING": waiting}
 
 
@@ -339,14 +339,16 @@ def contact(row: Lead) -> Contact:
 
 def offers_to(substation_id: int, *, at: datetime) -> list[Lead]:
     """What waits for a holder's answer, the most urgent first."""
-    rows = leads().filter(grant__substation_id=substation_id, state=LeadState.OFFERED, lapses_at__gt=at)
-    return list(rows.order_by("lapses_at", "pk"))
+    return list(leads().filter(_offered_to(substation_id, at)).order_by("lapses_at", "pk"))
 
 
 def offer_count(substation_id: int, *, at: datetime) -> int:
     """How many offers wait for a holder's answer."""
-    rows = Lead.objects.filter(grant__substation_id=substation_id, state=LeadState.OFFERED, lapses_at__gt=at)
-    return rows.count()
+    return Lead.objects.filter(_offered_to(substation_id, at)).count()
+
+
+def _offered_to(substation_id: int, at: datetime) -> Q:
+    return Q(grant__substation_id=substation_id, state=LeadState.OFFERED, lapses_at__gt=at)
 
 
 def answered_by(substation_id: int) -> QuerySet[Lead]:

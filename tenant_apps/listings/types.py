@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import get_language
-
 from kameng.lib import money
-from kameng.lib.words import Sentence
+from kameng.lib.words import Sentence, in_english
 
 if TYPE_CHECKING:
     from tenant_apps.listings.pricing import Price
-
-
-def in_english() -> bool:
-    """Whether the reader of now reads English."""
-    return (get_language() or "").startswith("en")
 
 
 @dataclass(frozen=True, slots=True)

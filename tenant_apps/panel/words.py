@@ -192,8 +192,7 @@ def _note_words(step: OrderStep) -> Sentence:
 
 def actions_like(query: str) -> list[str]:
     """Deeds whose words, in the reader's language, hold what was typed."""
-    text = query.strip().casefold()
-    return [action for action, said in ACTIONS.items() if text in str(said).casefold()] if text else []
+    return deeds.like(ACTIONS, query)
 
 
 def action_words(action: str) -> Sentence:

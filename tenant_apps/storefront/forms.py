@@ -9,8 +9,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.errors import DomainError
-from kameng.lib.words import worded
-from tenant_apps.listings.types import in_english
+from kameng.lib.words import in_english, worded
 from tenant_apps.orders import checkout
 
 # Lazy, as Django's own are; its stubs know only of str.

@@ -10,9 +10,8 @@ from datetime import datetime
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib import money
-from kameng.lib.words import Sentence
+from kameng.lib.words import Sentence, in_english
 from tenant_apps.listings.models import ListedProduct
-from tenant_apps.listings.types import in_english
 from tenant_apps.orders import identity
 from tenant_apps.orders.models import Order, OrderLine, OrderStep
 from tenant_apps.orders.services import OrderMissing

@@ -12,7 +12,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from kameng.lib import money
-from tenant_apps.listings.types import CategoryTree, Offer, ProductDetail, ShelfProduct, in_english
+from kameng.lib.words import in_english
+from tenant_apps.listings.types import CategoryTree, Offer, ProductDetail, ShelfProduct
 from tenant_apps.orders.checkout import MAX_QUANTITY
 
 CODES = "CODES"  # Delivered at once from the code stock; everything else by a person.

@@ -7,10 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils.translation import get_language
 from django_tenants.models import TenantMixin
 
 from kameng.lib.ids import public_id
+from kameng.lib.words import in_english
 from tenants.states import BillingInterval, Standing, SubstationEvent, SubstationState, SupplyLevel
 
 
@@ -69,7 +69,7 @@ class Plan(models.Model):  # type: ignore[django-manager-missing]
     @property
     def label(self) -> str:
         """Its name in the active language."""
-        return self.name_en if (get_language() or "").startswith("en") else self.name_zh
+        return self.name_en if in_english() else self.name_zh
 
     def period_fee_minor(self, interval: str) -> int:
         """What one period costs, in minor units."""

@@ -147,7 +147,7 @@ def finish_changes(*, now: datetime, limit: int = 100) -> int:
     for quote in due:
         try:
             _look_into(quote, now=now)
-        except Exception:
+        except Exception:  # Whatever it was, the next shop's change is not to wait for it.
             log.exception("billing.change.not_known", quote=quote.public_id, substation=quote.substation_id)
             with in_main():
                 waiting.filter(pk=quote.pk, confirmed_at=quote.confirmed_at).update(confirmed_at=now)

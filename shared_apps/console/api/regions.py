@@ -25,6 +25,7 @@ GRANT_ID = in_path("public_id", "The grant's id.")
 
 class RegionFilters(serializers.Serializer[Any]):
     q = serializers.CharField(max_length=60, required=False, help_text="Words of a name, in pinyin too, or a code.")
+    # The name is a serializer's own as well; DRF takes declared fields off the class, so that only mypy sees the two meet.
     parent = serializers.CharField(  # type: ignore[assignment]
         max_length=6, required=False, help_text="The code of what they lie right in: CN, 440000, DE."
     )
@@ -36,7 +37,7 @@ class RegionFilters(serializers.Serializer[Any]):
 
 class RegionShape(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="GB/T 2260 in China, ISO 3166 elsewhere.")
-    parent = serializers.SerializerMethodField(  # type: ignore[assignment]
+    parent = serializers.SerializerMethodField(  # type: ignore[assignment]  # As in RegionFilters.
         help_text="The code of what it lies in; null for a country."
     )
     level = serializers.ChoiceField(choices=Level.choices)

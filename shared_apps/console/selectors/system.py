@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db.models import Count, Q, QuerySet
 
-from kameng.accounts.models import ApiToken, AuditRecord, Authenticator, Passkey, Role, User, of_choice
+from kameng.accounts.models import ApiToken, AuditRecord, User, of_choice
 from kameng.jobs.models import Job, JobState
 
 
@@ -63,20 +63,6 @@ def people(*, query: str = "", role: str = "") -> QuerySet[User]:
     for word in query.split():
         rows = rows.filter(Q(name__icontains=word) | Q(email__icontains=word))
     return rows.filter(of_choice(role)) if role else rows
-
-
-def last_operator() -> int | None:
-    """The operator who can't be spared, by id: the only one who can log in. None where there are more."""
-    able = [one for one in User.objects.filter(role=Role.OPERATOR, is_active=True) if one.has_usable_password()]
-    return able[0].pk if len(able) == 1 else None
-
-
-def with_factor() -> set[int]:
-    """Who has a second factor, by id."""
-    return {
-        *Authenticator.objects.values_list("user_id", flat=True),
-        *Passkey.objects.values_list("user_id", flat=True),
-    }
 
 
 def job_under_way(kind: str) -> Job | None:

@@ -2,19 +2,8 @@
 
 from shared_apps.console.services._jobs import JobRefused, retry_job
 from shared_apps.console.services._keys import ROTATION_JOB, RotationRefused, rotate_keys
-from shared_apps.console.services._people import (
-    INVITATION_JOB,
-    LastOperator,
-    PersonInvalid,
-    PersonUnknown,
-    invite,
-    invite_again,
-    set_active,
-    set_role,
-    withdraw,
-)
+from shared_apps.console.services._people import INVITATION_JOB, invite, invite_again
 
 __all__ = [
-    "INVITATION_JOB", "ROTATION_JOB", "JobRefused", "LastOperator", "PersonInvalid", "PersonUnknown", "RotationRefused",
-    "invite", "invite_again", "retry_job", "rotate_keys", "set_active", "set_role", "withdraw",
+    "INVITATION_JOB", "ROTATION_JOB", "JobRefused", "RotationRefused", "invite", "invite_again", "retry_job", "rotate_keys",
 ]  # fmt: skip

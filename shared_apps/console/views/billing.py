@@ -8,8 +8,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.translation import get_language, gettext_lazy, pgettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from kameng.accounts import catalogue
@@ -18,7 +18,7 @@ from kameng.lib import clock
 from kameng.lib.errors import DomainError, Invalid
 from kameng.lib.ids import public_id as new_id
 from kameng.lib.money import minor_to_decimal
-from kameng.lib.words import worded
+from kameng.lib.words import in_english, worded
 from kameng.web.actors import actor
 from shared_apps.billing import selectors as billing
 from shared_apps.billing import services
@@ -89,7 +89,7 @@ def _found(number: str) -> Invoice:
 
 
 def _invoice_page(request: HttpRequest, row: Invoice, status: int = 200, **forms: Any) -> HttpResponse:
-    english = (get_language() or "").startswith("en")
+    english = in_english()
     lines: list[Any] = list(row.lines.all())
     for line in lines:
         line.text = line.text_en if english else line.text_zh

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from kameng.accounts import catalogue, factors, roles
+from kameng.accounts import people as people_services
 from kameng.accounts.access import allowed
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
@@ -33,11 +34,14 @@ EXPORT: list[lists.Column] = [
 @allowed(catalogue.STATION_PEOPLE_LOOK, change=catalogue.STATION_PEOPLE)
 def people(request: HttpRequest) -> HttpResponseBase:
     """Everybody may look; inviting is an operator's."""
-    return _invited(request) if request.method == "POST" else _people_page(request, InviteForm(roles=roles.choices()))
+    offered = roles.choices()
+    if request.method == "POST":
+        return _invited(request, offered)
+    return _people_page(request, offered, InviteForm(roles=offered))
 
 
-def _invited(request: HttpRequest) -> HttpResponseBase:
-    form = InviteForm(request.POST, roles=roles.choices())
+def _invited(request: HttpRequest, offered: list[roles.Choice]) -> HttpResponseBase:
+    form = InviteForm(request.POST, roles=offered)
     if form.is_valid():
         try:
             user = services.invite(**form.cleaned_data, by=actor(request), now=clock.utc_now())
@@ -46,11 +50,10 @@ def _invited(request: HttpRequest) -> HttpResponseBase:
         else:
             messages.success(request, _("A mail with a link is on its way to %(email)s.") % {"email": user.email})
             return redirect("console:people")
-    return _people_page(request, form)
+    return _people_page(request, offered, form)
 
 
-def _people_page(request: HttpRequest, form: InviteForm) -> HttpResponseBase:
-    offered = roles.choices()
+def _people_page(request: HttpRequest, offered: list[roles.Choice], form: InviteForm) -> HttpResponseBase:
     filters = PeopleFilters(request.GET, roles=offered)
     rows = lists.ordered(request, system.people(query=filters.query, role=filters.value("role")), SORTS, "name")
     if lists.wants_export(request):
@@ -58,7 +61,7 @@ def _people_page(request: HttpRequest, form: InviteForm) -> HttpResponseBase:
     return page(
         request, "console/people.html", here="people", heading=_("People"), filters=filters,
         chips=filters.chips({one.value: one.people for one in offered}), rows=lists.paged(request, rows), form=form,
-        roles=[(one.value, one.label) for one in offered], with_factor=system.with_factor(), last_operator=system.last_operator(),
+        roles=[(one.value, one.label) for one in offered], with_factor=factors.people_with_one(), last_operator=people_services.last_able(),
         form_open=form.is_bound, status=422 if form.is_bound else 200,
     )  # fmt: skip
 
@@ -66,7 +69,9 @@ def _people_page(request: HttpRequest, form: InviteForm) -> HttpResponseBase:
 @require_POST
 @allowed(catalogue.STATION_PEOPLE)
 def role(request: HttpRequest, pk: int) -> HttpResponseBase:
-    user = services.set_role(user_id=pk, role=request.POST.get("role", ""), by=actor(request), now=clock.utc_now())
+    user = people_services.set_role(
+        user_id=pk, role=request.POST.get("role", ""), by=actor(request), now=clock.utc_now()
+    )
     words = _("%(who)s is now: %(role)s.") % {"who": user, "role": user.role_label}
     messages.success(request, words)
     return redirect("console:people")
@@ -76,7 +81,7 @@ def role(request: HttpRequest, pk: int) -> HttpResponseBase:
 @allowed(catalogue.STATION_PEOPLE)
 def active(request: HttpRequest, pk: int) -> HttpResponseBase:
     on = request.POST.get("active") == "1"
-    user = services.set_active(user_id=pk, active=on, by=actor(request), now=clock.utc_now())
+    user = people_services.set_active(user_id=pk, active=on, by=actor(request), now=clock.utc_now())
     words = _("%(who)s may come in again.") if on else _("%(who)s can't log in any more.")
     messages.success(request, words % {"who": user})
     return redirect("console:people")
@@ -93,7 +98,7 @@ def invite_again(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_POST
 @allowed(catalogue.STATION_PEOPLE)
 def withdraw(request: HttpRequest, pk: int) -> HttpResponseBase:
-    email = services.withdraw(user_id=pk, by=actor(request), now=clock.utc_now())
+    email = people_services.withdraw(user_id=pk, by=actor(request), now=clock.utc_now())
     messages.success(
         request, _("The invitation of %(email)s is taken back; its link opens nothing.") % {"email": email}
     )

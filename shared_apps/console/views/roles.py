@@ -1,54 +1,37 @@
-"""Roles: what each may do, and the place's own ones."""
+"""Roles: what each may do, and the place's own ones (`accounts.views_roles`)."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import redirect
-from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from kameng.accounts import catalogue, views_roles
+from kameng.accounts import catalogue
 from kameng.accounts.access import allowed
-from kameng.accounts.models import StaffRole
+from kameng.accounts.views_roles import RolePages
 from shared_apps.console.page import page
+
+PAGES = RolePages("console", page)
 
 
 @require_GET
 @allowed(catalogue.STATION_PEOPLE_LOOK, change=catalogue.STATION_PEOPLE)
 def index(request: HttpRequest) -> HttpResponseBase:
-    rows = views_roles.listed()
-    for row in rows:
-        if row["choice"].own:
-            row["edit_url"] = reverse("console:role_edit", args=[row["choice"].own.pk])
-            row["remove_url"] = reverse("console:role_remove", args=[row["choice"].own.pk])
-    return page(request, "console/roles.html", here="roles", heading=_("Roles"), listed=rows)
+    return PAGES.index(request)
 
 
 @require_http_methods(["GET", "POST"])
 @allowed(catalogue.STATION_PEOPLE)
 def new(request: HttpRequest) -> HttpResponseBase:
-    return _form(request, None)
+    return PAGES.new(request)
 
 
 @require_http_methods(["GET", "POST"])
 @allowed(catalogue.STATION_PEOPLE)
 def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
-    return _form(request, views_roles.found(pk))
-
-
-def _form(request: HttpRequest, row: StaffRole | None) -> HttpResponseBase:
-    form, saved = views_roles.filled(request, row)
-    if saved is not None:
-        return redirect("console:roles")
-    return page(
-        request, "console/role.html", here="roles", heading=row.name if row else _("New role"), form=form,
-        crumbs=((_("Roles"), reverse("console:roles")),), back=reverse("console:roles"), status=422 if form.is_bound else 200,
-    )  # fmt: skip
+    return PAGES.edit(request, pk)
 
 
 @require_POST
 @allowed(catalogue.STATION_PEOPLE)
 def remove(request: HttpRequest, pk: int) -> HttpResponseBase:
-    views_roles.removed(request, pk)
-    return redirect("console:roles")
+    return PAGES.remove(request, pk)

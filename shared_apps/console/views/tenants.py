@@ -62,7 +62,7 @@ EXPORT: list[lists.Column] = [
 
 PLAN_EXPORT: list[lists.Column] = [
     (pgettext_lazy("identifier", "Code"), lambda row: row.code),
-    (gettext_lazy("Plan"), lambda row: row.name),
+    (gettext_lazy("Plan"), lambda row: row.label),
     (gettext_lazy("Supply prices"), lambda row: row.get_supply_level_display()),
     (gettext_lazy("Opening fee"), lambda row: minor_to_decimal(row.opening_fee_minor)),
     (gettext_lazy("Monthly fee"), lambda row: minor_to_decimal(row.monthly_fee_minor)),
@@ -226,8 +226,6 @@ def change_plan(request: HttpRequest, public_id: str) -> HttpResponse:
 @allowed(catalogue.PLANS_LOOK, change=catalogue.PLANS_MANAGE)
 def plans(request: HttpRequest) -> HttpResponseBase:
     rows = list(tenants.plans())
-    for row in rows:
-        row.name = row.label  # type: ignore[attr-defined]
     if lists.wants_export(request):
         return lists.export(request, "plans", PLAN_EXPORT, rows)
     rule = books.rule_in_force(clock.utc_now())

@@ -11,7 +11,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import translation
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from kameng.accounts import audit
@@ -182,7 +182,7 @@ def _move(
         row.refresh_from_db(fields=["state"])
         late = row.state in sources  # Not swept yet, but over all the same.
         told = LeadState.LAPSED if late else LeadState(row.state)
-        raise LeadRefused(worded(gettext_lazy("It is “%(state)s” now. Nothing was changed."), state=told.label))
+        raise LeadRefused(worded(_("It is “%(state)s” now. Nothing was changed."), state=told.label))
     audit.record(action=_AUDITED[event], by=by, target=row.public_id, at=now, region=row.region.code)
     row.refresh_from_db()
     return row

@@ -114,6 +114,12 @@ def may(request: HttpRequest, permission: str) -> bool:
     return bool(user.is_authenticated and user.may(permission))
 
 
+def permission_words(request: HttpRequest) -> dict[str, bool]:
+    """The reader's permissions as templates ask for them: `may.prices_change`."""
+    user: Any = request.user
+    return {code.replace(".", "_"): True for code in getattr(user, "permissions", ())}
+
+
 def may_change(request: HttpRequest) -> bool:
     """Whether the reader may do the deeds of the page that is asked for: see `allowed`."""
     return bool(getattr(request, "may_change", False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 # The first that is found counts: most browsers also call themselves by the names of those below them.
@@ -14,6 +15,11 @@ _SYSTEMS = (
     ("HarmonyOS", "HarmonyOS"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"),
     ("Mac OS X", "Mac"), ("CrOS", "ChromeOS"), ("Linux", "Linux"),
 )  # fmt: skip
+
+
+def of(request: HttpRequest) -> str:
+    """What the browser calls itself, as it is kept: 300 characters at most."""
+    return str(request.META.get("HTTP_USER_AGENT", ""))[:300]
 
 
 def words(agent: str) -> str:

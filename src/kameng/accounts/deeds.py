@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.words import Sentence
@@ -33,3 +35,9 @@ ACTIONS: dict[str, Sentence] = {
     "console.person.withdrawn": _("Took an invitation back"),
     "panel.staff.withdrawn": _("Took an invitation back"),
 }
+
+
+def like(actions: Mapping[str, Sentence], query: str) -> list[str]:
+    """Those of `actions` whose words, in the reader's language, hold what was typed."""
+    text = query.strip().casefold()
+    return [action for action, said in actions.items() if text in str(said).casefold()] if text else []

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
 
-from kameng.accounts import audit, factors, sessions, step_up
+from kameng.accounts import agents, audit, factors, sessions, step_up
 from kameng.accounts.models import AuditRecord, User
 from kameng.accounts.types import Actor
 from kameng.lib import clock
@@ -60,7 +60,7 @@ def finish(request: HttpRequest, user: User, to: str, *, action: str, has_factor
         step_up.mark(request, user, now=now)
     by = actor(request)
     told = sessions.tell_of_new_device(request, user, by)
-    agent = str(request.META.get("HTTP_USER_AGENT", ""))[:300]
+    agent = agents.of(request)
     audit.record(action=action, by=by, target=user.email, at=now, agent=agent, **({"new_device": True} if told else {}))
     response: HttpResponse = redirect(to)
     sessions.keep_device(request, response)
@@ -72,7 +72,7 @@ def note_failure(request: HttpRequest, email: str, *, locked: bool = False) -> N
     user = User.objects.filter(email=email.strip().lower()).first()
     if user is None:
         return
-    agent = str(request.META.get("HTTP_USER_AGENT", ""))[:300]
+    agent = agents.of(request)
     by = actor(request)
     stranger = Actor(by.kind, "", None, by.ip, by.request_id)
     audit.record(action=LOCKED if locked else FAILED, by=stranger, target=user.email, agent=agent)

@@ -24,12 +24,13 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit, notices
+from kameng.accounts import agents, audit, notices
 from kameng.accounts.models import StaffSession, User, sessions_key
 from kameng.accounts.types import Actor
 from kameng.db.context import current_tenant, pointed_at
 from kameng.lib import clock
 from kameng.lib.errors import Missing
+from kameng.web.actors import client_ip
 
 DEVICE_COOKIE = "kameng_device"  # Of this host alone. Tells a browser that was here before from one that was not.
 DEVICE_COOKIE_S = 400 * 24 * 3600  # As long as browsers keep one.
@@ -52,7 +53,7 @@ def note_log_in(sender: Any, request: HttpRequest, user: User, **_rest: Any) -> 
         cookie = secrets.token_urlsafe(24)
     device = hashlib.sha256(cookie.encode()).hexdigest()
     request.new_device_cookie = cookie  # type: ignore[attr-defined]  # `keep_device` sends it.
-    agent, ip = str(request.META.get("HTTP_USER_AGENT", ""))[:300], str(request.META.get("REMOTE_ADDR", ""))[:45]
+    agent, ip = agents.of(request), client_ip(request)
     earlier = StaffSession.objects.filter(user_id=user.pk)
     request.is_new_device = earlier.exists() and not earlier.filter(device=device).exists()  # type: ignore[attr-defined]
     row = StaffSession.objects.create(user_id=user.pk, device=device, agent=agent, ip=ip, created_at=now, seen_at=now)
@@ -66,8 +67,7 @@ def tell_of_new_device(request: HttpRequest, user: User, by: Actor) -> bool:
     """Mail somebody who logged in on a device that they were not seen on before. Not at their first log-in."""
     if not getattr(request, "is_new_device", False):
         return False
-    agent = str(request.META.get("HTTP_USER_AGENT", ""))[:300]
-    notices.tell(user, "new_device", at=clock.utc_now(), by=by, agent=agent)
+    notices.tell(user, "new_device", at=clock.utc_now(), by=by, agent=agents.of(request))
     return True
 
 

@@ -18,7 +18,7 @@ def operator(email: str, name: str, lost_phone: bool) -> None:
     Somebody who has a log-in keeps it: made an operator, let in again, and given a fresh link.
     """
     setup_django()
-    from kameng.accounts import factors, recovery
+    from kameng.accounts import factors, people, recovery
     from kameng.accounts.models import Role, User
     from kameng.accounts.types import SYSTEM
     from kameng.db.context import in_main
@@ -31,8 +31,8 @@ def operator(email: str, name: str, lost_phone: bool) -> None:
         if user is None:
             user = services.invite(email=email, name=name, role=Role.OPERATOR, by=SYSTEM, now=now)
         else:
-            services.set_active(user_id=user.pk, active=True, by=SYSTEM, now=now)
-            user = services.set_role(user_id=user.pk, role=Role.OPERATOR, by=SYSTEM, now=now)
+            people.set_active(user_id=user.pk, active=True, by=SYSTEM, now=now)
+            user = people.set_role(user_id=user.pk, role=Role.OPERATOR, by=SYSTEM, now=now)
         if lost_phone and factors.has_any(user):
             factors.reset(user_id=user.pk, by=SYSTEM, now=now)
         link = recovery.link_path(user)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from django.utils.functional import Promise, lazy
+from django.utils.translation import get_language
 
 Sentence = str | Promise  # Words for people: plain, or translated when somebody reads them.
 
@@ -20,6 +21,11 @@ _lazy_fill = lazy(_fill, str)
 def worded(text: Sentence, **values: object) -> Sentence:
     """`text` (a lazy msgid with %(name)s places) filled when it is shown; values may be lazy themselves."""
     return _lazy_fill(text, values)
+
+
+def in_english() -> bool:
+    """Whether the active language is English; else Chinese is read, which every name has."""
+    return (get_language() or "").startswith("en")
 
 
 def shorten(value: object, limit: int = 60) -> str:

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Min, Q, QuerySet, Sum
-from django.utils.translation import get_language
 
+from kameng.lib.words import in_english
 from tenant_apps.finance import selectors as finance
 from tenant_apps.finance.types import Line
 from tenant_apps.listings.models import ListedProduct
@@ -105,7 +105,7 @@ def counts_by_state(rows: QuerySet[Order]) -> dict[str, int]:
 
 def field_labels(slugs: Iterable[str]) -> dict[str, str]:
     """What the fields are called that these products ask their buyers for, by key, in the reader's language."""
-    english = (get_language() or "").startswith("en")
+    english = in_english()
     labels: dict[str, str] = {}
     for wanted in ListedProduct.objects.filter(slug__in=set(slugs)).values_list("buyer_fields", flat=True):
         for field in wanted or ():

@@ -9,7 +9,7 @@ from operator import or_
 
 from django.db.models import F, Q, QuerySet
 
-from kameng.accounts.models import ApiToken, AuditRecord, Authenticator, Passkey, Role, User, of_choice
+from kameng.accounts.models import ApiToken, AuditRecord, User, of_choice
 
 # What is read by those who manage people alone.
 OF_PEOPLE = (
@@ -39,20 +39,6 @@ def staff(*, query: str = "", role: str = "", state: str = "") -> QuerySet[User]
     if state in ("in", "invited"):
         rows = rows.filter(_UNSET) if state == "invited" else rows.exclude(_UNSET)
     return rows.order_by("-is_active", "role", "email")
-
-
-def owners() -> int:
-    """How many owners may come in: the last one can neither be locked out nor lose the role."""
-    can_log_in = User.objects.filter(role=Role.OWNER, is_active=True).exclude(_UNSET)
-    return can_log_in.count()
-
-
-def with_factor() -> set[int]:
-    """Who has a second factor, by id."""
-    return {
-        *Authenticator.objects.values_list("user_id", flat=True),
-        *Passkey.objects.values_list("user_id", flat=True),
-    }
 
 
 def may_log_in() -> int:

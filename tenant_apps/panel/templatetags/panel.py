@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from django import template
-from django.utils.translation import get_language
 
+from kameng.lib.words import in_english
 from tenant_apps.listings.models import MarkupRule
 from tenant_apps.orders.models import OrderLine
 from tenant_apps.panel import words
@@ -27,4 +27,4 @@ def rounding_words(rule: MarkupRule | None) -> str:
 @register.filter
 def line_name(line: OrderLine) -> str:
     """What was bought, in the reader's language."""
-    return ((get_language() or "").startswith("en") and line.name_en) or line.name_zh
+    return (in_english() and line.name_en) or line.name_zh

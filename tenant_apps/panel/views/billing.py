@@ -13,15 +13,15 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from kameng.accounts import catalogue
 from kameng.db.context import in_main
 from kameng.lib import clock, money
 from kameng.lib.errors import DomainError
-from kameng.lib.words import Sentence, worded
+from kameng.lib.words import Sentence, in_english, worded
 from kameng.ui.fields import CardLabel
 from kameng.web.actors import actor, client_ip
 from shared_apps.billing import pdf, selectors, services
@@ -40,10 +40,6 @@ HERE = "billing"
 
 def _shop_id(request: HttpRequest) -> int:
     return int(request.tenant.id)  # type: ignore[attr-defined]
-
-
-def _english() -> bool:
-    return (get_language() or "").startswith("en")
 
 
 # -- Looking.
@@ -127,7 +123,7 @@ def change(request: HttpRequest, quote: str) -> HttpResponseBase:
             messages.warning(request, str(refusal))
             return redirect("panel:plan")
         seen = selectors.overview(_shop_id(request))
-    english = _english()
+    english = in_english()
     lines = [
         {"text": line.text_en if english else line.text_zh, "amount_minor": line.amount_minor} for line in offer.lines
     ]
@@ -150,7 +146,7 @@ def invoice(request: HttpRequest, number: str) -> HttpResponseBase:
     """One invoice, as a file: PDF, in the reader's language."""
     with in_main():
         found = services.find_invoice(number=number, substation_id=_shop_id(request))
-        body = pdf.render(found, english=_english())
+        body = pdf.render(found, english=in_english())
     response = HttpResponse(body, content_type="application/pdf")
     response["Content-Disposition"] = f'attachment; filename="{found.number}.pdf"'
     response["Cache-Control"] = "private, no-store"
@@ -397,7 +393,7 @@ def _addresses(request: HttpRequest) -> dict[str, Any]:
     return {
         "return_url": request.build_absolute_uri(reverse("panel:billing_back")) + "?page={page}",
         "cancel_url": request.build_absolute_uri(reverse("panel:billing")),
-        "locale": "en" if _english() else "zh",
+        "locale": "en" if in_english() else "zh",
     }
 
 

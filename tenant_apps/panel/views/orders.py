@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from kameng.accounts import catalogue
-from kameng.lib import clock, money
+from kameng.lib import clock, money, reasons
 from kameng.lib.errors import DomainError
 from kameng.lib.words import Sentence, worded
 from kameng.web.actors import actor, client_ip
@@ -283,7 +283,7 @@ def buyer_page(request: HttpRequest, number: str) -> HttpResponse:
             clean, key = panel.buyer_page_key(
                 number=number, reason=form.cleaned_data["reason"], by=actor(request), now=clock.utc_now()
             )
-        except panel.ReasonMissing as error:
+        except reasons.ReasonMissing as error:
             refuse(form, error)
         else:
             path = reverse("storefront:order", args=[clean, key])

@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from kameng.accounts import catalogue, factors, roles, step_up
+from kameng.accounts import people as people_services
 from kameng.accounts import tokens as token_services
 from kameng.accounts.access import may
 from kameng.accounts.models import AuditRecord, User
@@ -75,9 +76,9 @@ def staff(request: HttpRequest) -> HttpResponseBase:
             return redirect("panel:staff")
     return page(
         request, "panel/staff.html", here="staff", heading=pgettext("menu", "Staff"), form=form, rows=paged(request, found),
-        filters=filters, sorts=sort_choices(request, _STAFF_SORT_WORDS), last_owner=people.owners() < 2,
+        filters=filters, sorts=sort_choices(request, _STAFF_SORT_WORDS), last_owner=people_services.last_able(),
         roles=[(one.value, one.label) for one in offered], **words.limit_words(plan.staff()),
-        with_factor=people.with_factor(), for_all=step_up.factor_for_all(), status=422 if form.is_bound and form.errors else 200,
+        with_factor=factors.people_with_one(), for_all=step_up.factor_for_all(), status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip
 
 
@@ -106,7 +107,9 @@ def _state_of(user: User) -> str:
 @require_POST
 @screen(catalogue.PEOPLE_MANAGE)
 def role(request: HttpRequest, pk: int) -> HttpResponse:
-    user = services.set_role(user_id=pk, role=request.POST.get("role", ""), by=actor(request), now=clock.utc_now())
+    user = people_services.set_role(
+        user_id=pk, role=request.POST.get("role", ""), by=actor(request), now=clock.utc_now()
+    )
     say(request, worded(gettext_lazy("%(who)s is now: %(role)s."), who=str(user), role=user.role_label))
     return redirect("panel:staff")
 
@@ -132,7 +135,7 @@ def resend(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @screen(catalogue.PEOPLE_MANAGE)
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
-    email = services.withdraw(user_id=pk, by=actor(request), now=clock.utc_now())
+    email = people_services.withdraw(user_id=pk, by=actor(request), now=clock.utc_now())
     say(
         request, worded(gettext_lazy("The invitation of %(email)s is taken back; its link opens nothing."), email=email)
     )

@@ -11,13 +11,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from kameng.lib import money
+from kameng.lib.words import in_english
 from kameng.web.endpoint import ApiView
 from kameng.web.openapi import described, in_path, unit_field
 from tenant_apps.listings import selectors as listings
 from tenant_apps.listings.models import ListedProduct, Listing
 from tenant_apps.listings.selectors import CategoryGone, ProductGone
 from tenant_apps.listings.states import StockState
-from tenant_apps.listings.types import CategoryTree, PanelRow, in_english
+from tenant_apps.listings.types import CategoryTree, PanelRow
 from tenant_apps.orders.checkout import MAX_QUANTITY
 from tenant_apps.shop.selectors import open_shop
 from tenant_apps.storefront import shown

@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.test import Client
 
-from kameng.accounts import catalogue, roles
+from kameng.accounts import catalogue, people, roles
 from kameng.accounts.models import Role, StaffRole, User
 from kameng.accounts.types import SYSTEM, Actor, ActorKind, NotAllowed
 from kameng.db.context import in_substation
@@ -157,8 +157,8 @@ class TestNoMoreThanOnesOwn:
     def test_nobody_gives_or_takes_a_role_above_their_own(self, office: Office) -> None:
         by = manager_of_people("goods.look")
         for act in (
-            lambda: services.set_role(user_id=office.users["VIEWER"], role="OWNER", by=by, now=NOW),
-            lambda: services.set_role(user_id=office.users["OWNER"], role="VIEWER", by=by, now=NOW),
+            lambda: people.set_role(user_id=office.users["VIEWER"], role="OWNER", by=by, now=NOW),
+            lambda: people.set_role(user_id=office.users["OWNER"], role="VIEWER", by=by, now=NOW),
             lambda: services.set_active(user_id=office.users["OWNER"], active=False, by=by, now=NOW),
             lambda: services.invite(email="x@example.com", name="", role="OWNER", base_url="", by=by, now=NOW),
         ):
@@ -172,7 +172,7 @@ class TestNoMoreThanOnesOwn:
     def test_a_service_refuses_an_actor_without_the_permission(self, office: Office) -> None:
         by = Actor(ActorKind.USER, "Max", 2, permissions=frozenset({catalogue.GOODS_LOOK}))
         with in_substation(office.shop), pytest.raises(NotAllowed):
-            services.set_role(user_id=office.users["VIEWER"], role="MANAGER", by=by, now=NOW)
+            people.set_role(user_id=office.users["VIEWER"], role="MANAGER", by=by, now=NOW)
         with in_substation(office.shop), pytest.raises(NotAllowed):
             roles.save(name="Mine", permissions=["goods.look"], by=by, now=NOW)
 
@@ -199,13 +199,13 @@ class TestTheLastOwner:
                     services.set_active(user_id=pk, active=False, by=SYSTEM, now=NOW)
                 else:
                     wanted = "MANAGER" if deed == "demote" else own
-                    services.set_role(user_id=pk, role=wanted, by=SYSTEM, now=NOW)
+                    people.set_role(user_id=pk, role=wanted, by=SYSTEM, now=NOW)
 
         with in_substation(office.shop):
             remove(ben)
             second = Runner(lambda: remove(ann))
             second.wait_until_blocked()
-        with pytest.raises(services.LastOwner):
+        with pytest.raises(people.LastOfAll):
             second.result()
 
         with in_substation(office.shop):

@@ -35,6 +35,21 @@ def ended_and_reopened(stripe: Stripe, shop: Any, plan: Plan) -> str:
     return dead
 
 
+def left_open(stripe: Stripe, shop: Any) -> dict[str, Any]:
+    """The card is declined for the next period; answers Stripe's invoice of it."""
+    stripe.merchant.billing.decline(row_of(shop).stripe_customer)
+    stripe.pass_days(31.1)
+    stripe.tell()
+    (*_, owed) = stripe.merchant.billing.invoices.values()
+    return dict(owed)
+
+
+def pay_by_hand(stripe: Stripe, owed: dict[str, Any]) -> None:
+    """The payer opens Stripe's own page of an invoice, with a card that is good again."""
+    stripe.merchant.billing.accept(owed["customer"])
+    services.channel_of(stripe.account_id).pay_invoice(invoice=owed["id"], idempotency_key="by hand")
+
+
 class TestReopened:
     def test_the_next_period_is_paid_from_the_balance(
         self,
@@ -93,16 +108,11 @@ class TestReopened:
         """Its open invoice can still be paid on Stripe's own page: the money is not lost, the invoice is paid."""
         plan = make_plan(monthly_fee_minor=9_800)
         shop = by_card(stripe, subscribed, plan)
-        customer = row_of(shop).stripe_customer
-        stripe.merchant.billing.decline(customer)
-        stripe.pass_days(31.1)
-        stripe.tell()
-        (*_, owed) = stripe.merchant.billing.invoices.values()
+        owed = left_open(stripe, shop)
         ended_and_reopened(stripe, shop, plan)
         assert invoices(shop)[1:] == [("PERIOD", "OPEN", 9_800), ("PERIOD", "PAID", 9_800)]
 
-        stripe.merchant.billing.accept(customer)
-        services.channel_of(stripe.account_id).pay_invoice(invoice=owed["id"], idempotency_key="by hand")
+        pay_by_hand(stripe, owed)
         stripe.tell()
 
         assert invoices(shop)[1:] == [("PERIOD", "PAID", 9_800), ("PERIOD", "PAID", 9_800)]
@@ -116,11 +126,7 @@ class TestReopened:
     ) -> None:
         plan = make_plan(monthly_fee_minor=9_800)
         shop = by_card(stripe, subscribed, plan)
-        customer = row_of(shop).stripe_customer
-        stripe.merchant.billing.decline(customer)
-        stripe.pass_days(31.1)
-        stripe.tell()
-        (*_, owed) = stripe.merchant.billing.invoices.values()
+        owed = left_open(stripe, shop)
         ended_and_reopened(stripe, shop, plan)
         stripe.pass_days(32)
         services.renew_due(now=stripe.now)
@@ -132,8 +138,7 @@ class TestReopened:
         assert state(shop) == ("ACTIVE", "ACTIVE", "GOOD")
         assert [status for _, status, _ in invoices(shop)] == ["PAID"] * 4
         assert prepaid(shop) == 0
-        stripe.merchant.billing.accept(customer)
-        services.channel_of(stripe.account_id).pay_invoice(invoice=owed["id"], idempotency_key="by hand")
+        pay_by_hand(stripe, owed)
         stripe.tell(lambda events: [*events, *events])
 
         assert prepaid(shop) == 9_800

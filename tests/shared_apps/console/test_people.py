@@ -10,12 +10,12 @@ import pytest
 from django.core import mail
 from django.test import Client
 
+from kameng.accounts import people
 from kameng.accounts.models import AuditRecord, User
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib import clock
-from shared_apps.console import services
 from tests.shared_apps.console.conftest import _client, csv_rows
 from tests.shared_apps.console.test_access import url
 from tests.tenant_apps.racing import Runner
@@ -211,14 +211,14 @@ def test_two_operators_who_demote_each_other_leave_one(prepared: None) -> None:
 
     def demote(user: User) -> None:
         with in_main():
-            services.set_role(user_id=user.pk, role="VIEWER", by=SYSTEM, now=clock.utc_now())
+            people.set_role(user_id=user.pk, role="VIEWER", by=SYSTEM, now=clock.utc_now())
 
     try:
         with in_main():
-            services.set_role(user_id=ben.pk, role="VIEWER", by=SYSTEM, now=clock.utc_now())
+            people.set_role(user_id=ben.pk, role="VIEWER", by=SYSTEM, now=clock.utc_now())
             second = Runner(lambda: demote(ann))
             second.wait_until_blocked()
-        with pytest.raises(services.LastOperator):
+        with pytest.raises(people.LastOfAll):
             second.result()
     finally:
         with in_main():
