@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -13,6 +11,7 @@ from kameng.accounts import audit, catalogue, roles, tokens
 from kameng.accounts.models import ApiToken, Role, StaffRole, User
 from kameng.accounts.types import Actor
 from kameng.jobs.services import enqueue
+from kameng.lib import mailboxes
 from kameng.lib.errors import Invalid, Missing, Refused
 from kameng.lib.words import worded
 from tenant_apps.orders import identity
@@ -66,10 +65,8 @@ def invite(*, email: str, name: str, role: str, base_url: str, by: Actor, now: d
     """
     by.must(catalogue.PEOPLE_MANAGE)
     address = email.strip().lower()
-    try:
-        validate_email(address)
-    except ValidationError:
-        raise StaffInvalid(_("This email address can't be used."), field="email") from None
+    if not mailboxes.is_one(address):
+        raise StaffInvalid(_("This email address can't be used."), field="email")
     try:
         with transaction.atomic():
             limits.claim(limits.Countable.STAFF, count=people.may_log_in, adding=1)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -13,6 +11,7 @@ from kameng.accounts import audit, catalogue, roles
 from kameng.accounts.models import Role, StaffRole, User
 from kameng.accounts.types import Actor
 from kameng.jobs.services import enqueue
+from kameng.lib import mailboxes
 from kameng.lib.errors import Invalid, Missing, Refused
 from kameng.lib.words import worded
 
@@ -49,10 +48,8 @@ def invite(*, email: str, name: str, role: str, by: Actor, now: datetime) -> Use
     """
     by.must(catalogue.PEOPLE_MANAGE)
     address = email.strip().lower()
-    try:
-        validate_email(address)
-    except ValidationError:
-        raise PersonInvalid(_("This email address can't be used."), field="email") from None
+    if not mailboxes.is_one(address):
+        raise PersonInvalid(_("This email address can't be used."), field="email")
     try:
         with transaction.atomic():
             built_in, own, permissions = _role(role)
