@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.utils.translation import gettext as _
 
 from kameng.accounts.models import User
 from kameng.db.context import in_main
-from kameng.lib import slugs
+from kameng.lib import mailboxes, slugs
 from kameng.lib.errors import DomainError, Invalid
 from tenants import addresses, regions
 
@@ -64,10 +63,8 @@ def check_address(slug: str) -> None:
 def checked_email(email: str) -> str:
     """In small letters. Raises: Invalid (`email`)."""
     email = email.strip().lower()
-    try:
-        validate_email(email)
-    except ValidationError as error:
-        raise Invalid(_("This is not an email address."), code="email_invalid", field="email") from error
+    if not mailboxes.is_one(email):
+        raise Invalid(_("This is not an email address."), code="email_invalid", field="email")
     return email
 
 

@@ -19,12 +19,13 @@ from kameng.web.lists import (
     export,
     ordered,
     paged,
+    typed,
     wants_export,
 )
 
 __all__ = [
     "EXPORT_ROWS", "PER_PAGE", "XLSX_TYPE", "Column", "Filters", "TooManyRows", "any_of", "as_file", "export", "ordered",
-    "paged", "wants_export",
+    "paged", "typed", "wants_export",
 ]  # fmt: skip
 
 

@@ -83,6 +83,7 @@ class TestBegin:
             ({"slug": "a.b/../c"}, "slug"),
             ({"slug": "'; drop schema public"}, "slug"),
             ({"email": "nobody"}, "email"),
+            ({"email": f"{'n' * 60}@{'.'.join(['x' * 60] * 4)}.com"}, "email"),
             ({"password": "1234567890"}, "password"),
             ({"password": "short"}, "password"),
             ({"plan_code": "gold"}, "plan"),

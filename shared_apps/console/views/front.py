@@ -16,9 +16,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from kameng.accounts import catalogue
-from kameng.accounts.access import allowed
+from kameng.accounts.access import allowed, may
 from kameng.lib import clock, money
-from shared_apps.console import words
+from shared_apps.console import lists, words
 from shared_apps.console.page import page
 from shared_apps.console.selectors import books, channels, overview, shelves, system, trade
 from shared_apps.console.views.orders import kind_words
@@ -38,7 +38,8 @@ FOUND = 8
 def home(request: HttpRequest) -> HttpResponse:
     """How is today beside yesterday, what needs me, what changed."""
     now = clock.utc_now()
-    changes = _gathered(list(system.audit().exclude(action__in=COMINGS).defer("details")[:LOOKED_AT]))
+    records = system.audit().exclude(action__in=COMINGS).defer("details")
+    changes = _gathered(list(records[:LOOKED_AT])) if may(request, catalogue.AUDIT_LOOK) else []
     figures = overview.today_beside_yesterday(now)
     days = overview.last_days(now)
     return page(
@@ -129,11 +130,11 @@ def _of(name: str, state: str) -> str:
 @allowed(catalogue.OWN)
 def search(request: HttpRequest) -> HttpResponseBase:
     """One field for everything. What names exactly one thing by its id leads there at once."""
-    text = request.GET.get("q", "").strip()
+    text = lists.typed(request, "q")
     direct = _direct(text)
     if direct:
         return redirect(direct)
-    groups = [group for group in _groups(text) if group["rows"]] if text else []
+    groups = [group for group in _groups(request, text) if group["rows"]] if text else []
     return page(request, "console/search.html", here="", heading=_("Search"), text=text, groups=groups)
 
 
@@ -153,7 +154,17 @@ def _direct(text: str) -> str:
     return ""
 
 
-def _groups(text: str) -> list[dict[str, Any]]:
+def _groups(request: HttpRequest, text: str) -> list[dict[str, Any]]:
+    """What is found, by kind: of those kinds alone whose lists the reader may open."""
+    kinds = (
+        (catalogue.SALES_LOOK, _orders), (catalogue.CASES_LOOK, _cases), (catalogue.NETWORK_LOOK, _substations),
+        (catalogue.LIBRARY_LOOK, _goods), (catalogue.STOCK_LOOK, _batches), (catalogue.STATION_PEOPLE_LOOK, _people),
+        (catalogue.MERCHANTS_LOOK, _merchants), (catalogue.LEDGER_LOOK, _books),
+    )  # fmt: skip
+    return [group for look, find in kinds if may(request, look) for group in find(text)]
+
+
+def _orders(text: str) -> list[dict[str, Any]]:
     shops = tenants.shop_names()
     found_orders = [row for row in trade.orders(number=text).order_by("-pk")[:FOUND] if row.substation_id in shops]
     return [
@@ -165,6 +176,11 @@ def _groups(text: str) -> list[dict[str, Any]]:
                 for row in found_orders
             ],
         ),
+    ]  # fmt: skip
+
+
+def _cases(text: str) -> list[dict[str, Any]]:
+    return [
         _group(
             _("Payment cases"), reverse("console:cases"), text,
             [
@@ -174,6 +190,11 @@ def _groups(text: str) -> list[dict[str, Any]]:
                 for row in receipts.cases(text=text).order_by("-pk")[:FOUND]
             ],
         ),
+    ]  # fmt: skip
+
+
+def _substations(text: str) -> list[dict[str, Any]]:
+    return [
         _group(
             _("Substations"), reverse("console:substations"), text,
             [
@@ -181,6 +202,11 @@ def _groups(text: str) -> list[dict[str, Any]]:
                 for row in tenants.substations(query=text)[:FOUND]
             ],
         ),
+    ]  # fmt: skip
+
+
+def _goods(text: str) -> list[dict[str, Any]]:
+    return [
         _group(
             _("Products"), reverse("console:products"), text,
             [
@@ -205,6 +231,11 @@ def _groups(text: str) -> list[dict[str, Any]]:
                 )[:FOUND]
             ],
         ),
+    ]  # fmt: skip
+
+
+def _batches(text: str) -> list[dict[str, Any]]:
+    return [
         _group(
             _("Code batches"), reverse("console:batches"), text,
             [
@@ -213,6 +244,11 @@ def _groups(text: str) -> list[dict[str, Any]]:
                 for row in shelves.batches(query=text).order_by("-pk")[:FOUND]
             ],
         ),
+    ]  # fmt: skip
+
+
+def _people(text: str) -> list[dict[str, Any]]:
+    return [
         _group(
             _("People"), reverse("console:people"), text,
             [
@@ -220,6 +256,11 @@ def _groups(text: str) -> list[dict[str, Any]]:
                 for row in system.people(query=text)[:FOUND]
             ],
         ),
+    ]  # fmt: skip
+
+
+def _merchants(text: str) -> list[dict[str, Any]]:
+    return [
         _group(
             _("Merchant accounts"), reverse("console:merchants"), text,
             [
@@ -227,6 +268,11 @@ def _groups(text: str) -> list[dict[str, Any]]:
                 for row in channels.merchants(query=text)[:FOUND]
             ],
         ),
+    ]  # fmt: skip
+
+
+def _books(text: str) -> list[dict[str, Any]]:
+    return [
         _group(
             _("Transfers"), reverse("console:transfers"), text,
             [

@@ -227,4 +227,4 @@ def _offered(query: str) -> list[Any]:
 @allowed(catalogue.STOCK_LOOK)
 def sku_options(request: HttpRequest) -> HttpResponse:
     """SKUs that take codes and match what is typed: the options of the import's field."""
-    return render(request, "console/_sku_options.html", {"offered": _offered(request.GET.get("sku", ""))})
+    return render(request, "console/_sku_options.html", {"offered": _offered(lists.typed(request, "sku"))})

@@ -248,15 +248,17 @@ def grant(request: HttpRequest, code: str) -> HttpResponse:
     row, form = selectors.region(code), GrantForm(request.POST)
     if form.is_valid():
         given, now = form.cleaned_data, clock.utc_now()
-        starts, ends = day_start(given["starts"]), day_start(given["ends"], 1)
-        assert starts is not None
-        assert ends is not None
         try:
+            starts, ends = day_start(given["starts"]), day_start(given["ends"], 1)
+            assert starts is not None
+            assert ends is not None
             made = services.make_grant(
                 region_code=row.code, substation_id=tenants.substation(given["substation"].strip()).pk,
                 starts_at=starts, ends_at=ends, answer_days=given["answer_days"], note=given["note"],
                 by=actor(request), now=now,
             )  # fmt: skip
+        except OverflowError:  # The last day of the calendar has no day after it.
+            form.add_error("ends", _("Ten years at most; it can be given anew."))
         except tenants.SubstationMissing as error:
             form.add_error("substation", str(error))
         except DomainError as error:

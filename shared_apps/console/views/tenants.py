@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from kameng.accounts import catalogue
 from kameng.accounts import support as visits
-from kameng.accounts.access import allowed, may_do
+from kameng.accounts.access import allowed, may, may_do
 from kameng.lib import clock
 from kameng.lib.errors import DomainError, Refused
 from kameng.lib.money import minor_to_decimal
@@ -126,7 +126,9 @@ def substation_page(request: HttpRequest, row: Substation, status: int = 200, **
     for record in changes:
         tell_record(record)
         reason = record.details.get("reason", "")
-        record.text = words.reason_words(reason) if isinstance(reason, str) and reason else words.terms_words(record)
+        record.text = words.reason_words(reason) if isinstance(reason, str) and reason else ""
+        if not record.text and may(request, catalogue.TERMS_LOOK):
+            record.text = words.terms_words(record)
     return page(
         request, "console/substation.html", here="substations", heading=row.name, status=status,
         crumbs=((_("Substations"), reverse("console:substations")),), row=row, plan_name=row.plan.label,

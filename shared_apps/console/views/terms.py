@@ -18,6 +18,7 @@ from kameng.accounts import catalogue
 from kameng.accounts.access import allowed
 from kameng.lib import clock, money
 from kameng.lib.errors import DomainError
+from kameng.lib.tabular import cells
 from kameng.lib.words import worded
 from kameng.web.actors import actor
 from shared_apps.console import lists, words
@@ -101,7 +102,7 @@ def card_of(shop: Substation) -> dict[str, Any]:
 @allowed(catalogue.TERMS_MANAGE)
 def new(request: HttpRequest, public_id: str) -> HttpResponse:
     shop = tenants.substation(public_id)
-    form = PrivatePriceForm(posted(request), initial={"sku": request.GET.get("sku", "")})
+    form = PrivatePriceForm(posted(request), initial={"sku": lists.typed(request, "sku")})
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
@@ -121,7 +122,7 @@ def new(request: HttpRequest, public_id: str) -> HttpResponse:
             unit = money.format_unit(made.unit, made.sku.currency)
             messages.success(request, str(worded(told, sku=made.sku.code, unit=unit)))
             return redirect("console:terms", public_id)
-    code, typed = str(form["sku"].value() or ""), _typed(form.fields["unit"], form["unit"].value())
+    code, typed = str(form["sku"].value() or "").replace("\x00", ""), _typed(form.fields["unit"], form["unit"].value())
     return page(
         request, "console/terms_new.html", here="substations", heading=_("Add a private price"), crumbs=below(shop),
         substation=shop, form=form, offered=_offered(code), **_beside(shop, code, typed),
@@ -135,7 +136,7 @@ def _typed(field: Any, text: Any) -> Decimal | None:
         found: Decimal | None = field.to_python(text)
     except ValidationError:
         return None
-    return found if found is not None and found > 0 else None
+    return found if found is not None and 0 < found <= cells.MAX_UNIT_PRICE else None
 
 
 def _offered(query: str) -> list[Any]:
@@ -165,7 +166,7 @@ def beside(request: HttpRequest, public_id: str) -> HttpResponse:
     """The plan's price and the difference for what is typed; asked by the form."""
     shop = tenants.substation(public_id)
     unit = _typed(PrivatePriceForm.base_fields["unit"], request.GET.get("unit", ""))
-    shown = _beside(shop, request.GET.get("sku", ""), unit)
+    shown = _beside(shop, lists.typed(request, "sku"), unit)
     return render(request, "console/_terms_beside.html", shown)
 
 
@@ -173,7 +174,7 @@ def beside(request: HttpRequest, public_id: str) -> HttpResponse:
 @allowed(catalogue.TERMS_LOOK)
 def skus(request: HttpRequest, public_id: str) -> HttpResponse:
     """SKUs that match what is typed: the options of the form's field."""
-    return render(request, "console/_sku_options.html", {"offered": _offered(request.GET.get("sku", ""))})
+    return render(request, "console/_sku_options.html", {"offered": _offered(lists.typed(request, "sku"))})
 
 
 # -- A share off the plan's prices.

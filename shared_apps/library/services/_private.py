@@ -28,6 +28,7 @@ from tenants.states import SubstationState
 NOTE_CHARS = 200
 # A form tells minutes: one that says this minute means now.
 JUST_NOW = timedelta(minutes=1)
+LONGEST = timedelta(days=36_525)
 NO_TERMS = frozenset({SubstationState.CLOSED, SubstationState.ERASED})
 
 
@@ -114,6 +115,10 @@ def checked_span(starts_at: datetime | None, ends_at: datetime | None, now: date
             _("This time is over: what was paid is paid. Leave it blank for from now on."), field="starts_at"
         )
     begins = max(starts_at or now, now)
+    # Beyond it lies the end of the calendar, which no clock east of Greenwich can show.
+    for field, moment in (("starts_at", begins), ("ends_at", ends_at)):
+        if moment is not None and moment > now + LONGEST:
+            raise PrivatePriceInvalid(_("A hundred years ahead at most."), field=field)
     if ends_at is not None and ends_at <= begins:
         raise PrivatePriceInvalid(_("It has to end after it begins."), field="ends_at")
     return begins

@@ -20,7 +20,7 @@ from kameng.lib.words import worded
 from shared_apps.library import selectors
 from shared_apps.library.models import ImportRun, Sku
 from shared_apps.library.services import _runs as runs
-from shared_apps.library.services._private import NOTE_CHARS, lock_terms, set_private_prices
+from shared_apps.library.services._private import LONGEST, NOTE_CHARS, lock_terms, set_private_prices
 from shared_apps.library.states import RunState
 from shared_apps.library.types import PrivateImport
 from tenants.models import Substation
@@ -131,6 +131,13 @@ class _Checker:
             problem = worded(_("Row %(row)s has the same SKU."), row=first)
             self._report.refuse(row, "sku", code, problem, _("Leave one of the two rows out."), "sku_repeated")
         begins = max(values["starts"] or self._now, self._now)
+        for column in ("starts", "ends"):
+            moment = values[column]
+            if moment is not None and moment > self._now + LONGEST:
+                cure = _("Write an earlier day, or none.")
+                self._report.refuse(
+                    row, column, moment.isoformat(" "), _("A hundred years ahead at most."), cure, "too_far"
+                )
         if values["ends"] is not None and values["ends"] <= begins:
             problem = _("It ends before it begins, or it is over.")
             self._report.refuse(

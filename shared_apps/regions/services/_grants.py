@@ -16,6 +16,7 @@ from shared_apps.regions import selectors
 from shared_apps.regions.errors import GrantInvalid, GrantOver, RegionHeld, RegionNotHeld
 from shared_apps.regions.models import Region, RegionGrant
 from shared_apps.regions.services import _leads
+from shared_apps.regions.states import LeadState
 from tenants.models import Substation
 from tenants.states import SELLING, SubstationState
 
@@ -75,6 +76,8 @@ def _check_time(starts_at: datetime, ends_at: datetime, now: datetime) -> None:
         raise GrantInvalid(_("It has to end after it begins."), field="ends_at")
     if ends_at <= now:
         raise GrantInvalid(_("That is over already. Choose a later end."), field="ends_at")
+    if starts_at > now + LONGEST:
+        raise GrantInvalid(_("It has to begin within ten years."), field="starts_at")
     if ends_at - starts_at > LONGEST:
         raise GrantInvalid(_("Ten years at most; it can be given anew."), field="ends_at")
 
@@ -115,6 +118,8 @@ def end_grant(*, public_id: str, by: Actor, now: datetime) -> RegionGrant:
         ended = RegionGrant.objects.filter(pk=row.pk, ends_at__gt=now, ended_at__isnull=True)
         if ended.update(ends_at=Greatest("starts_at", now), ended_at=now, ended_by=by.label[:120]) != 1:
             raise GrantOver(_("It has ended already."))
+        # From here on none of them can be taken, however many they are; what one run does not write down, the sweep does.
+        row.leads.filter(state=LeadState.OFFERED, lapses_at__gt=now).update(lapses_at=now)
         _leads.lapse(row.leads.all(), by=by, now=now)
         audit.record(
             action="regions.grant.ended", by=by, target=row.public_id, at=now, region=row.region.code,

@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
-from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import translation
@@ -18,6 +16,7 @@ from kameng.accounts import audit
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import in_main
 from kameng.jobs import services as jobs
+from kameng.lib import mailboxes
 from kameng.lib.errors import Invalid
 from kameng.lib.words import worded
 from shared_apps.regions import selectors
@@ -67,11 +66,8 @@ def ask(
         raise Invalid(_("Leave a phone number or a mail address, so that somebody can answer."), field="phone")
     if clean["phone"] and (len(clean["phone"]) > 30 or sum(char.isdigit() for char in clean["phone"]) < 5):
         raise Invalid(_("This is not a phone number."), code="phone_invalid", field="phone")
-    if clean["email"]:
-        try:
-            validate_email(clean["email"])
-        except ValidationError as error:
-            raise Invalid(_("This is not an email address."), code="email_invalid", field="email") from error
+    if clean["email"] and not mailboxes.is_one(clean["email"]):
+        raise Invalid(_("This is not an email address."), code="email_invalid", field="email")
     with transaction.atomic():
         place = selectors.resolve(region)
         made = Lead(kind=LeadKind.ASKED, region=place, message=message.strip()[:500], language=language, **clean)

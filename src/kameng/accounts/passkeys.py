@@ -6,10 +6,14 @@ the main station's and must not be able to ask for an operator's. A challenge is
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from fido2.server import Fido2Server
@@ -27,9 +31,11 @@ from kameng.accounts import audit, factors, notices
 from kameng.accounts.models import Passkey, User
 from kameng.accounts.types import Actor
 from kameng.db.context import current_schema
+from kameng.lib import clock
 from kameng.lib.errors import Invalid, Missing
 
 STATE = "passkey_state"  # In the session: the challenge that waits for its answer, and what for.
+CHALLENGE_S = 10 * 60  # So long a challenge waits for its answer; the page that shows it asks for a new one each time.
 MOST = 10
 
 
@@ -60,6 +66,24 @@ def _data(row: Passkey) -> AttestedCredentialData:
     return AttestedCredentialData(bytes(row.credential))
 
 
+def _keep(request: HttpRequest, purpose: str, state: Any) -> None:
+    request.session[STATE] = {purpose: dict(state), "at": clock.utc_now().timestamp()}
+
+
+def _take(request: HttpRequest, purpose: str, now: datetime) -> dict[str, Any] | None:
+    """The challenge that waits for its answer, gone with the asking; None: there is none, or it waited too long.
+
+    Race: one answer in two requests. Both may have read the session before either has written it, so that of the two the
+    one goes on that notes the challenge in the cache.
+    """
+    kept = request.session.pop(STATE, None) or {}
+    state: dict[str, Any] | None = kept.get(purpose)
+    if state is None or now.timestamp() - kept.get("at", 0) > CHALLENGE_S:
+        return None
+    used = hashlib.sha256(str(state["challenge"]).encode()).hexdigest()
+    return state if cache.add(f"accounts:challenge:{used}", 1, 2 * CHALLENGE_S) else None
+
+
 # -- Adding one.
 
 
@@ -72,13 +96,13 @@ def options_to_add(request: HttpRequest, user: User) -> str:
         person, [_data(row) for row in _mine(request, user)], user_verification=UserVerificationRequirement.PREFERRED,
         resident_key_requirement=ResidentKeyRequirement.DISCOURAGED,
     )  # fmt: skip
-    request.session[STATE] = {"add": dict(state)}
+    _keep(request, "add", state)
     return json.dumps(dict(options)["publicKey"], default=dict)
 
 
 def add(request: HttpRequest, *, user: User, answer: str, name: str, by: Actor, now: datetime) -> list[str]:
     """Keep the passkey that the browser made; answers recovery codes when the person had none. Raises: PasskeyWrong."""
-    state = (request.session.pop(STATE, None) or {}).get("add")
+    state = _take(request, "add", now)
     try:
         made = _server(request).register_complete(state, RegistrationResponse.from_dict(json.loads(answer)))
     except (
@@ -124,14 +148,14 @@ def options_to_prove(request: HttpRequest, user: User) -> str:
     options, state = _server(request).authenticate_begin(
         [_data(row) for row in mine], user_verification=UserVerificationRequirement.PREFERRED
     )
-    request.session[STATE] = {"prove": dict(state)}
+    _keep(request, "prove", state)
     return json.dumps(dict(options)["publicKey"], default=dict)
 
 
 def check(request: HttpRequest, *, user: User, answer: str, by: Actor, now: datetime) -> None:
     """Take the browser's signature, once. Raises: PasskeyWrong (counted like a wrong code), TooManyTries."""
     tried = factors.begin_try(user)
-    state = (request.session.pop(STATE, None) or {}).get("prove")  # Popped first: a second answer finds no challenge.
+    state = _take(request, "prove", now)
     rows = _mine(request, user)
     try:
         said = AuthenticationResponse.from_dict(json.loads(answer))
@@ -147,9 +171,9 @@ def check(request: HttpRequest, *, user: User, answer: str, by: Actor, now: date
         factors.note_wrong(user=user, tried=tried, by=by, now=now)
         raise PasskeyWrong() from error
     row = next(row for row in rows if bytes(row.credential_id) == used.credential_id)
-    later = Passkey.objects.filter(pk=row.pk)
-    if counter:  # A key that counts and counts backwards was copied. Race: of two answers one finds the smaller number.
-        later = later.filter(sign_count__lt=counter)
+    # A key that counts, and counts backwards or not any more, was copied. Race: of two answers one finds the smaller number.
+    counted = Q(sign_count__lt=counter) if counter else Q(sign_count=0)
+    later = Passkey.objects.filter(counted, pk=row.pk)
     if later.update(sign_count=counter, used_at=now) != 1:
         factors.note_wrong(user=user, tried=tried, by=by, now=now)
         raise PasskeyWrong()

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -20,6 +18,7 @@ from kameng.accounts import audit, catalogue, roles
 from kameng.accounts.catalogue import Place
 from kameng.accounts.models import Role, StaffRole, User, place
 from kameng.accounts.types import Actor
+from kameng.lib import mailboxes
 from kameng.lib.errors import Invalid, Missing, Refused
 from kameng.lib.words import Sentence, worded
 
@@ -87,10 +86,8 @@ def invite(*, email: str, name: str, role: str, mail: Mail, by: Actor, now: date
     """
     by.must(catalogue.PEOPLE_MANAGE)
     address = email.strip().lower()
-    try:
-        validate_email(address)
-    except ValidationError:
-        raise PersonInvalid(_("This email address can't be used."), field="email") from None
+    if not mailboxes.is_one(address):
+        raise PersonInvalid(_("This email address can't be used."), field="email")
     try:
         with transaction.atomic():
             built_in, own, permissions = _role(role)

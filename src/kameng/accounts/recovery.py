@@ -16,11 +16,12 @@ from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit
+from kameng.accounts import audit, factors
 from kameng.accounts.models import INVITATION_LIFE, User
 from kameng.accounts.types import Actor
 from kameng.db.context import current_schema
-from kameng.lib.errors import Forbidden, Invalid
+from kameng.lib.errors import Forbidden, Invalid, TooMany
+from kameng.web.counting import count, forget
 
 PASS_LIFE_S = int(INVITATION_LIFE.total_seconds())
 _SALT = "kameng.accounts.recovery"
@@ -39,6 +40,18 @@ class PasswordRefused(Invalid):
     """The new password can't be taken; the old one stands."""
 
     code = "password_refused"
+
+
+class PasswordPaused(TooMany):
+    """Five wrong present passwords: a pause."""
+
+    code = "password_paused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Too many wrong passwords. It can't be changed for 15 minutes; nothing was changed."),
+            details={"retry_after_s": factors.PAUSE_S},
+        )
 
 
 def make_pass(user: User) -> str:
@@ -78,11 +91,19 @@ def set_by_pass(*, entry: str, password: str, by: Actor, now: datetime) -> User:
 
 
 def change(*, user: User, present: str, password: str, by: Actor, now: datetime) -> User:
-    """Change one's own password, knowing the present one. Raises: PasswordRefused."""
+    """Change one's own password, knowing the present one. Raises: PasswordRefused, PasswordPaused.
+
+    Tries are counted as codes are, and by themselves: whoever sits at an open browser does not find the password out here,
+    and whoever knows it has no more tries at the second step for it.
+    """
+    key = f"accounts:password:tries:{user.pk}"
+    if count(key, factors.PAUSE_S) > factors.TRIES:
+        raise PasswordPaused()
     with transaction.atomic():
         row = User.objects.select_for_update().get(pk=user.pk)
         if not row.check_password(present):
             raise PasswordRefused(_("This is not your present password. Nothing was changed."), field="present")
+        forget(key)
         _set(row, password)
         audit.record(action="accounts.password.changed", by=by, target=row.email, at=now)
     return row

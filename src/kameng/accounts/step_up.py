@@ -226,15 +226,21 @@ def factor_for_all() -> bool:
     return bool(said)
 
 
-def everybody_needs_one(request: HttpRequest) -> HttpResponse | None:
-    """Lead somebody without a factor to set one up, where the place wants one of everybody; None: let them through."""
+def lacks_one(request: Any) -> bool:
+    """Whether this browser's person has no factor in a place that wants one of everybody."""
     user: Any = request.user
     if request.session.get(HAS_FACTOR) or getattr(user, "is_support", False) or not factor_for_all():
-        return None
+        return False
     with transaction.atomic():  # A view that calls the outside has none around it.
         has_factor = factors.has_any(user)
     if has_factor:
         request.session[HAS_FACTOR] = True
+    return not has_factor
+
+
+def everybody_needs_one(request: HttpRequest) -> HttpResponse | None:
+    """Lead somebody without a factor to set one up, where the place wants one of everybody; None: let them through."""
+    if not lacks_one(request):
         return None
     back = request.get_full_path() if request.method in ("GET", "HEAD") else ""
     response: HttpResponse = redirect(reverse("second_step") + "?" + urlencode({"next": back, "needed": "1"}))

@@ -78,6 +78,13 @@ def second_step(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/set_up.html", context, status=422 if error else 200)
 
 
+def _after_removal(request: HttpRequest, user: User) -> None:
+    """Without a factor nothing of it stands, here or in another browser, which may have been let in or trusted by it."""
+    if not factors.has_any(user):
+        step_up.forget(request)
+        sessions.end_elsewhere(request=request, user=user, by=actor(request), now=clock.utc_now())
+
+
 @require_POST
 @own_account
 def app_remove(request: HttpRequest) -> HttpResponse:
@@ -86,8 +93,7 @@ def app_remove(request: HttpRequest) -> HttpResponse:
         return asked
     user: Any = request.user
     factors.remove_app(user=user, by=actor(request), now=clock.utc_now())
-    if not factors.has_any(user):
-        step_up.forget(request)
+    _after_removal(request, user)
     messages.success(request, _("The app is taken off. Its codes are worth nothing now."))
     return redirect(own_page(request))
 
@@ -138,8 +144,7 @@ def passkey_remove(request: HttpRequest, pk: int) -> HttpResponse:
         return asked
     user: Any = request.user
     passkeys.remove(user=user, passkey_id=pk, by=actor(request), now=clock.utc_now())
-    if not factors.has_any(user):
-        step_up.forget(request)
+    _after_removal(request, user)
     messages.success(request, _("The passkey is taken off."))
     return redirect(own_page(request))
 

@@ -19,7 +19,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from kameng.accounts import catalogue, tokens
+from kameng.accounts import catalogue, step_up, tokens
 from kameng.accounts.catalogue import SCOPE_NEEDS
 from kameng.accounts.models import User, place
 from kameng.lib import clock
@@ -85,6 +85,9 @@ class HasScope(permissions.BasePermission):
         if not user.is_authenticated or not wanted:
             return False
         token: Any = request.auth
+        if token is None and step_up.lacks_one(request):
+            self.message = _("Everybody needs a second step here. Set yours up in the browser first.")
+            return False
         if token is not None and not getattr(getattr(request, "tenant", None), "api_allowed", True):
             self.message = _("The shop's plan has no API. Its owner can choose one that has it.")
             return False

@@ -121,6 +121,11 @@ def paged(request: HttpRequest, rows: Rows, per_page: int = PER_PAGE) -> Page[An
     return Paginator(rows, per_page).get_page(request.GET.get("page"))
 
 
+def typed(request: HttpRequest, name: str) -> str:
+    """What an address asks for in words, outside of any form: without NUL, which Postgres does not take, and not endless."""
+    return request.GET.get(name, "").replace("\x00", "").strip()[:120]
+
+
 def wants_export(request: HttpRequest) -> bool:
     return request.GET.get("export") in ("csv", "xlsx")
 

@@ -182,15 +182,18 @@ def category(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @screen(catalogue.OWN)
 def search(request: HttpRequest) -> HttpResponse:
-    """Orders, goods, categories, people and the panel's own pages at once; an order's number leads straight to it."""
+    """Orders, goods, categories, people and the panel's own pages at once, as far as the reader may look at them; an
+    order's number leads straight to it."""
     query = request.GET.get("q", "").strip().replace("\x00", "")[:120]
-    found_orders = list(orders.orders_for_panel(text=query)[:SEARCHED]) if query else []
+    sees_orders, sees_goods = may(request, catalogue.ORDERS_LOOK), may(request, catalogue.GOODS_LOOK)
+    found_orders = list(orders.orders_for_panel(text=query)[:SEARCHED]) if query and sees_orders else []
     if len(found_orders) == 1 and found_orders[0].number.lower() == query.lower().replace("-", "").replace(" ", ""):
         return redirect("panel:order", number=found_orders[0].number)
     sees_people = may(request, catalogue.PEOPLE_MANAGE)
     return page(
         request, "panel/search.html", here="", heading=_("Search"), query=query, orders=found_orders,
-        goods=_goods_found(query), categories=_categories_found(query), pages=pages_named(request, query),
+        goods=_goods_found(query) if sees_goods else [], categories=_categories_found(query) if sees_goods else [],
+        pages=pages_named(request, query),
         people=people.staff(query=query)[:SEARCHED] if query and sees_people else [], listings_url=reverse("panel:listings"),
     )  # fmt: skip
 

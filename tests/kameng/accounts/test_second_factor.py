@@ -374,6 +374,9 @@ class TestAtLogIn:
         assert (led.status_code, led["Location"]) == (302, "/security/second-step/?next=%2Fpanel%2Forders%2F&needed=1")
         assert owner.get("/panel/orders/").status_code == 200
         assert browser.get("/security/second-step/").status_code == 200
+        # The API, which takes a browser's log-in as well, is no way around it.
+        assert browser.get("/api/v1/panel/orders/").status_code == 403
+        assert owner.get("/api/v1/panel/orders/").status_code == 200
 
 
 class TestTakingItOff:
@@ -416,6 +419,14 @@ class TestTakingItOff:
         assert (asked.status_code, gone.status_code) == (403, 302)
         with in_substation(office.shop):
             assert (Authenticator.objects.count(), RecoveryCode.objects.count()) == (0, 0)
+
+    def test_the_last_one_ends_what_other_browsers_had_by_it(self, office: Office) -> None:
+        totp, here, elsewhere = with_app(office), office.owner, office.owner
+        here.post("/security/app/remove/", {"step_up": "code", "step_up_code": totp.now()})
+        here.post("/security/app/remove/")
+
+        assert here.get("/panel/").status_code == 200
+        assert elsewhere.get("/panel/").status_code == 302
 
 
 def test_the_marker_is_of_one_person(office: Office) -> None:

@@ -52,6 +52,18 @@ def _person(role: str) -> Any:
         return found or User.objects.create_user(email, "a long enough password", name=role.title(), role=role)
 
 
+def _with_own_role(*permissions: str) -> Any:
+    """Somebody whose role is one of the station's own, made for a test."""
+    from kameng.accounts.models import Role, StaffRole, User
+    from kameng.db.context import in_main
+    from kameng.lib.ids import public_id
+
+    with in_main():
+        name = public_id("role")
+        own = StaffRole.objects.create(name=name, permissions=list(permissions))
+        return User.objects.create_user(f"{name.lower()}@console.example", None, role=Role.VIEWER, own_role=own)
+
+
 def _client(user: Any = None) -> Client:
     from kameng.db.context import in_main
 

@@ -148,6 +148,7 @@ class TestGiving:
             ({"substation": "no-such-shop"}, "There is no such substation."),
             ({"ends": "2020-01-01"}, "It has to end after it begins."),
             ({"starts": "2020-01-01", "ends": "2020-01-02"}, "That is over already."),
+            ({"starts": "2026-12-01", "ends": "9999-12-31"}, "Ten years at most"),
             ({"starts": ""}, "This field is required."), ({"answer_days": "99"}, "less than or equal to 30"),
         ],
     )  # fmt: skip

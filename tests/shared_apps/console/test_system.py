@@ -14,7 +14,7 @@ from kameng.jobs.models import Job
 from kameng.lib import clock
 from shared_apps.console.selectors import overview
 from tenants.models import SyncState
-from tests.shared_apps.console.conftest import Scene, csv_rows
+from tests.shared_apps.console.conftest import Scene, _client, _with_own_role, csv_rows
 from tests.shared_apps.console.test_access import url
 
 
@@ -151,6 +151,29 @@ class TestTheSearch:
             ("main:rev", "main:revenue"),
         ):  # fmt: skip
             assert shown in operator.get(url("search"), {"q": text}).content.decode(), text
+
+    def test_finds_only_what_the_reader_may_open(self, operator: Client, scene: Scene) -> None:
+        clerk = _client(_with_own_role("library.look"))
+        words = (scene.order, scene.case, scene.shop.slug, scene.goods.code, scene.batch, "operator", "a")
+        whole, part = set[str](), set[str]()
+        for word in words:
+            for browser, found in ((operator, whole), (clerk, part)):
+                context = browser.get(url("search"), {"q": word}).context
+                found |= {group["label"] for group in context["groups"]} if context else set()
+
+        assert {"Substations", "People", "SKUs", "Ledger accounts"} <= whole
+        assert part <= {"Products", "SKUs", "Brands"}
+
+    def test_takes_whatever_is_typed(self, operator: Client, scene: Scene) -> None:
+        assert operator.get(url("search"), {"q": "a\x00b"}).status_code == 200
+
+    def test_the_latest_deeds_are_for_whoever_may_read_the_trail(self, operator: Client, scene: Scene) -> None:
+        clerk = _client(_with_own_role("library.look"))
+
+        pages = [browser.get(url("overview")) for browser in (operator, clerk)]
+
+        assert [bool(page.context["changes"]) for page in pages] == [True, False]
+        assert ["What changed" in page.content.decode() for page in pages] == [True, False]
 
     def test_says_so_when_nothing_is_found(self, operator: Client, scene: Scene) -> None:
         assert b"Nothing found" in operator.get(url("search"), {"q": "zzzznothing"}).content

@@ -17,7 +17,7 @@ from kameng.lib import clock
 from shared_apps.library import services
 from shared_apps.library.models import ImportRun, PrivatePrice, Sku
 from tenants.models import Substation
-from tests.shared_apps.console.conftest import csv_rows, make_goods
+from tests.shared_apps.console.conftest import _client, _with_own_role, csv_rows, make_goods
 from tests.shared_apps.console.test_access import url
 from tests.tenant_apps import market
 
@@ -96,6 +96,16 @@ class TestTheList:
         assert goods.code in page
         assert "−5.3%" in page
 
+    def test_its_prices_are_for_whoever_may_look_at_terms(
+        self, operator: Client, shop: Any, goods: market.Goods
+    ) -> None:
+        put(shop, goods, "8.30")
+        clerk = _client(_with_own_role("network.look"))
+
+        pages = [browser.get(url("substation", shop.public_id)).content.decode() for browser in (operator, clerk)]
+
+        assert ["8.30" in page for page in pages] == [True, False]
+
     def test_never_shows_anothers(self, operator: Client, shop: Any, alice: Any, goods: market.Goods) -> None:
         put(shop, goods, "9.00")
 
@@ -133,6 +143,14 @@ class TestOne:
         assert said in page
         assert 'value="kept all the same"' in page
         assert standing(shop) == []
+
+    def test_takes_whatever_is_typed(self, operator: Client, shop: Any, goods: market.Goods) -> None:
+        for name, typed in (
+            ("terms_beside", {"sku": "a\x00b", "unit": "1"}), ("terms_beside", {"sku": goods.code, "unit": "9" * 23}),
+            ("terms_beside", {"sku": goods.code, "unit": "NaN"}), ("terms_skus", {"sku": "a\x00b"}),
+            ("terms_new", {"sku": "a\x00b"}),
+        ):  # fmt: skip
+            assert operator.get(url(name, shop.public_id), typed).status_code == 200, (name, typed)
 
     def test_shows_the_plans_price_and_the_difference_while_typing(
         self, operator: Client, shop: Any, goods: market.Goods
@@ -250,6 +268,16 @@ class TestAFile:
         page = operator.get(url("import_run", run.public_id)).content.decode()
         assert "There is no such SKU." in page
         assert shop.name in page
+
+    def test_an_end_that_no_clock_can_show_is_refused_and_breaks_no_page(
+        self, operator: Client, shop: Any, goods: market.Goods
+    ) -> None:
+        run = checked(operator, shop, f"sku,price,ends\n{goods.code},9.00,9999-12-31 23:59Z\n")
+
+        assert [(one["row"], one["column"], one["code"]) for one in run.report] == [(2, "ends", "too_far")]
+        assert operator.get(url("terms", shop.public_id)).status_code == 200
+        assert operator.get(url("substation", shop.public_id)).status_code == 200
+        assert standing(shop) == []
 
     def test_the_lists_export_can_be_imported_again(self, operator: Client, shop: Any, goods: market.Goods) -> None:
         put(shop, goods, "9.00", note="as it was")

@@ -110,6 +110,8 @@ class TestSetting:
             ("NaN", {}, "unit"),
             ("9", {"starts_at": NOW - HOUR}, "starts_at"),
             ("9", {"ends_at": NOW}, "ends_at"),
+            ("9", {"starts_at": NOW + timedelta(days=36_526)}, "starts_at"),
+            ("9", {"ends_at": datetime(9999, 12, 31, 23, 59, tzinfo=UTC)}, "ends_at"),
             ("9", {"starts_at": NOW + HOUR, "ends_at": NOW + HOUR}, "ends_at"),
             ("9", {"note": "x" * 201}, "note"),
             ("9", {"sku_id": 2**40}, "sku"),

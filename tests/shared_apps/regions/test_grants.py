@@ -124,6 +124,7 @@ class TestGiving:
             ({"start": NOW, "end": NOW}, "ends_at", "It has to end after it begins."),
             ({"start": NOW - YEAR, "end": NOW}, "ends_at", "That is over already. Choose a later end."),
             ({"end": NOW + 11 * YEAR}, "ends_at", "Ten years at most; it can be given anew."),
+            ({"start": NOW + 11 * YEAR, "end": NOW + 12 * YEAR}, "starts_at", "It has to begin within ten years."),
             ({"answer_days": 0}, "answer_days", "Give the holder 1 to 30 days to answer."),
             ({"answer_days": 31}, "answer_days", "Give the holder 1 to 30 days to answer."),
         ],

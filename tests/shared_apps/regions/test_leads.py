@@ -18,12 +18,14 @@ from kameng.lib.errors import Invalid
 from shared_apps.regions import selectors, services, tasks
 from shared_apps.regions.errors import LeadMissing, LeadRefused, RegionUnclear
 from shared_apps.regions.models import Lead
+from shared_apps.regions.services import _leads
 from shared_apps.regions.states import TRANSITIONS, LeadEvent, LeadState
 from tenants.models import Substation
 from tests.tenant_apps.racing import all_at_once
 
 NOW = datetime(2031, 3, 1, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 MIA = Actor(ActorKind.USER, "Mia", 1)
 OWNER = Actor(ActorKind.USER, "Alice Wang", 1)
 
@@ -112,6 +114,7 @@ class TestAsking:
             ({"phone": ""}, "phone", "Leave a phone number or a mail address, so that somebody can answer."),
             ({"phone": "abc"}, "phone", "This is not a phone number."),
             ({"email": "nobody"}, "email", "This is not an email address."),
+            ({"email": f"{'n' * 60}@{'.'.join(['x' * 60] * 4)}.com"}, "email", "This is not an email address."),
         ],
     )  # fmt: skip
     def test_refuses_what_nobody_can_answer(
@@ -333,6 +336,25 @@ class TestLapsing:
 
         assert (fresh(open_one).state, fresh(taken).state) == ("LAPSED", "TAKEN")
         assert trail(open_one) == [("regions.lead.lapsed", "Mia")]
+
+    def test_nothing_of_a_grant_that_is_ended_can_be_taken_however_much_there_is(
+        self, alice: Any, city: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_leads, "AT_ONCE", 1)
+        code = city()
+        grant = give(code, alice)
+        written, left = ask(code), ask(code)
+
+        with in_main():
+            services.end_grant(public_id=grant.public_id, by=MIA, now=NOW + HOUR)
+            for row in (written, left):
+                with pytest.raises(LeadRefused):
+                    services.take(public_id=row.public_id, substation_id=alice.pk, by=OWNER, now=NOW + HOUR)
+            assert (selectors.offers_to(alice.pk, at=NOW + HOUR), fresh(left).state) == ([], "OFFERED")
+            for _ in range(3):  # The sweep takes others' as well.
+                services.lapse_due(now=NOW + HOUR)
+
+        assert (fresh(written).state, fresh(left).state) == ("LAPSED", "LAPSED")
 
     def test_what_waits_can_be_offered_to_the_next_holder(self, alice: Any, bob: Any, city: Callable[[], str]) -> None:
         code = city()

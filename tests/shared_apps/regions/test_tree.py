@@ -156,6 +156,18 @@ class TestResolve:
 
         assert str(refused.value) == "There are several: Taizhou, Jiangsu; Taizhou, Zhejiang. Choose one."
 
+    def test_anybody_s_text_is_looked_for_in_a_few_words(self) -> None:
+        assert selectors._words("a, a a b " * 9) == ["a", "b"]
+        assert selectors._words(" ".join("abcdefghijklmnop")) == list("abcdef")
+        assert selectors._words(" , ") == [" , "]
+
+    def test_what_is_looked_at_first_leaves_no_name_out(self) -> None:
+        rows = Region.objects.select_related("parent").filter(holdable=True)
+
+        lost = [(row.code, name) for row in rows for name in selectors._names(row) if not selectors._may_be(row, name)]
+
+        assert lost == []
+
     def test_every_suggestion_can_be_chosen(self) -> None:
         rows = Region.objects.select_related("parent").filter(holdable=True, level__in=("CITY", "PROVINCE"))
 

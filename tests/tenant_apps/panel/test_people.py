@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core import mail, signing
 
+from kameng.accounts import factors
 from kameng.accounts.models import ApiToken, StaffRole, User
 from kameng.db.context import in_substation, pointed_at
 from kameng.jobs import services as jobs
@@ -274,6 +275,28 @@ class TestOwnPassword:
         assert office.staff.post("/password/", data).status_code == 422
         assert office.read(User, pk=office.users["STAFF"]).check_password(PASSWORD)
         assert office.counts() == before
+
+    def test_five_wrong_present_ones_are_a_pause_for_the_right_one_too(self, office: Office) -> None:
+        browser = office.staff
+        for guess in range(5):
+            browser.post("/password/", {"present": f"guess {guess}", "password": ANOTHER})
+
+        paused = browser.post("/password/", {"present": PASSWORD, "password": ANOTHER})
+
+        assert paused.status_code == 422
+        assert "Too many wrong passwords." in paused.content.decode()
+        assert office.read(User, pk=office.users["STAFF"]).check_password(PASSWORD)
+
+    def test_the_right_one_gives_no_more_tries_at_the_second_step(self, office: Office) -> None:
+        with in_substation(office.shop):
+            user = User.objects.get(pk=office.users["STAFF"])
+            for _ in range(5):
+                factors.begin_try(user)
+
+        office.staff.post("/password/", {"present": PASSWORD, "password": ANOTHER})
+
+        with in_substation(office.shop), pytest.raises(factors.TooManyTries):
+            factors.begin_try(user)
 
 
 class TestActivity:

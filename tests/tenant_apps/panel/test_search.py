@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tests.tenant_apps.panel.office import Office
+from kameng.accounts import roles
+from kameng.accounts.models import Role, User
+from kameng.accounts.types import SYSTEM
+from kameng.db.context import in_substation
+from kameng.lib import clock
+from tests.tenant_apps.panel.office import PASSWORD, Office
 
 
 class TestSearch:
@@ -25,6 +30,21 @@ class TestSearch:
             context = office.staff.get(f"/panel/search/?q={word}").context
 
             assert (list(context["people"]), context["pages"]) == ([], []), word
+
+    def test_orders_and_goods_are_for_whoever_may_look_at_them(self, office: Office) -> None:
+        placed = office.place(contact="bert@example.com")
+        with in_substation(office.shop):
+            own = roles.save(name="Bookkeeper", permissions=["money.look"], by=SYSTEM, now=clock.utc_now())
+            user = User.objects.create_user("bo@example.com", PASSWORD, role=Role.VIEWER, own_role=own)
+            office.users["OWN"] = user.pk
+        browser = office.browser("OWN")
+
+        for word in (placed.number, "bert%40", office.goods.code, "Kind"):
+            response = browser.get(f"/panel/search/?q={word}")
+
+            assert response.status_code == 200, word
+            found = (response.context[name] for name in ("orders", "goods", "categories"))
+            assert [list(rows) for rows in found] == [[], [], []], word
 
     def test_says_what_can_be_found_when_there_is_nothing(self, office: Office) -> None:
         for query in ("", "q=%00", "q=no+such+thing"):
