@@ -133,7 +133,9 @@ def resolve(text: str) -> Region:
     Raises: RegionUnclear, which counts up what it may be.
     """
     wanted = _plain(text)
-    found = [row for row in _meant(_words(wanted), code="code__iexact") if _may_be(row, wanted) and wanted in _names(row)]
+    found = [
+        row for row in _meant(_words(wanted), code="code__iexact") if _may_be(row, wanted) and wanted in _names(row)
+    ]
     if len(found) == 1:
         return found[0]
     if found:

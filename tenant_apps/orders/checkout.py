@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
+
+from kameng.lib import mailboxes
 
 MAX_QUANTITY = 100  # Of one SKU in one order.
 MAX_LINES = 20
@@ -39,10 +39,8 @@ def clean_contact(text: str) -> str:
     """An email address, a phone or a QQ number, as it is kept. Raises FieldProblem."""
     contact = text.strip()
     if "@" in contact:
-        try:
-            validate_email(contact)
-        except ValidationError:
-            raise FieldProblem("contact", _("This email address can't be used.")) from None
+        if not mailboxes.is_one(contact):
+            raise FieldProblem("contact", _("This email address can't be used."))
         name, _at, host = contact.rpartition("@")
         contact = f"{name}@{host.lower()}"
     else:
@@ -86,11 +84,8 @@ def _problem_of(field: Mapping[str, Any], value: str) -> object | None:
         return _("Please choose one of the list.")
     if kind == "phone" and not _PHONE.match(re.sub(r"[\s\-()]", "", value)):
         return _("This phone number can't be used.")
-    if kind == "email":
-        try:
-            validate_email(value)
-        except ValidationError:
-            return _("This email address can't be used.")
+    if kind == "email" and not mailboxes.is_one(value):
+        return _("This email address can't be used.")
     return None
 
 
