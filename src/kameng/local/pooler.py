@@ -145,6 +145,11 @@ def version() -> str:
     return said.stdout.splitlines()[0].strip()
 
 
+def version_number() -> tuple[int, ...]:
+    """(1, 18, 0)."""
+    return tuple(int(part) for part in version().rpartition(" ")[2].split("."))
+
+
 def _tcp_host(login: dict[str, str]) -> str:
     """The server's address for PgBouncer, which runs as another user than us: a socket's folder may be closed to it."""
     host = login.get("host", "127.0.0.1")
