@@ -174,8 +174,9 @@ def return_disputed(*, receipt: ReceiptInfo, by: str, now: datetime) -> bool:
     case = (
         PaymentCase.objects.select_for_update()
         .filter(order_number=receipt.order_number, receipt__payment_id=receipt.payment_id,
-                receipt__account_id=receipt.account_id, receipt__channel_ref=receipt.channel_ref, kind=CaseKind.DISPUTE, state=CaseState.OPEN,
-                amount_minor=receipt.amount_minor, outward=True)
+                receipt__account_id=receipt.account_id, receipt__channel_ref=receipt.channel_ref,
+                kind=CaseKind.DISPUTE, state=CaseState.OPEN, amount_minor=receipt.amount_minor,
+                outward=True)
         .first()
     )  # fmt: skip
     if case is None:

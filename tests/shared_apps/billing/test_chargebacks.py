@@ -226,7 +226,11 @@ class TestCard:
 
     def intents(self, stripe: Stripe, shop: Any) -> list[str]:
         """The payments, the first one first."""
-        found = [row["id"] for row in stripe.merchant.billing.invoices.values() if row["customer"] == row_of(shop).stripe_customer]
+        found = [
+            row["id"]
+            for row in stripe.merchant.billing.invoices.values()
+            if row["customer"] == row_of(shop).stripe_customer
+        ]
         payments = stripe.merchant.billing.payments.values()
         return [row["payment"]["payment_intent"] for one in found for row in payments if row["invoice"] == one]
 
@@ -248,7 +252,10 @@ class TestCard:
         assert (prepaid(shop), owed(shop)) == (0, 6_800)
         with in_main():
             assert ledger.balance_minor("suspense:stripe") == before
-        assert [told for _kind, told, _total in invoices(shop)] == ["PAID", "PAID"]  # They were; what is owed is a debt.
+        assert [told for _kind, told, _total in invoices(shop)] == [
+            "PAID",
+            "PAID",
+        ]  # They were; what is owed is a debt.
 
     def test_told_again_it_stays_one_case(self, stripe: Stripe, shop: Any) -> None:
         stripe.merchant.dispute(self.intents(stripe, shop)[0])
