@@ -33,6 +33,7 @@ from shared_apps.billing.services._invoices import (
     pay_from_prepaid,
     void_invoice,
 )
+from shared_apps.billing.services._moved import tell_moved
 from shared_apps.billing.services._opening import charge_opening, open_if_covered, opening_lines
 from shared_apps.billing.services._pages import (
     ask_about,
@@ -105,5 +106,6 @@ __all__ = [
     "schedule_change",
     "take_event",
     "take_receipt",
+    "tell_moved",
     "void_invoice",
 ]

@@ -23,6 +23,7 @@ from shared_apps.billing.services import _notices
 from shared_apps.billing.services._card_channels import channel_of
 from shared_apps.billing.services._card_invoices import keep_stray_money, take_invoice
 from shared_apps.billing.services._card_pages import PAGE_LIFE, end_page, reckon
+from shared_apps.billing.services._moved import goes_on_free
 from shared_apps.billing.services._pending import came_about, give_up, under_way
 from shared_apps.billing.services._subscriptions import align, begin, collect, lock, move, put_on_plan, settle_debt
 from shared_apps.billing.states import (
@@ -236,6 +237,8 @@ def _follow_state(row: Subscription, told: SubscriptionState, *, now: datetime) 
     """Active, unpaid or over, as the channel says; dunning begins when a payment failed."""
     unpaid = told.status in ("past_due", "unpaid")
     if told.status in DEAD and row.state != OurState.ENDED:
+        if goes_on_free(row, now=now):
+            return
         move(row, SubscriptionEvent.END, now=now)
         _notices.step(row, DunningKind.ENDED, round_at=now, now=now)
     elif unpaid and row.state in (OurState.TRIAL, OurState.ACTIVE):

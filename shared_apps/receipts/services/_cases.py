@@ -167,12 +167,16 @@ def reopen_case(*, case_id: int, by: str, now: datetime, why: str) -> None:
 
 
 def return_disputed(*, receipt: ReceiptInfo, by: str, now: datetime) -> bool:
-    """A dispute was won and its money came back: settle its case by itself. False when no case of it is open."""
+    """A dispute was won and its money came back: settle its case by itself. False when no case of it is open.
+
+    `channel_ref` is compared, too: the payments of a subscription all bear the id of the page that began it.
+    """
     case = (
         PaymentCase.objects.select_for_update()
         .filter(order_number=receipt.order_number, receipt__payment_id=receipt.payment_id,
-                receipt__account_id=receipt.account_id, kind=CaseKind.DISPUTE, state=CaseState.OPEN,
-                amount_minor=receipt.amount_minor, outward=True)
+                receipt__account_id=receipt.account_id, receipt__channel_ref=receipt.channel_ref,
+                kind=CaseKind.DISPUTE, state=CaseState.OPEN, amount_minor=receipt.amount_minor,
+                outward=True)
         .first()
     )  # fmt: skip
     if case is None:

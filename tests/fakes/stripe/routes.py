@@ -17,6 +17,7 @@ _NAMES = (
 _PATH = re.compile(rf"/v1/({_NAMES})(?:/([A-Za-z0-9_]+))?(?:/(expire|line_items|pay|lines|release))?")
 _FILTERS = (
     "charge", "payment_intent", "type", "status", "customer", "subscription", "email", "invoice", "active", "product",
+    "payment",
 )  # fmt: skip
 
 

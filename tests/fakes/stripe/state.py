@@ -182,10 +182,10 @@ class Merchant:
             intent["status"] = "requires_payment_method"
             self.tell("checkout.session.async_payment_failed", session)
 
-    def dispute(self, session_id: str, fee: int = 1500) -> Json:
-        """The buyer's bank takes the money of a paid session, and Stripe a fee."""
+    def dispute(self, ref: str, fee: int = 1500) -> Json:
+        """The payer's bank takes the money of a paid session or intent, and Stripe a fee."""
         with self.lock:
-            charge = self._charge_of(session_id)
+            charge = self._charge_of(ref)
             id = self.new_id("du_")
             taken = self.move(-charge["amount"], fee, charge["currency"], id, "adjustment", "dispute")
             charge["disputed"] = True
@@ -270,8 +270,9 @@ class Merchant:
         self.charges[charge["id"]] = charge
         return charge
 
-    def _charge_of(self, session_id: str) -> Json:
-        return self.charges[self.intents[self.sessions[session_id]["payment_intent"]]["latest_charge"]]
+    def _charge_of(self, ref: str) -> Json:
+        intent_id = self.sessions[ref]["payment_intent"] if ref in self.sessions else ref
+        return self.charges[self.intents[intent_id]["latest_charge"]]
 
     def move(self, amount: int, fee: int, currency: str, source: str, type: str, category: str) -> str:
         """A balance transaction, in the currency that the account settles in; its id."""

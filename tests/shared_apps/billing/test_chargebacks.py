@@ -20,6 +20,7 @@ from shared_apps.receipts.models import PaymentCase
 from shared_apps.receipts.types import Fact
 from tenant_apps.payments import services as payments
 from tests.shared_apps.billing.stage import APRIL, MARCH, make_plan, prepaid, state, top_up
+from tests.shared_apps.billing.test_cards import Stripe, by_card, invoices, row_of
 from tests.tenant_apps import market
 
 _serial = itertools.count(1)
@@ -209,3 +210,101 @@ class TestRepaying:
         at_once(*[lambda: paid_page(fresh_shop, account, 8_000)] * 2)
 
         assert (prepaid(fresh_shop), owed(fresh_shop)) == (6_000, 0)
+
+
+class TestCard:
+    """What goes back of a subscription that a card pays."""
+
+    @pytest.fixture
+    def shop(self, stripe: Stripe, subscribed: Callable[..., Any]) -> Any:
+        """It has paid 9,800 twice."""
+        made = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+        stripe.pass_days(31.5)
+        stripe.tell()
+        assert [total for _kind, _state, total in invoices(made)] == [9_800, 9_800]
+        return made
+
+    def intents(self, stripe: Stripe, shop: Any) -> list[str]:
+        """The payments, the first one first."""
+        found = [
+            row["id"]
+            for row in stripe.merchant.billing.invoices.values()
+            if row["customer"] == row_of(shop).stripe_customer
+        ]
+        payments = stripe.merchant.billing.payments.values()
+        return [row["payment"]["payment_intent"] for one in found for row in payments if row["invoice"] == one]
+
+    def cases(self, shop: Any) -> list[PaymentCase]:
+        with in_main():
+            return list(PaymentCase.objects.filter(substation_id=shop.pk).select_related("receipt").order_by("id"))
+
+    def test_a_dispute_is_a_case_of_its_shop_and_charged_like_any_other(self, stripe: Stripe, shop: Any) -> None:
+        with in_main():
+            before = ledger.balance_minor("suspense:stripe")
+        top_up(shop, 3_000)
+        stripe.merchant.dispute(self.intents(stripe, shop)[0])
+
+        stripe.tell()
+
+        (case,) = self.cases(shop)
+        assert (case.kind, case.amount_minor, case.outward, case.state) == ("DISPUTE", 9_800, True, "OPEN")
+        assert settle(case, "CHARGE") == "SETTLED"
+        assert (prepaid(shop), owed(shop)) == (0, 6_800)
+        with in_main():
+            assert ledger.balance_minor("suspense:stripe") == before
+        assert [told for _kind, told, _total in invoices(shop)] == [
+            "PAID",
+            "PAID",
+        ]  # They were; what is owed is a debt.
+
+    def test_told_again_it_stays_one_case(self, stripe: Stripe, shop: Any) -> None:
+        stripe.merchant.dispute(self.intents(stripe, shop)[0])
+
+        stripe.tell(lambda events: events * 2)
+        stripe.told.clear()
+        stripe.tell(lambda events: events[::-1])
+
+        assert len(self.cases(shop)) == 1
+
+    def test_of_two_disputes_the_one_that_was_won_is_settled(self, stripe: Stripe, shop: Any) -> None:
+        """Both are of the same page, and of the same sum."""
+        first, second = (stripe.merchant.dispute(intent) for intent in self.intents(stripe, shop))
+        stripe.tell()
+
+        stripe.merchant.close_dispute(first["id"], won=True)
+        stripe.merchant.close_dispute(second["id"], won=False)
+        stripe.tell()
+
+        refs = {case.receipt.channel_ref: case.state for case in self.cases(shop)}
+        assert refs == {first["payment_intent"]: "SETTLED", second["payment_intent"]: "OPEN"}
+        assert (prepaid(shop), owed(shop)) == (0, 0)
+
+    def test_a_refund_by_hand_at_stripe_is_a_case_too(self, stripe: Stripe, shop: Any) -> None:
+        stripe.merchant.create_refund({"payment_intent": self.intents(stripe, shop)[1], "amount": "2500"})
+
+        stripe.tell()
+
+        (case,) = self.cases(shop)
+        assert (case.kind, case.amount_minor, case.outward) == ("OUTSIDE", 2_500, True)
+
+    def test_what_was_paid_is_not_taken_for_a_top_up(self, stripe: Stripe, shop: Any) -> None:
+        """Its intents succeed, and are told of, like any other."""
+        for intent in self.intents(stripe, shop):
+            stripe.merchant.tell("payment_intent.succeeded", stripe.merchant.intents[intent])
+
+        stripe.tell()
+
+        assert (prepaid(shop), owed(shop), self.cases(shop)) == (0, 0, [])
+
+    def test_of_a_subscription_that_is_not_ours_nothing_is_known(self, stripe: Stripe, shop: Any) -> None:
+        intent = self.intents(stripe, shop)[0]
+        for row in stripe.merchant.billing.invoices.values():
+            row["parent"]["subscription_details"]["metadata"] = {}
+        with in_main():
+            before = PaymentCase.objects.count()
+        stripe.merchant.dispute(intent)
+
+        stripe.tell()
+
+        with in_main():
+            assert PaymentCase.objects.count() == before

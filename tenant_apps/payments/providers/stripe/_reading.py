@@ -62,6 +62,21 @@ def state(session: Json, refunds: Sequence[Json], disputes: Sequence[Json]) -> C
     return ChannelState(_status(session, bool(facts)), tuple(facts), payment_id, channel_ref, session)
 
 
+def invoiced(invoice: Json, intent: Json, refunds: Sequence[Json], disputes: Sequence[Json]) -> ChannelState:
+    """What went back of an invoice's payment, under the reference that its subscription bears; not that it was paid."""
+    details = (invoice["parent"] or {}).get("subscription_details") or {}
+    payment_id, channel_ref = (details.get("metadata") or {}).get("reference", ""), intent["id"]
+    facts: list[MoneyFact] = []
+    if payment_id:  # Else it is the merchant's other business.
+        for refund in refunds:
+            facts.extend(_refunded(refund, payment_id, channel_ref))
+        for dispute in disputes:
+            facts.extend(_disputed(dispute, payment_id, channel_ref))
+    facts.sort(key=lambda fact: fact.occurred_at)
+    status = ChannelStatus.PAID if intent["status"] == "succeeded" else ChannelStatus.PENDING
+    return ChannelState(status, tuple(facts), payment_id, channel_ref, invoice)
+
+
 def payment_id_of(item: Json) -> str | None:
     """Our payment's id on any object we labelled; None on those of the merchant's other business."""
     found = (item.get("metadata") or {}).get("payment")
@@ -79,7 +94,12 @@ def intent_of(session: Json) -> Json | None:
 
 def charge_of(session: Json) -> Json | None:
     """The expanded latest charge, successful or not; None when there was none."""
-    charge = (intent_of(session) or {}).get("latest_charge")
+    return charge_of_intent(intent_of(session) or {})
+
+
+def charge_of_intent(intent: Json) -> Json | None:
+    """The same of an intent."""
+    charge = intent.get("latest_charge")
     return charge if isinstance(charge, dict) else None
 
 

@@ -47,7 +47,8 @@ SEARCH_BEFORE, SEARCH_AFTER = timedelta(minutes=5), timedelta(minutes=30)
 SEARCH_BACK = timedelta(hours=25)
 LONGEST_SEARCH = 20_000  # Sessions. Beyond it the answer is "ask again", never "not found".
 
-EXPANDED = ["payment_intent.latest_charge.balance_transaction", "payment_intent.latest_charge.refunds"]
+EXPANDED_OF_INTENT = ["latest_charge.balance_transaction", "latest_charge.refunds"]
+EXPANDED = [f"payment_intent.{name}" for name in EXPANDED_OF_INTENT]
 CLOSED_WORLD = ("complete", "expired")
 
 
@@ -80,7 +81,8 @@ class StripeAdapter:
     def query(
         self, *, account: MerchantAccount, payment_id: str, channel_ref: str = "", sent_at: datetime | None = None
     ) -> ChannelState:
-        """See the contract. `channel_ref` may also be a payment intent's, as callbacks about charges carry it.
+        """See the contract. `channel_ref` may also be a payment intent's, as callbacks about charges carry it: one that no
+        session has paid an invoice, and tells what went back of it.
 
         Without one, sessions made around `sent_at` (or in the last 25 hours) are read through for our id, because
         Stripe can't be asked for it.
@@ -88,16 +90,16 @@ class StripeAdapter:
         client = self._client(account)
         if channel_ref.startswith("pi_"):
             session_id = self._session_of_intent(client, channel_ref)
+            if not session_id:
+                return self._invoiced(client, channel_ref)
         else:
             session_id = channel_ref or self._session_of_payment(client, payment_id, sent_at)
         session = fetched(lambda: self._session(client, session_id)) if session_id else None
         if session is None:
             return ChannelState(ChannelStatus.NOT_FOUND, payment_id=payment_id, channel_ref=channel_ref)
-        charge = _reading.charge_of(session)
-        refunds = self._refunds(client, charge) if charge else ()
-        disputes = self._disputes(client, charge) if charge else ()
+        followed = self._followed(client, _reading.charge_of(session))
         with http.understood(NAME, writing=False):
-            return _reading.state(session, refunds, disputes)
+            return _reading.state(session, *followed)
 
     def close(self, *, account: MerchantAccount, payment_id: str, channel_ref: str) -> ChannelState:
         """See the contract."""
@@ -213,6 +215,21 @@ class StripeAdapter:
             found = client.v1.checkout.sessions.list({"payment_intent": intent_id, "limit": 1}).data
         return found[0].id if found else ""
 
+    def _invoiced(self, client: stripe.StripeClient, intent_id: str) -> ChannelState:
+        """What went back of an invoice's payment. That it came is told by the invoice, to billing."""
+        with our_errors(writing=False):
+            paid = client.v1.invoice_payments.list(
+                {"payment": {"type": "payment_intent", "payment_intent": intent_id}, "limit": 1}
+            ).data
+            if not paid:
+                return ChannelState(ChannelStatus.NOT_FOUND, channel_ref=intent_id)
+            invoice = client.v1.invoices.retrieve(str(paid[0].invoice)).to_dict()
+            intent = client.v1.payment_intents.retrieve(intent_id, {"expand": EXPANDED_OF_INTENT}).to_dict()
+        charge = _reading.charge_of_intent(intent)
+        followed = self._followed(client, charge)
+        with http.understood(NAME, writing=False):
+            return _reading.invoiced(invoice, intent, *followed)
+
     def _session_of_payment(self, client: stripe.StripeClient, payment_id: str, sent_at: datetime | None) -> str:
         if not payment_id:
             raise ValueError("query needs channel_ref or payment_id")
@@ -228,6 +245,14 @@ class StripeAdapter:
                 if seen >= LONGEST_SEARCH:
                     raise ProviderError("too many sessions to search through", retryable=True, provider=NAME)
         return ""
+
+    def _followed(
+        self, client: stripe.StripeClient, charge: Mapping[str, Any] | None
+    ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+        """The refunds and the disputes of a charge."""
+        if charge is None:
+            return (), ()
+        return self._refunds(client, charge), self._disputes(client, charge)
 
     def _refunds(self, client: stripe.StripeClient, charge: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Every refund of a charge. The expanded list holds the newest ten, without the money of failed ones."""
