@@ -143,7 +143,10 @@ def _table_sql(cursor: Any, oid: int, name: str) -> str:
             text += f" DEFAULT {default}"
         named = f' CONSTRAINT "{constraint}"' if constraint else ""
         columns.append(text + (f"{named} NOT NULL" if required else ""))
-    return f'CREATE TABLE "{PLACEHOLDER}"."{name}" ({", ".join(columns)})'
+    cursor.execute("SELECT array_to_string(reloptions, ', ') FROM pg_class WHERE oid = %s", [oid])
+    options = cursor.fetchone()[0]
+    kept = f" WITH ({options})" if options else ""
+    return f'CREATE TABLE "{PLACEHOLDER}"."{name}" ({", ".join(columns)}){kept}'
 
 
 def _constraint_sql(cursor: Any, oid: int, name: str, kind: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _QUERY = """
-WITH t AS (SELECT oid, relname, relkind, relacl FROM pg_class
+WITH t AS (SELECT oid, relname, relkind, relacl, reloptions FROM pg_class
     WHERE relnamespace = '{schema}'::regnamespace AND relname NOT LIKE 'django_migrations%%'),
 columns AS (
     SELECT 'column', t.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
@@ -26,13 +26,13 @@ rights AS (
     SELECT 'right', t.relname::text, a.attname::text, g.grantee::regrole::text, g.privilege_type
     FROM t JOIN pg_attribute a ON a.attrelid = t.oid CROSS JOIN LATERAL aclexplode(a.attacl) g
     WHERE g.grantee <> 'kameng_owner'::regrole),
-things AS (SELECT 'thing', t.relname::text, t.relkind::text, '', '' FROM t)
+things AS (SELECT 'thing', t.relname::text, t.relkind::text, coalesce(array_to_string(t.reloptions, ' '), ''), '' FROM t)
 SELECT * FROM columns UNION ALL SELECT * FROM constraints UNION ALL SELECT * FROM indexes
 UNION ALL SELECT * FROM rights UNION ALL SELECT * FROM things
 """
 
 
 def catalogue(network: Any, schema: str) -> set[tuple[str, ...]]:
-    """Tables, columns in their order, constraints, indexes, sequences and rights."""
+    """Tables with their storage options, columns in their order, constraints, indexes, sequences and rights."""
     rows = network.sql(_QUERY.format(schema=schema).replace("%%", "%"))
     return {tuple(str(cell).replace(schema, "@schema@") for cell in row) for row in rows}

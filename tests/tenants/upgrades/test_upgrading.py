@@ -36,6 +36,7 @@ operations = [
     migrations.AddConstraint(
         "shopsettings", models.CheckConstraint(condition=models.Q(motto__lt="zzz"), name="motto_is_short")
     ),
+    migrations.RunSQL("ALTER TABLE shop_shopsettings SET (fillfactor = 70)"),
 ]
 """
 FILL_MOTTO = """\
@@ -140,6 +141,7 @@ class TestAllKindsOfChanges:
         assert {row for row in upgraded if row[0] == "right" and row[1] == "shop_branch"} == {
             ("right", "shop_branch", "", "@schema@", right) for right in ("SELECT", "INSERT", "UPDATE", "DELETE")
         }
+        assert ("thing", "shop_shopsettings", "r", "fillfactor=70", "") in upgraded
 
     def test_rights_that_changed_in_the_matrix_reach_every_schema(
         self, network: Network, monkeypatch: pytest.MonkeyPatch
