@@ -51,8 +51,8 @@ PASSWORD = "correct horse battery staple"
 FIRST_ID = 7_000_000
 
 PRICES = {"alice": Decimal("12345.67"), "bob": Decimal("87654.31")}
-# What each pays by terms of its own, for codes of its own SKU and for the one that both sell.
-PRIVATE = {"alice": Decimal("7.1357"), "bob": Decimal("7.8642")}
+# What each pays by terms of its own, for codes of its own SKU and for the one that both sell. No clock shows such seconds.
+PRIVATE = {"alice": Decimal("71.1357"), "bob": Decimal("78.8642")}
 
 
 @dataclass
