@@ -43,6 +43,7 @@ from tenants import signup
 from tenants.archive import exports
 from tenants.models import DomainClaim, Plan, ShopExport, Signup, Substation
 from tenants.states import SignupState
+from tests.horizon import wait_until_concluded
 from tests.tenant_apps import market
 
 BACKEND = "kameng.accounts.backends.EmailBackend"
@@ -342,6 +343,7 @@ def _main_things(bob: Side, operator: Any) -> dict[str, Any]:
     from shared_apps.stock import services as stock
 
     ensure_first_rule()
+    wait_until_concluded()
     seal_all()
     now = clock.utc_now()
     with in_main():
