@@ -56,7 +56,7 @@ def everywhere(text: str) -> list[str]:
 
 
 @pytest.fixture
-def closed(lived_in: Office) -> Office:
+def closed(no_jobs: None, lived_in: Office) -> Office:
     """A shop that lived, whose people did things that the main station noted, and that is closed."""
     from kameng.accounts.models import User
     from kameng.db.context import in_substation
