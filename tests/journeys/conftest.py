@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,14 @@ def running(site: str, channel: Any, no_jobs: None, one_channel: None) -> Iterat
         yield
         ended.set()
         thread.join()
+
+
+def reload_until_there(page: Any, wanted: Any) -> None:
+    """What a worker writes is on a page that does not follow by itself: look until it is there, however busy the worker is."""
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while not wanted.count():
+        assert time.monotonic() < until, f"It does not come: {page.url}"
+        page.reload()
 
 
 @pytest.fixture(scope="session")

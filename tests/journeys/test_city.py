@@ -17,7 +17,7 @@ from kameng.lib import clock
 from shared_apps.regions import services
 from shared_apps.regions.models import Lead
 from tests.api.test_regions import free_city
-from tests.journeys.conftest import PATIENCE_MS
+from tests.journeys.conftest import PATIENCE_MS, reload_until_there
 from tests.tenant_apps import market
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -77,10 +77,7 @@ def test_a_signup_of_a_held_city_is_offered_and_its_contact_shown_when_taken(
     desk.fill("[name=password]", PASSWORD)
     desk.press("[name=password]", "Enter")
     desk.wait_for_url("**/panel/region/")
-    for _ in range(50):  # A worker writes the offer once the shop is live: look until it is there.
-        if desk.get_by_text("A new shop was opened").count():
-            break
-        desk.reload()
+    reload_until_there(desk, desk.get_by_text("A new shop was opened"))
     assert "nina-of-the-city@example.com" not in desk.content()
     assert "城里的店" not in desk.content()
 

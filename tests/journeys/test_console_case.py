@@ -12,6 +12,7 @@ from kameng.accounts.models import Authenticator
 from kameng.db.context import in_main, in_substation
 from kameng.lib import clock
 from shared_apps.ledger import selectors as ledger
+from tests.journeys.conftest import reload_until_there
 from tests.shared_apps.console.conftest import _person
 from tests.tenant_apps import market
 
@@ -84,12 +85,8 @@ def test_a_short_payment_is_refunded_from_the_console_and_suspense_is_empty_agai
     console.press("[name=password]", "Enter")
     console.wait_for_url("**/console/")
     console.click("main a[href*='/console/cases/?state=OPEN']")
-    # The channel's callback is handled in the background: look until it is there.
     row = console.locator("tr", has_text=order.number)
-    for _ in range(50):
-        if row.count():
-            break
-        console.reload()
+    reload_until_there(console, row)  # The channel's callback is handled in the background.
     assert "Paid too little" in row.inner_text()
     assert suspense() - before == order.total_minor // 2
     row.locator("a.k-row-link").click()

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg2
 from django.db import connection, connections
 
-WAIT_S = 20
+WAIT_S = 120  # Who waits so long has hung; nothing is decided by it.
 
 
 class Runner(threading.Thread):

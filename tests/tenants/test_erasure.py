@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connections, transaction
 from django.test import Client
 
 from kameng.accounts.models import AuditRecord
@@ -20,7 +20,7 @@ from kameng.accounts.types import SYSTEM, Actor, ActorKind
 from kameng.db.context import in_main, pointed_at
 from kameng.jobs import services as jobs
 from kameng.jobs.models import Job
-from kameng.lib import clock
+from kameng.lib import clock, crypto
 from tenants import addresses, closing, erasure, hosts
 from tenants.archive import exports, snapshot, writing
 from tenants.models import ErasureRecord, HeldAddress, ShopExport, Signup, Substation, SubstationStep
@@ -56,7 +56,7 @@ def everywhere(text: str) -> list[str]:
 
 
 @pytest.fixture
-def closed(lived_in: Office) -> Office:
+def closed(no_jobs: None, lived_in: Office) -> Office:
     """A shop that lived, whose people did things that the main station noted, and that is closed."""
     from kameng.accounts.models import User
     from kameng.db.context import in_substation
@@ -176,6 +176,19 @@ class TestGone:
         with in_main():
             case = PaymentCase.objects.get(substation_id=closed.shop.pk)
         assert (case.kind, case.amount_minor) == ("UNKNOWN_ORDER", order.total_minor)
+
+    def test_others_secrets_still_come_under_a_new_key(self, closed: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its merchant account stays as a row without secrets, which no key opens."""
+        from shared_apps.receipts import services as receipts
+
+        erase(closed.shop)
+        monkeypatch.setattr(settings, "CODE_KEYS", crypto.ring_json_with_new_key(settings.CODE_KEYS))
+
+        with in_main():
+            resealed = [receipts.reseal_accounts(), receipts.reseal_accounts()]
+            transaction.set_rollback(True)
+
+        assert resealed[0] > 0 == resealed[1]
 
     def test_other_shops_keep_theirs(self, closed: Office, alice: Any) -> None:
         before = owner_reads("SELECT x::text FROM tenants_substation x WHERE id = %s", alice.pk)

@@ -28,17 +28,12 @@ from kameng.db.context import in_main
 from kameng.lib import clock
 from kameng.lib.ids import public_id
 from kameng.local import caddy
+from kameng.local._state import free_port
 from tenants import domains
 from tests.fakes.dns import NameServer
 
 CADDYFILE = Path(__file__).resolve().parents[2] / "infra/caddy/Caddyfile"
 PATIENCE_S = 30
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class _Quiet(WSGIRequestHandler):
@@ -114,7 +109,8 @@ class Proxy:
 
 @pytest.fixture
 def proxy(upstream: str, tmp_path: Path) -> Iterator[Proxy]:
-    port, http_port, folder = free_port(), free_port(), tmp_path / "caddy"
+    port, folder = free_port(), tmp_path / "caddy"
+    http_port = next(other for other in iter(free_port, None) if other != port)
     text = CADDYFILE.read_text(encoding="utf-8")
     own = "\temail {$KAMENG_ACME_MAIL:admin@example.com}\n"
     assert own in text

@@ -118,8 +118,9 @@ def reseal_accounts() -> int:
     old = list(MerchantAccount.objects.select_for_update().exclude(key_version=ring.current).order_by("pk"))
     for account in old:
         kept = Sealed(account.key_version, bytes(account.credentials))
-        sealed = ring.rotate_secret(kept, _aad(account.channel, account.account_ref))
-        account.credentials, account.key_version = sealed.blob, sealed.key_version
+        if kept.blob:  # Of an erased shop's account nothing is left to be opened.
+            account.credentials = ring.rotate_secret(kept, _aad(account.channel, account.account_ref)).blob
+        account.key_version = ring.current
         account.save(update_fields=["credentials", "key_version"])
     return len(old)
 

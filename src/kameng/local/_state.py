@@ -5,11 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import socket
 from pathlib import Path
 from typing import Any
 
 from kameng.local.errors import LocalError
+
+GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")  # The ports that the system gives to connections.
+OURS = range(15_000, 32_768)  # Below them, as Linux is set up.
+_lots = random.SystemRandom()  # Nobody's seed makes two programs draw the same.
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -93,10 +98,25 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """`preferred` while it is free, else one that the system chooses."""
+    """`preferred` while it is free, else one by lot.
+
+    One that the system gives to no connection, so that none takes it before its server listens, or between a stop and
+    a start; where there are none such, one that the system chooses.
+    """
     if preferred and port_is_free(preferred):
         return preferred
+    for lot in _lots.sample(OURS, 64):
+        if not _is_given(lot) and port_is_free(lot):
+            return lot
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _is_given(port: int) -> bool:
+    try:
+        first, last = (int(bound) for bound in GIVEN.read_text(encoding="ascii").split())
+    except (OSError, ValueError):
+        return True
+    return first <= port <= last

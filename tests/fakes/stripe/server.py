@@ -34,6 +34,7 @@ class FakeStripe:
         self._lock = threading.Lock()
         self._faults: list[tuple[str, Fault]] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []  # Method, path, headers in lower case.
+        self.silent = threading.Event()  # A fault keeps a request silent, from now on.
         self.closing = threading.Event()
         handler = type("Handler", (_Handler,), {"fake": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -78,6 +79,11 @@ class FakeStripe:
     def fail_next(self, call: str, fault: Fault) -> None:
         """The next request whose "METHOD /path" begins with `call` meets `fault`."""
         self._faults.append((call, fault))
+
+    def has_fault(self, call: str) -> bool:
+        """Whether a fault waits for this request."""
+        with self._lock:
+            return any(call.startswith(entry[0]) for entry in self._faults)
 
     def take_fault(self, call: str) -> Fault | None:
         """The fault that waits for this request, once."""
@@ -192,6 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, page.encode(), "text/html; charset=utf-8")
 
     def _keep_silent(self) -> None:
+        self.fake.silent.set()
         self.fake.closing.wait()
         self.close_connection = True
 

@@ -43,6 +43,7 @@ from tenants import signup
 from tenants.archive import exports
 from tenants.models import DomainClaim, Plan, ShopExport, Signup, Substation
 from tenants.states import SignupState
+from tests.horizon import wait_until_concluded
 from tests.tenant_apps import market
 
 BACKEND = "kameng.accounts.backends.EmailBackend"
@@ -51,8 +52,8 @@ PASSWORD = "correct horse battery staple"
 FIRST_ID = 7_000_000
 
 PRICES = {"alice": Decimal("12345.67"), "bob": Decimal("87654.31")}
-# What each pays by terms of its own, for codes of its own SKU and for the one that both sell.
-PRIVATE = {"alice": Decimal("7.1357"), "bob": Decimal("7.8642")}
+# What each pays by terms of its own, for codes of its own SKU and for the one that both sell. No clock shows such seconds.
+PRIVATE = {"alice": Decimal("71.1357"), "bob": Decimal("78.8642")}
 
 
 @dataclass
@@ -342,6 +343,7 @@ def _main_things(bob: Side, operator: Any) -> dict[str, Any]:
     from shared_apps.stock import services as stock
 
     ensure_first_rule()
+    wait_until_concluded()
     seal_all()
     now = clock.utc_now()
     with in_main():

@@ -15,6 +15,8 @@ import pytest
 
 from kameng.local import environment
 
+from .helpers import WAIT_S
+
 SCRIPT = Path(environment.__file__)
 
 
@@ -140,7 +142,16 @@ class TestVenv:
 
         assert has(folder, "first")
 
-    def test_waits_for_the_pip_of_a_set_up_that_was_killed(self, folder: Path) -> None:
+    def test_waits_for_the_pip_of_a_set_up_that_was_killed(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        waits = threading.Event()
+        flock = environment.fcntl.flock
+
+        def noting(descriptor: int, operation: int) -> None:
+            if not operation & environment.fcntl.LOCK_NB:
+                waits.set()  # It was not to be had at once.
+            flock(descriptor, operation)
+
+        monkeypatch.setattr(environment.fcntl, "flock", noting)
         read, write = os.pipe()
         with environment._one_at_a_time() as turn:
             # What a killed set-up leaves: a child that holds its place.
@@ -150,8 +161,7 @@ class TestVenv:
         second = threading.Thread(target=environment.main, args=(["product"],))
 
         second.start()
-        second.join(0.3)
-        waited = second.is_alive() and not (folder / ".venv").exists()
+        waited = waits.wait(WAIT_S) and second.is_alive() and not (folder / ".venv").exists()
         os.write(write, b".")
         pip.wait()
         second.join()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kameng.local._state import FolderLock, read_json, write_json
+from kameng.local import _state
+from kameng.local._state import FolderLock, free_port, read_json, write_json
 from kameng.local.errors import LocalError
 
 NOBODY = 65_534
@@ -57,3 +58,20 @@ class TestLock:
         first.release()
         second.take("The second")
         second.release()
+
+
+class TestFreePort:
+    def test_is_none_that_the_system_gives_to_a_connection(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "given").write_text("15100\t60999\n")
+        monkeypatch.setattr(_state, "GIVEN", tmp_path / "given")
+        monkeypatch.setattr(_state, "OURS", range(15_050, 15_150))
+
+        assert {free_port() for _ in range(50)} <= set(range(15_050, 15_100))
+
+    def test_is_the_systems_choice_where_it_gives_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "given").write_text("1024\t65535\n")
+        monkeypatch.setattr(_state, "GIVEN", tmp_path / "given")
+
+        assert free_port() not in range(1024)

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from kameng.lib.errors import ProviderError
-from kameng.lib.outside.http import Limits, Transport
+from kameng.lib.outside.http import Transport
 from kameng.lib.outside.refusals import BadSignature, ChannelRefused, StaleCallback, WrongAccount
 from shared_apps.billing.channel import InvoiceLine, InvoiceState
 from shared_apps.billing.stripe.adapter import StripeBilling
 from shared_apps.receipts.types import AccountInfo
 from tests.fakes.stripe import FakeStripe, Fault, Merchant
+from tests.fakes.stripe.hurry import PATIENT, Hurried
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)  # September has 30 days.
 DAY = 86_400
@@ -34,12 +35,12 @@ def merchant(fake: FakeStripe) -> Merchant:
     return fake.merchant(KEY)
 
 
-def adapter(fake: FakeStripe, *, limits: Limits | None = None, key: str = KEY) -> StripeBilling:
+def adapter(fake: FakeStripe, *, transport: Transport | None = None, key: str = KEY) -> StripeBilling:
     account = AccountInfo(
         id=1, public_id="acc_1", channel="stripe", account_ref="acct_main", name="Stripe", substation_id=None,
         api_base=fake.base_url, enabled=True, credentials={"api_key": key, "webhook_secret": "whsec_main"},
     )  # fmt: skip
-    return StripeBilling(account, transport=Transport("stripe", limits or Limits(connect_s=2, read_s=10, total_s=20)))
+    return StripeBilling(account, transport=transport or Transport("stripe", PATIENT))
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def billing(fake: FakeStripe) -> StripeBilling:
 
 @pytest.fixture
 def hurried(fake: FakeStripe) -> StripeBilling:
-    return adapter(fake, limits=Limits(connect_s=1, read_s=0.3, total_s=0.6))
+    return adapter(fake, transport=Hurried(fake))
 
 
 def customer(billing: StripeBilling) -> str:

@@ -16,6 +16,7 @@ from kameng.lib import clock
 from shared_apps.billing.states import InvoiceKind
 from shared_apps.ledger.tasks import seal_all
 from shared_apps.stock.models import CodeReveal
+from tests.horizon import wait_until_concluded
 from tests.shared_apps.console.conftest import Scene
 from tests.tenant_apps import market
 
@@ -92,6 +93,7 @@ def held(scene: Scene) -> tuple[str, str]:
 
 def sealed() -> int:
     """The height of a block; one is sealed where there is none."""
+    wait_until_concluded()
     seal_all()
     return int(market.rows("SELECT max(height) FROM ledger_block")[0][0])
 

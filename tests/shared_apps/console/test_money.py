@@ -17,6 +17,7 @@ from shared_apps.console.selectors import books
 from shared_apps.ledger import services as ledger
 from shared_apps.ledger.tasks import seal_all
 from shared_apps.receipts.models import InboxEvent, PaymentCase
+from tests.horizon import wait_until_concluded
 from tests.shared_apps.console.conftest import Scene, csv_rows
 from tests.shared_apps.console.test_access import url
 from tests.tenant_apps import market
@@ -110,6 +111,7 @@ class TestTheLedger:
 
     def test_the_days_add_up_and_lead_to_their_lines(self, operator: Client, scene: Scene) -> None:
         code = f"substation:{scene.shop.pk}:pending"
+        wait_until_concluded()
         with in_main():
             ledger.roll_up(now=clock.utc_now())
         with in_main():
@@ -123,6 +125,7 @@ class TestTheLedger:
         assert f"{url('account', code)}?since=2026-11-24&amp;until=2026-11-24" in content
 
     def test_a_block_proves_its_transfers(self, operator: Client, scene: Scene) -> None:
+        wait_until_concluded()
         seal_all()
         [(height,)] = market.rows(
             "SELECT height FROM ledger_leaf l JOIN ledger_transfer t ON t.id = l.transfer_id WHERE t.public_id = %s",
@@ -152,6 +155,7 @@ class TestTheLedger:
         assert f"/console/orders/{scene.shop.slug}/{scene.order}/" in content
 
     def test_a_sealed_transfer_proves_itself(self, operator: Client, scene: Scene) -> None:
+        wait_until_concluded()
         seal_all()
 
         with in_main():
@@ -170,6 +174,7 @@ class TestTheLedger:
         assert "Debit and credit are equal" in operator.get(url("trial_balance")).content.decode()
 
     def test_checks_the_whole_ledger_when_asked(self, operator: Client, scene: Scene) -> None:
+        wait_until_concluded()
         seal_all()
         with in_main():
             ledger.roll_up(now=clock.utc_now())

@@ -230,7 +230,7 @@ class TestLevels:
 
 class TestKeys:
     def test_brings_codes_and_merchant_accounts_under_a_new_key(
-        self, operator: Client, scene: Scene, batch: Any, monkeypatch: pytest.MonkeyPatch
+        self, operator: Client, scene: Scene, batch: Any, no_jobs: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from django.conf import settings
 

@@ -20,6 +20,7 @@ from shared_apps.ledger.tasks import seal_all
 from shared_apps.ledger.types import Leg
 from shared_apps.ledger.verification import verify
 from tests.horizon import wait_until_concluded
+from tests.tenant_apps.racing import Runner
 
 pytestmark = pytest.mark.usefixtures("prepared")
 NOON = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
@@ -255,29 +256,18 @@ class TestRaces:
         cash, prepaid = account("ASSET"), account(floor=0)
         post((cash, 10), (prepaid, -10))
         one = raw()
-        refused: list[str] = []
         try:
             with one.cursor() as cursor:
                 cursor.execute(POST, [fresh("key"), [prepaid, cash], [8, -8]])
-
-            def second() -> None:
-                try:
-                    post((prepaid, 8), (cash, -8))
-                except services.InsufficientBalance as error:
-                    refused.append(error.code)
-                finally:
-                    connection.close()
-
-            thread = threading.Thread(target=second)
-            thread.start()
-            thread.join(timeout=0.3)
-            assert thread.is_alive()  # It waits for the lock.
+            second = Runner(lambda: post((prepaid, 8), (cash, -8)))
+            second.wait_until_blocked()
             one.commit()
-            thread.join(timeout=20)
         finally:
             one.close()
 
-        assert refused == ["insufficient_balance"]
+        with pytest.raises(services.InsufficientBalance) as refused:
+            second.result()
+        assert refused.value.code == "insufficient_balance"
         assert balance(prepaid) == 2
 
     def test_the_roll_up_does_not_lose_the_writer_that_began_earlier_and_commits_later(self) -> None:

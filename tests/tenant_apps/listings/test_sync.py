@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -23,6 +22,7 @@ from tenant_apps.listings.models import ListedCategory, ListedProduct, Listing, 
 from tenants.models import Substation, SyncFeed, SyncState
 from tests.horizon import wait_until_concluded
 from tests.tenant_apps.market import NOW, Goods, make_goods
+from tests.tenant_apps.racing import Runner
 
 
 @pytest.fixture
@@ -302,22 +302,12 @@ class TestFence:
             Sku.objects.filter(pk=goods.sku_id).update(name_zh="一次")
         with writer.cursor() as holder:
             holder.execute("SELECT id FROM tenants_syncstate WHERE substation_id = %s FOR UPDATE", [shop.pk])
-        outcomes: list[Any] = []
-
-        def run() -> None:
-            try:
-                outcomes.append(sync.sync_substation(shop))
-            finally:
-                connection.close()
-
-        runners = [threading.Thread(target=run) for _ in range(2)]
+        runners = [Runner(lambda: sync.sync_substation(shop)) for _ in range(2)]
         for runner in runners:
-            runner.start()
+            runner.wait_until_blocked()
         writer.commit()
-        for runner in runners:
-            runner.join()
 
-        assert sorted(outcome.rows["LIBRARY"] for outcome in outcomes) == [0, 1]
+        assert sorted(runner.result().rows["LIBRARY"] for runner in runners) == [0, 1]
 
 
 class TestDue:
@@ -351,6 +341,7 @@ class TestDue:
     def test_rows_that_an_open_transaction_keeps_from_concluding_are_looked_at_again_later(
         self, shop: Any, goods: Goods, writer: Any
     ) -> None:
+        wait_until_concluded()
         sync.sync_due(nudged=True)
         with writer.cursor() as idle:
             idle.execute("SELECT pg_current_xact_id()")

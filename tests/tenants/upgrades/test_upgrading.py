@@ -39,6 +39,7 @@ operations = [
     migrations.RunSQL("ALTER TABLE shop_shopsettings SET (fillfactor = 70)"),
 ]
 """
+LOCK_MS = 500  # Of two schemas at once, each holds what the other needs of the catalogue for a moment: a busy machine, longer.
 FILL_MOTTO = """\
 def fill(apps, schema_editor):
     rows = apps.get_model("shop", "ShopSettings").objects.using(schema_editor.connection.alias)
@@ -279,7 +280,7 @@ class TestLocks:
             return 0
 
         # The pause between the rounds is when the lock is let go.
-        report = network.upgrade(lock_timeout_ms=50, pauses=_Lazily(let_go))
+        report = network.upgrade(lock_timeout_ms=LOCK_MS, pauses=_Lazily(let_go))
         holder.close()
 
         assert (report.moved, report.retried, report.failed) == (8, 1, [])
@@ -289,7 +290,7 @@ class TestLocks:
         holder = psycopg2.connect(network.superuser_url)
         holder.cursor().execute(f"LOCK TABLE {network.schemas[0]}.shop_shopsettings IN ACCESS SHARE MODE")
 
-        report = network.upgrade(lock_timeout_ms=50, pauses=(0,))
+        report = network.upgrade(lock_timeout_ms=LOCK_MS, pauses=(0,))
         holder.close()
 
         (failed,) = report.failed

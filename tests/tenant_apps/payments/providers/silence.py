@@ -67,8 +67,9 @@ def says(status: str, body: bytes) -> Callable[[socket.socket, threading.Event],
     return answer
 
 
-def free_port() -> int:
-    """A port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+@contextmanager
+def refusing() -> Iterator[str]:
+    """The http address of a port where nobody listens, and nobody else can begin to."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 
 from kameng.lib.errors import Missing
-from kameng.lib.outside.http import Limits
 from tenant_apps.payments import providers
 from tenant_apps.payments.providers.base import (
     BadSignature,
@@ -27,7 +26,6 @@ from tenant_apps.payments.providers.base import (
 from .conftest import NOW, Bench, a_request
 
 FEES = {"stripe": 88, "testpay": 12}  # 2.9 % + 30, and 0.6 %, of 1999, rounded half up.
-QUICK = Limits(connect_s=1, read_s=0.3, total_s=0.6)
 
 
 def paid(bench: Bench, payment_id: str = "pay_1", amount_minor: int = 1999) -> str:

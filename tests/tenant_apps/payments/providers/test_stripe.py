@@ -11,7 +11,6 @@ import pytest
 import stripe
 
 from kameng.lib.errors import ProviderError
-from kameng.lib.outside.http import Limits
 from tenant_apps.payments.providers.base import (
     BillKind,
     ChannelRefused,
@@ -24,10 +23,9 @@ from tenant_apps.payments.providers.base import (
 )
 from tenant_apps.payments.providers.stripe.adapter import StripeAdapter
 from tests.fakes.stripe import Fault, Merchant
+from tests.fakes.stripe.hurry import Hurried
 
 from .conftest import NOW, Bench, a_request
-
-QUICK = Limits(connect_s=1, read_s=0.3, total_s=0.6)
 
 
 @pytest.fixture
@@ -322,8 +320,10 @@ class TestUnanswered:
     """The request that was carried out and never answered: the case that costs money."""
 
     @pytest.fixture
-    def hurried(self) -> StripeAdapter:
-        return StripeAdapter(limits=QUICK, clock=lambda: NOW)
+    def hurried(self, bench: Bench) -> StripeAdapter:
+        made = StripeAdapter(clock=lambda: NOW)
+        made._transport = Hurried(bench.server)
+        return made
 
     def test_a_create_is_found_by_asking(self, bench: Bench, merchant: Merchant, hurried: StripeAdapter) -> None:
         bench.server.fail_next("POST /v1/checkout/sessions", Fault.SILENT_AFTER)

@@ -13,7 +13,7 @@ from tenant_apps.payments.providers.stripe.adapter import StripeAdapter
 from tenant_apps.payments.providers.testpay.adapter import TestpayAdapter
 
 from .conftest import NOW, Bench, a_request
-from .silence import drips, free_port, hangs_up, never, says, serving
+from .silence import drips, hangs_up, never, refusing, says, serving
 
 QUICK = Limits(connect_s=1, read_s=0.3, total_s=0.6)
 
@@ -52,10 +52,8 @@ class TestWeather:
         assert (failure.value.unknown, failure.value.retryable) == (False, True)
 
     def test_a_refused_connection_did_nothing_and_may_be_repeated(self, bench: Bench, hurried: PaymentChannel) -> None:
-        account = dataclasses.replace(bench.alice, api_base=f"http://127.0.0.1:{free_port()}")
-
-        with pytest.raises(ProviderError) as failure:
-            hurried.create(account=account, request=a_request())
+        with refusing() as address, pytest.raises(ProviderError) as failure:
+            hurried.create(account=dataclasses.replace(bench.alice, api_base=address), request=a_request())
 
         assert (failure.value.unknown, failure.value.retryable) == (False, True)
 
