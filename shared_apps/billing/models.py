@@ -96,6 +96,13 @@ class Subscription(models.Model):
         )
 
     @property
+    def is_moved(self) -> bool:
+        """Whether what a card's subscription changes to at its period's end is the main station's choice."""
+        plan = self.substation.plan
+        told = self.cancel_at_period_end if not plan.costs else self.next_plan_id == plan.pk
+        return self.method == Method.STRIPE and self.plan_id != plan.pk and told
+
+    @property
     def read_only_at(self) -> datetime | None:
         """From when the panel only shows, should nothing be paid; None while nothing is due."""
         return self.due_since and self.due_since + timedelta(days=self.plan.grace_days)

@@ -23,7 +23,6 @@ from shared_apps.billing.services._card_channels import account_of, channel_for
 from shared_apps.billing.services._cards import follow
 from shared_apps.billing.services._changes import payer_reads
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway
-from shared_apps.billing.services._moved import is_moved
 from shared_apps.billing.services._pending import refuse_beside
 from shared_apps.billing.services._subscriptions import lock
 from shared_apps.billing.states import Method, SubscriptionState
@@ -55,7 +54,7 @@ def keep(*, substation_id: int, by: Actor, now: datetime) -> Subscription:
         row = lock(substation_id)
         if row.state == SubscriptionState.ENDED or (not row.cancel_at_period_end and row.next_plan_id is None):
             raise BillingRefused(_("There is nothing to take back."))
-        if is_moved(row):
+        if row.is_moved:
             raise BillingRefused(_("The main station has put the shop on its next plan. It can't be taken back here."))
         refuse_beside(substation_id)
     key = f"keep:{row.pk}:{now:%Y%m%d%H%M%S}"

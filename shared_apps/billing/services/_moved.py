@@ -94,13 +94,6 @@ def goes_on_free(row: Subscription, *, now: datetime) -> bool:
     return True
 
 
-def is_moved(row: Subscription) -> bool:
-    """Whether what waits for a locked row's period's end is the main station's choice."""
-    plan = row.substation.plan
-    told = row.cancel_at_period_end if not plan.costs else row.next_plan_id == plan.pk
-    return row.method == Method.STRIPE and row.plan_id != plan.pk and told
-
-
 def _waits(row: Subscription) -> bool:
     """Whether a locked row is of a shop whose plan the channel has not been told of."""
     return (

@@ -49,11 +49,11 @@ def facts(seen: Overview) -> list[dict[str, str]]:
         found.append((_("Free until"), day(row.trial_ends_at)))
     elif row is not None and row.state == SubscriptionState.ACTIVE and row.period_end:
         found.append((_("Paid until"), day(row.period_end)))
-    if row is not None and row.cancel_at_period_end:
+    if row is not None and row.cancel_at_period_end and not row.is_moved:
         found.append((_("Then"), _("It ends, and the storefront closes.")))
-    elif row is not None and row.next_plan is not None:
-        price = price_of(row.next_plan, row.next_interval)
-        found.append((_("Then"), f"{row.next_plan.label}, {price}"))
+    elif row is not None and (row.next_plan is not None or row.is_moved):
+        then = row.next_plan or seen.plan
+        found.append((_("Then"), f"{then.label}, {price_of(then, row.next_interval or row.interval)}"))
     if row is not None and row.plan.costs:
         found.append((_("Paid from"), str(Method(row.method).label)))
     found.append((_("Platform fee"), f"{seen.plan.platform_fee_bps / 100:g} %"))

@@ -1,4 +1,4 @@
-"""Plan and billing: what the shop pays the main station, what is due, and every invoice.
+"""Plan and billing: what the shop pays the main station, what is due, and every invoice. Another plan: `plan_changes`.
 
 What is shown is read in the request's transaction; what calls a payment channel is an `outside_deed`, which opens its own
 and only ever answers with a redirect.
@@ -25,7 +25,6 @@ from kameng.lib.words import Sentence, in_english, worded
 from kameng.ui.fields import CardLabel
 from kameng.web.actors import actor, client_ip
 from shared_apps.billing import pdf, selectors, services
-from shared_apps.billing.forms import TermsForm
 from shared_apps.billing.states import Method, SubscriptionState
 from shared_apps.billing.types import Overview, WayToPay
 from tenant_apps.panel.access import even_unpaid, outside_deed, screen
@@ -33,12 +32,13 @@ from tenant_apps.panel.forms.billing import TopUpForm
 from tenant_apps.panel.lists import paged
 from tenant_apps.panel.page import page, say
 from tenant_apps.panel.selectors import plan as usage
-from tenant_apps.panel.views._billing_words import facts, method_words, notice_of, terms_name, usage_rows
+from tenant_apps.panel.views._billing_words import facts, method_words, notice_of, usage_rows
 
 HERE = "billing"
 
 
-def _shop_id(request: HttpRequest) -> int:
+def shop_id(request: HttpRequest) -> int:
+    """Of the shop whose panel this is."""
     return int(request.tenant.id)  # type: ignore[attr-defined]
 
 
@@ -50,8 +50,8 @@ def _shop_id(request: HttpRequest) -> int:
 def index(request: HttpRequest) -> HttpResponseBase:
     """The present plan, what it holds, what is due and what was paid."""
     with in_main():
-        seen = selectors.overview(_shop_id(request))
-        found = paged(request, selectors.invoices(substation_id=_shop_id(request)))
+        seen = selectors.overview(shop_id(request))
+        found = paged(request, selectors.invoices(substation_id=shop_id(request)))
         rows = list(found.object_list)
     found.object_list = rows
     wanted = request.GET.get("amount", "")
@@ -72,7 +72,7 @@ def _deeds(seen: Overview) -> dict[str, Any]:
     has_end = row is not None and (row.period_end is not None or row.trial_ends_at is not None)
     return {
         "may_cancel": runs and has_end and not row.cancel_at_period_end,
-        "may_keep": runs and (row.cancel_at_period_end or row.next_plan_id is not None),
+        "may_keep": runs and not row.is_moved and (row.cancel_at_period_end or row.next_plan_id is not None),
         "covers": seen.prepaid_minor >= seen.due_minor,
         "ends_at": (row.trial_ends_at or row.period_end) if row is not None else None,
     }
@@ -94,58 +94,10 @@ def _card_ways(seen: Overview) -> list[WayToPay]:
 
 @require_GET
 @screen(catalogue.BILLING_MANAGE)
-def plans(request: HttpRequest) -> HttpResponseBase:
-    """The plans on offer, beside the present one."""
-    return _plans_page(request, None)
-
-
-def _plans_page(request: HttpRequest, form: TermsForm | None, status: int = 200) -> HttpResponse:
-    with in_main():
-        seen = selectors.overview(_shop_id(request))
-        offered = selectors.plans_on_offer()
-    row = seen.subscription
-    present = f"{seen.plan.code}/{row.interval if row else 'MONTH'}"
-    return page(
-        request, "panel/billing_plans.html", here=HERE, heading=_("Choose a plan"), seen=seen,
-        crumbs=((_("Plan and billing"), reverse("panel:billing")),), plan_label=seen.plan.label,
-        form=form or TermsForm(plans=offered, initial={"terms": present}), status=status,
-    )  # fmt: skip
-
-
-@require_GET
-@screen(catalogue.BILLING_MANAGE)
-def change(request: HttpRequest, quote: str) -> HttpResponseBase:
-    """What a change would do and cost, as it was reckoned; nothing has happened yet."""
-    with in_main():
-        try:
-            offer = services.quoted(substation_id=_shop_id(request), quote_public_id=quote)
-        except services.QuoteOutdated as refusal:
-            messages.warning(request, str(refusal))
-            return redirect("panel:plan")
-        seen = selectors.overview(_shop_id(request))
-    english = in_english()
-    lines = [
-        {"text": line.text_en if english else line.text_zh, "amount_minor": line.amount_minor} for line in offer.lines
-    ]
-    by_card = selectors.pays_by_card(seen.subscription)
-    return page(
-        request, "panel/billing_change.html", here=HERE,
-        heading=worded(gettext_lazy("Change to %(plan)s"), plan=terms_name(offer.plan, offer.interval)),
-        crumbs=((_("Plan and billing"), reverse("panel:billing")), (_("Choose a plan"), reverse("panel:plan"))),
-        offer=offer, seen=seen, lines=lines, by_card=by_card, new_label=terms_name(offer.plan, offer.interval),
-        old_label=terms_name(seen.plan, seen.subscription.interval if seen.subscription else ""),
-        then_minor=offer.plan.period_fee_minor(offer.interval), after_minor=seen.prepaid_minor - offer.total_minor,
-        card_minor=offer.total_minor - offer.balance_minor,
-        top_up_url=f"{reverse('panel:billing')}?{urlencode({'amount': money.minor_to_decimal(offer.missing_minor)})}#top-up",
-    )  # fmt: skip
-
-
-@require_GET
-@screen(catalogue.BILLING_MANAGE)
 def invoice(request: HttpRequest, number: str) -> HttpResponseBase:
     """One invoice, as a file: PDF, in the reader's language."""
     with in_main():
-        found = services.find_invoice(number=number, substation_id=_shop_id(request))
+        found = services.find_invoice(number=number, substation_id=shop_id(request))
         body = pdf.render(found, english=in_english())
     response = HttpResponse(body, content_type="application/pdf")
     response["Content-Disposition"] = f'attachment; filename="{found.number}.pdf"'
@@ -159,7 +111,7 @@ def back(request: HttpRequest) -> HttpResponseBase:
     """Where a payment page sends the payer. Coming back says nothing about money: the channel is asked, by `check`."""
     public_id = request.GET.get("page", "")
     with in_main():
-        found = selectors.page(public_id, substation_id=_shop_id(request))
+        found = selectors.page(public_id, substation_id=shop_id(request))
     if found is None or found.ended_at is not None:
         return redirect("panel:billing")
     return page(
@@ -177,8 +129,8 @@ def back(request: HttpRequest) -> HttpResponseBase:
 def pay(request: HttpRequest) -> HttpResponseBase:
     """Pay what is due from the prepaid balance; what it does not cover leads to the top-up."""
     with in_main():
-        paid = services.collect(substation_id=_shop_id(request), now=clock.utc_now(), by=actor(request))
-        seen = selectors.overview(_shop_id(request))
+        paid = services.collect(substation_id=shop_id(request), now=clock.utc_now(), by=actor(request))
+        seen = selectors.overview(shop_id(request))
     if paid:
         say(request, worded(gettext_lazy("Paid: %(numbers)s."), numbers=", ".join(one.number for one in paid)))
     if seen.due_minor:
@@ -195,15 +147,15 @@ def pay(request: HttpRequest) -> HttpResponseBase:
 def top_up(request: HttpRequest) -> HttpResponseBase:
     """To a hosted page that fills the prepaid balance."""
     with in_main():
-        seen = selectors.overview(_shop_id(request))
+        seen = selectors.overview(shop_id(request))
     form = TopUpForm(request.POST, ways=_way_choices(seen.ways))
     if not form.is_valid():
         problem = next(iter(form.errors.values()))[0]
-        return _refused(request, str(problem), amount=request.POST.get("amount", "")[:20])
+        return refused(request, str(problem), amount=request.POST.get("amount", "")[:20])
     return _to_page(
         request,
         lambda: services.open_top_up(
-            substation_id=_shop_id(request), account_id=int(form.cleaned_data["way"]),
+            substation_id=shop_id(request), account_id=int(form.cleaned_data["way"]),
             amount_minor=form.cleaned_data["amount"], notify_base=_host(request), payer_ip=client_ip(request),
             now=clock.utc_now(), by=actor(request), **_addresses(request),
         ),
@@ -216,15 +168,15 @@ def top_up(request: HttpRequest) -> HttpResponseBase:
 def card(request: HttpRequest) -> HttpResponseBase:
     """To Stripe's page, where a card takes the subscription over."""
     with in_main():
-        seen = selectors.overview(_shop_id(request))
+        seen = selectors.overview(shop_id(request))
     ways = _card_ways(seen)
     row = seen.subscription
     if not ways or row is None:
-        return _refused(request, _("A card can't take over now. Pay what is due first."))
+        return refused(request, _("A card can't take over now. Pay what is due first."))
     return _to_page(
         request,
         lambda: services.open_subscription_page(
-            substation_id=_shop_id(request), account_id=ways[0].account_id, plan_code=row.plan.code,
+            substation_id=shop_id(request), account_id=ways[0].account_id, plan_code=row.plan.code,
             interval=row.interval, now=clock.utc_now(), by=actor(request), **_addresses(request),
         ),
     )  # fmt: skip
@@ -235,14 +187,14 @@ def card(request: HttpRequest) -> HttpResponseBase:
 def portal(request: HttpRequest) -> HttpResponseBase:
     """To the channel's own page of cards and receipts."""
     with in_main():
-        row = selectors.subscription(_shop_id(request))
+        row = selectors.subscription(shop_id(request))
     try:
         url = services.portal_url(
-            substation_id=_shop_id(request), customer=row.stripe_customer if row else "",
+            substation_id=shop_id(request), customer=row.stripe_customer if row else "",
             return_url=request.build_absolute_uri(reverse("panel:billing")),
         )  # fmt: skip
     except DomainError as refusal:
-        return _refused(request, refusal)
+        return refused(request, refusal)
     return HttpResponseRedirect(url)
 
 
@@ -251,100 +203,11 @@ def portal(request: HttpRequest) -> HttpResponseBase:
 def retry(request: HttpRequest) -> HttpResponseBase:
     """Have the card tried again for what is due."""
     try:
-        paid = services.pay_by_card(substation_id=_shop_id(request), now=clock.utc_now())
+        paid = services.pay_by_card(substation_id=shop_id(request), now=clock.utc_now())
     except DomainError as refusal:
-        return _refused(request, refusal)
+        return refused(request, refusal)
     if paid:
         say(request, _("The card was charged. Everything works again."))
-    return redirect("panel:billing")
-
-
-@require_POST
-@outside_deed(catalogue.BILLING_MANAGE)
-def quote(request: HttpRequest) -> HttpResponseBase:
-    """Reckon a change of plan, and show it."""
-    with in_main():
-        offered = selectors.plans_on_offer()
-    form = TermsForm(request.POST, plans=offered)
-    if not form.is_valid():
-        messages.error(request, _("Choose one of the plans."))
-        return redirect("panel:plan")
-    code, interval = form.chosen
-    try:
-        offer = services.quote_change(
-            substation_id=_shop_id(request), plan_code=code, interval=interval, now=clock.utc_now()
-        )
-    except DomainError as refusal:
-        messages.error(request, str(refusal))
-        return redirect("panel:plan")
-    return redirect("panel:change", offer.quote.public_id)
-
-
-@require_POST
-@outside_deed(catalogue.BILLING_MANAGE)
-def confirm(request: HttpRequest, quote: str) -> HttpResponseBase:
-    """Do what was shown, for the sum that was shown; a sum that does not hold any more is shown anew."""
-    shop_id, now, by = _shop_id(request), clock.utc_now(), actor(request)
-    try:
-        with in_main():
-            offer = services.quoted(substation_id=shop_id, quote_public_id=quote)
-        if offer.at_once:
-            services.confirm_change(substation_id=shop_id, quote_public_id=quote, by=by, now=now)
-            say(request, worded(gettext_lazy("Your shop is on %(plan)s now."), plan=offer.plan.label))
-        else:
-            services.schedule_change(
-                substation_id=shop_id, plan_code=offer.plan.code, interval=offer.interval, by=by, now=now
-            )
-            say(
-                request,
-                worded(gettext_lazy("Your shop changes to %(plan)s when the period ends."), plan=offer.plan.label),
-            )
-    except services.QuoteOutdated as refusal:
-        messages.warning(request, str(refusal))
-        return _quote_again(request, quote)
-    except services.BalanceTooLow as refusal:
-        messages.error(request, str(refusal))
-        return redirect("panel:change", quote)
-    except DomainError as refusal:
-        return _refused(request, refusal)
-    return redirect("panel:billing")
-
-
-def _quote_again(request: HttpRequest, outdated: str) -> HttpResponseBase:
-    with in_main():
-        wanted = selectors.wanted_terms(outdated, substation_id=_shop_id(request))
-    if wanted is None:
-        return redirect("panel:plan")
-    try:
-        offer = services.quote_change(
-            substation_id=_shop_id(request), plan_code=wanted[0], interval=wanted[1], now=clock.utc_now()
-        )
-    except DomainError as refusal:
-        return _refused(request, refusal)
-    return redirect("panel:change", offer.quote.public_id)
-
-
-@require_POST
-@outside_deed(catalogue.BILLING_MANAGE)
-def cancel(request: HttpRequest) -> HttpResponseBase:
-    """End the subscription when what was paid for is over."""
-    try:
-        services.cancel(substation_id=_shop_id(request), by=actor(request), now=clock.utc_now())
-    except DomainError as refusal:
-        return _refused(request, refusal)
-    say(request, _("Cancelled. Everything works until the end of what you have paid for."))
-    return redirect("panel:billing")
-
-
-@require_POST
-@outside_deed(catalogue.BILLING_MANAGE)
-def keep(request: HttpRequest) -> HttpResponseBase:
-    """Take back a cancellation, or a change that waits."""
-    try:
-        services.keep(substation_id=_shop_id(request), by=actor(request), now=clock.utc_now())
-    except DomainError as refusal:
-        return _refused(request, refusal)
-    say(request, _("Taken back: your plan goes on as it is."))
     return redirect("panel:billing")
 
 
@@ -354,7 +217,7 @@ def check(request: HttpRequest) -> HttpResponseBase:
     """Ask the channel what became of a payment page; goes on as soon as it has ended."""
     public_id = request.POST.get("page", "")
     with in_main():
-        found = selectors.page(public_id, substation_id=_shop_id(request))
+        found = selectors.page(public_id, substation_id=shop_id(request))
     ended = found is None
     if found is not None:
         try:
@@ -378,11 +241,11 @@ def _to_page(request: HttpRequest, open_it: Any, **back_with: str) -> HttpRespon
     try:
         opened = open_it()
     except DomainError as refusal:
-        return _refused(request, refusal, **back_with)
+        return refused(request, refusal, **back_with)
     return HttpResponseRedirect(opened.url)
 
 
-def _refused(request: HttpRequest, why: DomainError | Sentence, **back_with: str) -> HttpResponseBase:
+def refused(request: HttpRequest, why: DomainError | Sentence, **back_with: str) -> HttpResponseBase:
     """Back to the overview with the reason, and with what was typed."""
     messages.error(request, str(why))
     url = reverse("panel:billing")

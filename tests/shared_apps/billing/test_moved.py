@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
 from shared_apps.billing import selectors, services
+from tenant_apps.panel.views._billing_words import facts
 from tenants import services as tenants
 from tenants.models import Plan
 from tests.fakes.stripe import Fault
@@ -101,6 +103,9 @@ def test_a_plan_without_a_price_ends_the_subscription_and_not_the_shop(
     shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
 
     move(stripe, shop, free)
+    with in_main(), translation.override("en"):
+        told = {fact["label"]: fact["value"] for fact in facts(selectors.overview(shop.pk))}
+    assert told["Then"] == f"{free.code}, Free"
     stripe.pass_days(32)
     stripe.tell()
 
