@@ -51,6 +51,11 @@ class Subscription(models.Model):
     cancel_at_period_end = models.BooleanField(default=False)
     next_plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     next_interval = models.CharField(max_length=5, choices=BillingInterval.choices, blank=True, default="")
+    # What a card's channel was asked to charge next because the main station chose it. Set before the channel is asked:
+    # until what waits is the same, the channel may have it or not.
+    moved_to = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    # Until then somebody is telling the channel what comes next. Past: it was cut off, and what waits is told again.
+    asking_until = models.DateTimeField(null=True)
     due_since = models.DateTimeField(null=True)  # The moment from which dunning counts its days.
     stripe_customer = models.CharField(max_length=80, blank=True, default="")
     stripe_subscription = models.CharField(max_length=80, blank=True, default="")
