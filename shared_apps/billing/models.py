@@ -59,6 +59,8 @@ class Subscription(models.Model):
     due_since = models.DateTimeField(null=True)  # The moment from which dunning counts its days.
     stripe_customer = models.CharField(max_length=80, blank=True, default="")
     stripe_subscription = models.CharField(max_length=80, blank=True, default="")
+    # The page that began it, so that it is looked for on its own account; null: begun before this was noted.
+    page = models.ForeignKey("billing.PaymentPage", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 

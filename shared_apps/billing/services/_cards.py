@@ -179,7 +179,7 @@ def _begin(
         put_on_plan(row, plan, page.interval, by=SYSTEM, now=now)
     row.method, row.stripe_subscription, row.stripe_customer = Method.STRIPE, told.id, told.customer
     row.next_plan, row.next_interval, row.cancel_at_period_end, row.updated_at = None, "", False, now
-    row.moved_to = None
+    row.moved_to, row.page = None, page
     row.save()
     audit.record(
         action="billing.subscription.card",

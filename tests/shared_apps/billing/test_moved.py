@@ -22,7 +22,7 @@ from tenants import services as tenants
 from tenants.models import Plan
 from tests.fakes.stripe import Fault
 from tests.shared_apps.billing.stage import make_plan, state
-from tests.shared_apps.billing.test_cards import Stripe, by_card, invoices, open_page, row_of
+from tests.shared_apps.billing.test_cards import Stripe, account_at_stripe, by_card, invoices, open_page, row_of
 
 CHANGE_PLAN = StripeBilling.change_plan
 APRIL = datetime(2031, 4, 1, 2, tzinfo=UTC)
@@ -483,3 +483,22 @@ class TestTheOwnersChoice:
 
         assert plans_of(shop) == (cheap.code, cheap.code, "")
         assert invoices(shop)[1:] == [("PERIOD", "PAID", 4_800)]
+
+
+def test_a_page_of_another_account_that_is_paid_too_hides_nothing(
+    stripe: Stripe, subscribed: Callable[..., Any]
+) -> None:
+    """Else nothing of the subscription was found any more: neither could the owner cancel it, nor was a price told."""
+    old, new = make_plan(monthly_fee_minor=9_800), make_plan(monthly_fee_minor=29_800)
+    shop = subscribed(make_plan(), at=stripe.now, paid=False)
+    for other in account_at_stripe():
+        pages = [(one, open_page(one, shop, old)) for one in (stripe, other)]
+        for one, page in pages:
+            one.merchant.pay(page.session_ref)
+            one.tell()
+
+        move(stripe, shop, new)
+        assert (plans_of(shop), schedules(stripe)) == ((old.code, new.code, new.code), 1)
+        services.cancel(substation_id=shop.pk, by=SYSTEM, now=stripe.now)
+
+        assert cancelled_there(stripe, shop)
