@@ -51,9 +51,16 @@ class Subscription(models.Model):
     cancel_at_period_end = models.BooleanField(default=False)
     next_plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     next_interval = models.CharField(max_length=5, choices=BillingInterval.choices, blank=True, default="")
+    # What a card's channel was asked to charge next because the main station chose it. Set before the channel is asked:
+    # until what waits is the same, the channel may have it or not.
+    moved_to = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    # Until then somebody is telling the channel what comes next. Past: it was cut off, and what waits is told again.
+    asking_until = models.DateTimeField(null=True)
     due_since = models.DateTimeField(null=True)  # The moment from which dunning counts its days.
     stripe_customer = models.CharField(max_length=80, blank=True, default="")
     stripe_subscription = models.CharField(max_length=80, blank=True, default="")
+    # The page that began it, so that it is looked for on its own account; null: begun before this was noted.
+    page = models.ForeignKey("billing.PaymentPage", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -97,10 +104,11 @@ class Subscription(models.Model):
 
     @property
     def is_moved(self) -> bool:
-        """Whether what a card's subscription changes to at its period's end is the main station's choice."""
-        plan = self.substation.plan
-        told = self.cancel_at_period_end if not plan.costs else self.next_plan_id == plan.pk
-        return self.method == Method.STRIPE and self.plan_id != plan.pk and told
+        """Whether what waits for the period's end is the main station's choice, of which the card's channel was told."""
+        plan = self.moved_to
+        if self.method != Method.STRIPE or plan is None or plan.pk == self.plan_id:
+            return False
+        return bool(self.next_plan_id == plan.pk if plan.costs else self.cancel_at_period_end)
 
     @property
     def read_only_at(self) -> datetime | None:

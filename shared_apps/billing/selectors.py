@@ -35,7 +35,7 @@ def ways_to_pay() -> tuple[WayToPay, ...]:
 
 def subscription(substation_id: int) -> Subscription | None:
     """A substation's subscription with its plans; None for a shop from before plans were billed."""
-    rows = Subscription.objects.select_related("plan", "next_plan", "substation__plan")
+    rows = Subscription.objects.select_related("plan", "next_plan", "moved_to", "substation")
     return rows.filter(substation_id=substation_id).first()
 
 

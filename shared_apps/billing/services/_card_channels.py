@@ -30,6 +30,8 @@ def channel_of(account_id: int, *, offered: bool = False) -> BillingChannel:
 
 def account_of(row: Subscription) -> int:
     """The merchant account that a subscription by card was begun on. Main scope. Raises: NoWayToPay."""
+    if row.page is not None:  # A page that was paid since began nothing, but is paid as well.
+        return row.page.account_id
     pages = PaymentPage.objects.filter(
         substation_id=row.substation_id, purpose=PagePurpose.SUBSCRIBE, state=PageState.PAID
     )

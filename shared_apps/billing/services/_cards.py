@@ -23,7 +23,7 @@ from shared_apps.billing.services import _notices
 from shared_apps.billing.services._card_channels import channel_of
 from shared_apps.billing.services._card_invoices import keep_stray_money, take_invoice
 from shared_apps.billing.services._card_pages import PAGE_LIFE, end_page, reckon
-from shared_apps.billing.services._moved import goes_on_free
+from shared_apps.billing.services._moved import goes_on_free, put_on_told_plan
 from shared_apps.billing.services._pending import came_about, give_up, under_way
 from shared_apps.billing.services._subscriptions import align, begin, collect, lock, move, put_on_plan, settle_debt
 from shared_apps.billing.states import (
@@ -179,6 +179,7 @@ def _begin(
         put_on_plan(row, plan, page.interval, by=SYSTEM, now=now)
     row.method, row.stripe_subscription, row.stripe_customer = Method.STRIPE, told.id, told.customer
     row.next_plan, row.next_interval, row.cancel_at_period_end, row.updated_at = None, "", False, now
+    row.moved_to, row.page = None, page
     row.save()
     audit.record(
         action="billing.subscription.card",
@@ -215,7 +216,7 @@ def _follow_terms(row: Subscription, told: SubscriptionState, *, now: datetime) 
         if plan is None:
             log.error("billing.stripe.unknown_plan", plan=told.plan, subscription=told.id)
         else:
-            put_on_plan(row, plan, told.interval, by=SYSTEM, now=now)
+            put_on_told_plan(row, plan, told.interval, now=now)
     if row.next_plan is not None and (row.next_plan.code, row.next_interval) == (told.plan, told.interval):
         row.next_plan, row.next_interval = None, ""
     row.interval, row.cancel_at_period_end, row.updated_at = told.interval, told.cancel_at_period_end, now

@@ -27,6 +27,7 @@ from shared_apps.billing.services._fitting import exceeded_by
 from shared_apps.billing.services._invoices import deposit, prepaid
 from shared_apps.billing.services._pending import refuse_beside
 from shared_apps.billing.services._subscriptions import lock
+from shared_apps.billing.services._telling import claim, telling
 from shared_apps.billing.states import Method, SubscriptionState
 from shared_apps.billing.types import Line
 from shared_apps.ledger import selectors as ledger
@@ -251,22 +252,27 @@ def schedule_change(*, substation_id: int, plan_code: str, interval: str, by: Ac
         refuse_beside(substation_id)
         if pays_by_card(row) and not plan.costs:
             raise ChangeRefused(_("Cancel the subscription by card first; the free plan can be taken when it ends."))
-        by_card = pays_by_card(row)
-    if by_card:
-        try:
-            channel_for(substation_id).change_plan(
-                subscription=row.stripe_subscription, new_amount_minor=plan.period_fee_minor(interval),
-                interval=interval, plan=plan.code, name=payer_reads(row, plan), at=now, prorate=False,
-                idempotency_key=f"later:{substation_id}:{plan.code}:{interval}:{now:%Y%m%d%H%M}",
+        claim(row, now=now)
+    with telling(row) as key:
+        if pays_by_card(row):
+            _tell_of_later(row, plan, interval, key=key, now=now)
+        with in_main():
+            row = lock(substation_id)
+            row.next_plan, row.next_interval, row.cancel_at_period_end, row.updated_at = plan, interval, False, now
+            row.moved_to = None
+            row.save()
+            audit.record(
+                action="billing.plan.scheduled", by=by, target=row.substation.public_id, at=now, plan=plan.code,
+                interval=interval, effective_at=row.period_end.isoformat() if row.period_end else "",
             )  # fmt: skip
-        except ProviderError as error:
-            raise ChannelAway(_("The payment channel does not answer now. Nothing was changed; try again.")) from error
-    with in_main():
-        row = lock(substation_id)
-        row.next_plan, row.next_interval, row.cancel_at_period_end, row.updated_at = plan, interval, False, now
-        row.save()
-        audit.record(
-            action="billing.plan.scheduled", by=by, target=row.substation.public_id, at=now, plan=plan.code,
-            interval=interval, effective_at=row.period_end.isoformat() if row.period_end else "",
-        )  # fmt: skip
     return row
+
+
+def _tell_of_later(row: Subscription, plan: Plan, interval: str, *, key: str, now: datetime) -> None:
+    try:
+        channel_for(row.substation_id).change_plan(
+            subscription=row.stripe_subscription, new_amount_minor=plan.period_fee_minor(interval), interval=interval,
+            plan=plan.code, name=payer_reads(row, plan), at=now, prorate=False, idempotency_key=key,
+        )  # fmt: skip
+    except ProviderError as error:
+        raise ChannelAway(_("The payment channel does not answer now. Nothing was changed; try again.")) from error

@@ -37,6 +37,7 @@ from shared_apps.billing.services._errors import BalanceTooLow, BillingRefused, 
 from shared_apps.billing.services._invoices import issue, pay_from_prepaid
 from shared_apps.billing.services._pending import charged, give_up, refuse_beside, use
 from shared_apps.billing.services._subscriptions import align, lock, move, put_on_plan
+from shared_apps.billing.services._telling import refuse_while_told
 from shared_apps.billing.states import InvoiceKind, Method, SubscriptionEvent, SubscriptionState
 from shared_apps.billing.types import Line
 
@@ -67,6 +68,7 @@ def confirm_change(*, substation_id: int, quote_public_id: str, by: Actor, now: 
         first = quote.confirmed_at is None
         if first:
             refuse_beside(substation_id)
+            refuse_while_told(row, now=now)
             lines = still_holds(row, quote, now)
             refuse_misfit(row, quote.to_plan)
             if not pays_by_card(row):
@@ -205,7 +207,9 @@ def _begin_changed(row: Subscription, quote: ChangeQuote, *, by: Actor, now: dat
     # The balance pays from now on, whoever paid before: what a card's channel ran has ended, and is not the shop's any
     # more. Its customer stays, for a card may take over again.
     row.method, row.stripe_subscription = Method.PREPAID, ""
-    fields: dict[str, object] = {"cancel_at_period_end": False, "next_plan": None, "next_interval": ""}
+    fields: dict[str, object] = {
+        "cancel_at_period_end": False, "next_plan": None, "next_interval": "", "moved_to": None
+    }  # fmt: skip
     if row.state == SubscriptionState.TRIAL and plan.costs:
         for name, value in fields.items():
             setattr(row, name, value)

@@ -23,8 +23,10 @@ from shared_apps.billing.services._card_channels import account_of, channel_for
 from shared_apps.billing.services._cards import follow
 from shared_apps.billing.services._changes import payer_reads
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway
+from shared_apps.billing.services._moved import tell_quietly
 from shared_apps.billing.services._pending import refuse_beside
 from shared_apps.billing.services._subscriptions import lock
+from shared_apps.billing.services._telling import claim, telling
 from shared_apps.billing.states import Method, SubscriptionState
 
 log = structlog.get_logger("billing")
@@ -41,10 +43,12 @@ def cancel(*, substation_id: int, by: Actor, now: datetime) -> Subscription:
             raise BillingRefused(
                 worded(_("The subscription is “%(state)s” now. Nothing was changed."), state=row.get_state_display())
             )
-    _tell(row, lambda channel: channel.cancel(
-        subscription=row.stripe_subscription, at_period_end=True, idempotency_key=f"cancel:{row.pk}:{now:%Y%m%d%H%M%S}"
-    ))  # fmt: skip
-    return _write(substation_id, ends=True, action="billing.subscription.cancelled", by=by, now=now)
+        claim(row, now=now)
+    with telling(row) as key:
+        _tell(row, lambda channel: channel.cancel(
+            subscription=row.stripe_subscription, at_period_end=True, idempotency_key=key
+        ))  # fmt: skip
+        return _write(substation_id, ends=True, action="billing.subscription.cancelled", by=by, now=now)
 
 
 def keep(*, substation_id: int, by: Actor, now: datetime) -> Subscription:
@@ -57,15 +61,19 @@ def keep(*, substation_id: int, by: Actor, now: datetime) -> Subscription:
         if row.is_moved:
             raise BillingRefused(_("The main station has put the shop on its next plan. It can't be taken back here."))
         refuse_beside(substation_id)
-    key = f"keep:{row.pk}:{now:%Y%m%d%H%M%S}"
-    if row.cancel_at_period_end:
-        _tell(row, lambda channel: channel.keep(subscription=row.stripe_subscription, idempotency_key=key))
-    else:  # Asking for the present plan gives up the change that waits.
-        _tell(row, lambda channel: channel.change_plan(
-            subscription=row.stripe_subscription, new_amount_minor=row.period_fee_minor, interval=row.interval,
-            plan=row.plan.code, name=payer_reads(row, row.plan), at=now, prorate=False, idempotency_key=key,
-        ))  # fmt: skip
-    return _write(substation_id, ends=False, action="billing.subscription.kept", by=by, now=now)
+        claim(row, now=now)
+    with telling(row) as key:
+        if row.cancel_at_period_end:
+            _tell(row, lambda channel: channel.keep(subscription=row.stripe_subscription, idempotency_key=key))
+        else:  # Asking for the present plan gives up the change that waits.
+            _tell(row, lambda channel: channel.change_plan(
+                subscription=row.stripe_subscription, new_amount_minor=row.period_fee_minor, interval=row.interval,
+                plan=row.plan.code, name=payer_reads(row, row.plan), at=now, prorate=False, idempotency_key=key,
+            ))  # fmt: skip
+        kept = _write(substation_id, ends=False, action="billing.subscription.kept", by=by, now=now)
+    # What the main station chose counts again, and not from the tick on: a period may begin before that.
+    tell_quietly(substation_id=substation_id, now=now)
+    return kept
 
 
 def _tell(row: Subscription, deed: Callable[[BillingChannel], object]) -> None:
@@ -81,6 +89,7 @@ def _write(substation_id: int, *, ends: bool, action: str, by: Actor, now: datet
     with in_main():
         row = lock(substation_id)
         row.cancel_at_period_end, row.next_plan, row.next_interval, row.updated_at = ends, None, "", now
+        row.moved_to = None
         row.save()
         audit.record(action=action, by=by, target=row.substation.public_id, at=now)
     return row

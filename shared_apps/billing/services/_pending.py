@@ -35,6 +35,9 @@ def came_about(row: Subscription, told: SubscriptionState, *, now: datetime) -> 
     """Note that the change under way is what the channel has now, if it is."""
     quote = under_way(row.substation_id)
     if quote is not None and (told.plan, told.interval) == (quote.to_plan.code, quote.to_interval):
+        # To change it now, the channel gave up what waited.
+        row.next_plan, row.next_interval, row.moved_to = None, "", None
+        row.save(update_fields=["next_plan", "next_interval", "moved_to"])
         use(row, quote, by=SYSTEM, now=now)
 
 
@@ -60,6 +63,9 @@ def give_up(row: Subscription, quote: ChangeQuote, *, now: datetime) -> None:
     """The change under way did not come about: credit notes put the balance's part back."""
     quote.refused_at = now
     quote.save(update_fields=["refused_at"])
+    if row.next_plan_id is not None:  # The channel gave it up when it was asked, and is told again by the next tick.
+        row.asking_until = now
+        row.save(update_fields=["asking_until"])
     paid = quote.invoices.filter(provider_ref="", credits__isnull=True)  # An operator may have reversed one before.
     for invoice in paid.order_by("id"):
         credit_note(number=invoice.number, reason="The change of plan did not come about.", by=SYSTEM, now=now)

@@ -98,7 +98,7 @@ def lock(substation_id: int) -> Subscription:
     locked = Subscription.objects.select_for_update().filter(substation_id=substation_id).first()
     if locked is None:
         raise BillingRefused(_("This shop has no subscription. Nothing was changed."))
-    return Subscription.objects.select_related("substation__plan", "plan", "next_plan").get(pk=locked.pk)
+    return Subscription.objects.select_related("substation__plan", "plan", "next_plan", "moved_to").get(pk=locked.pk)
 
 
 def move(row: Subscription, event: SubscriptionEvent, *, now: datetime, **fields: Any) -> None:

@@ -291,7 +291,8 @@ def reset(*, user_id: int, by: Actor, now: datetime) -> User:
     """
     by.must(catalogue.PEOPLE_MANAGE)
     with transaction.atomic():
-        user = User.objects.select_related("own_role").select_for_update(of=("self",)).filter(pk=user_id).first()
+        # Locked without their role, as in `people`: given another one meanwhile, they would have none.
+        user = User.objects.select_for_update().filter(pk=user_id).first()
         if user is None:
             raise Missing(_("There is no such person here."))
         if by.id == user.pk:

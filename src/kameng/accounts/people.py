@@ -211,7 +211,9 @@ def _said(user: User) -> str:
 
 
 def _found(user_id: int) -> User:
-    user = User.objects.select_related("own_role").select_for_update(of=("self",)).filter(pk=user_id).first()
+    # Locked without their role: where the lock was waited for, Postgres joins the new row with the old one's role, and
+    # somebody who was given another one would have none. It is read afterwards, by a statement of its own.
+    user = User.objects.select_for_update().filter(pk=user_id).first()
     if user is None:
         raise PersonUnknown()
     return user

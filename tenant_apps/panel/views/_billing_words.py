@@ -52,7 +52,7 @@ def facts(seen: Overview) -> list[dict[str, str]]:
     if row is not None and row.cancel_at_period_end and not row.is_moved:
         found.append((_("Then"), _("It ends, and the storefront closes.")))
     elif row is not None and (row.next_plan is not None or row.is_moved):
-        then = row.next_plan or seen.plan
+        then = row.next_plan or row.moved_to or seen.plan
         found.append((_("Then"), f"{then.label}, {price_of(then, row.next_interval or row.interval)}"))
     if row is not None and row.plan.costs:
         found.append((_("Paid from"), str(Method(row.method).label)))

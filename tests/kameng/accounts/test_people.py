@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 import pytest
 
-from kameng.accounts import people
+from kameng.accounts import catalogue, factors, people, roles
 from kameng.accounts.catalogue import Place
 from kameng.accounts.models import Role, User
-from kameng.accounts.types import SYSTEM
+from kameng.accounts.types import SYSTEM, Actor, ActorKind
 from kameng.db.context import in_main, in_substation
 from kameng.lib import clock
 from tests.tenant_apps.panel.conftest import make_office, office  # noqa: F401  # Fixtures.
 from tests.tenant_apps.panel.office import PASSWORD, Office
+from tests.tenant_apps.racing import Runner
 
 NOW = clock.utc_now()
 
@@ -70,3 +73,38 @@ def test_of_two_who_can_log_in_none_is_the_last(office: Office) -> None:
         User.objects.create_user("second@example.com", PASSWORD, role=Role.OWNER)
 
         assert people.last_able() is None
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        lambda pk, by: people.set_role(user_id=pk, role="VIEWER", by=by, now=NOW),
+        lambda pk, by: people.set_active(user_id=pk, active=False, by=by, now=NOW),
+        lambda pk, by: people.withdraw(user_id=pk, by=by, now=NOW),
+        lambda pk, by: factors.reset(user_id=pk, by=by, now=NOW),
+    ],
+)
+def test_what_somebody_is_given_at_this_moment_counts(office: Office, deed: Callable[[int, Actor], Any]) -> None:
+    """Race: an owner gives them a role beyond the other's. Who waits for the row judges by what they have then."""
+    held = catalogue.of_role(Place.SHOP, Role.VIEWER) | {catalogue.PEOPLE_MANAGE, catalogue.OWN}
+    clerk = Actor(ActorKind.USER, "Pia", 1, permissions=held)
+    with in_substation(office.shop):
+        small, large = (
+            roles.save(name=name, permissions=[code], by=SYSTEM, now=NOW)
+            for name, code in (("Small", catalogue.GOODS_LOOK), ("Large", catalogue.CODES_REVEAL))
+        )
+        user = User.objects.create_user("x@example.com", None, role=Role.VIEWER, own_role=small)
+
+    def late() -> Any:
+        with in_substation(office.shop):
+            return deed(user.pk, clerk)
+
+    with in_substation(office.shop):
+        people.set_role(user_id=user.pk, role=f"own:{large.pk}", by=SYSTEM, now=NOW)
+        other = Runner(late)
+        other.wait_until_blocked()
+
+    with pytest.raises((roles.MoreThanYours, factors.FactorRefused), match="more than you"):
+        other.result()
+    now = office.read(User, pk=user.pk)
+    assert (now.own_role_id, now.is_active) == (large.pk, True)

@@ -19,6 +19,7 @@ from shared_apps.receipts import services as receipts
 from shared_apps.receipts.models import PaymentCase
 from shared_apps.receipts.types import Fact
 from tenant_apps.payments import services as payments
+from tenants.models import Substation
 from tests.shared_apps.billing.stage import APRIL, MARCH, make_plan, prepaid, state, top_up
 from tests.shared_apps.billing.test_cards import Stripe, by_card, invoices, row_of
 from tests.tenant_apps import market
@@ -296,10 +297,13 @@ class TestCard:
 
         assert (prepaid(shop), owed(shop), self.cases(shop)) == (0, 0, [])
 
-    def test_of_a_subscription_that_is_not_ours_nothing_is_known(self, stripe: Stripe, shop: Any) -> None:
+    @pytest.mark.parametrize("labels", [{}, {"reference": "2031/77"}, {"reference": ""}])
+    def test_of_a_subscription_that_is_not_ours_nothing_is_known(
+        self, stripe: Stripe, shop: Any, labels: dict[str, str]
+    ) -> None:
         intent = self.intents(stripe, shop)[0]
         for row in stripe.merchant.billing.invoices.values():
-            row["parent"]["subscription_details"]["metadata"] = {}
+            row["parent"]["subscription_details"]["metadata"] = labels
         with in_main():
             before = PaymentCase.objects.count()
         stripe.merchant.dispute(intent)
@@ -308,3 +312,53 @@ class TestCard:
 
         with in_main():
             assert PaymentCase.objects.count() == before
+
+    @pytest.mark.parametrize("gone", ["CLOSED", "ERASED"])
+    def test_of_a_shop_that_is_gone_is_a_debt_in_the_books(self, stripe: Stripe, shop: Any, gone: str) -> None:
+        with in_main():
+            before = ledger.balance_minor("suspense:stripe")
+            Substation.objects.filter(pk=shop.pk).update(state=gone, closed_at=stripe.now)
+        stripe.merchant.dispute(self.intents(stripe, shop)[1])
+
+        stripe.tell()
+        (case,) = self.cases(shop)
+        assert settle(case, "CHARGE") == "SETTLED"
+
+        assert (prepaid(shop), owed(shop)) == (0, 9_800)
+        with in_main():
+            assert ledger.balance_minor("suspense:stripe") == before
+
+    def test_that_is_opened_and_won_before_anybody_is_told_is_told_by_two_workers_at_once(
+        self, stripe: Stripe, shop: Any
+    ) -> None:
+        with in_main():
+            before = ledger.balance_minor("suspense:stripe")
+        dispute = stripe.merchant.dispute(self.intents(stripe, shop)[0])
+        stripe.merchant.close_dispute(dispute["id"], won=True)
+        for headers, body in stripe.events():
+            payments.receive_callback(
+                channel="stripe", account_public_id=stripe.public_id, headers=headers, body=body, now=stripe.now
+            )
+
+        at_once(*[lambda: payments.handle_waiting(now=stripe.now)] * 2)
+
+        assert [(case.kind, case.state) for case in self.cases(shop)] == [("DISPUTE", "SETTLED")]
+        assert (prepaid(shop), owed(shop)) == (0, 0)
+        with in_main():
+            assert ledger.balance_minor("suspense:stripe") == before
+
+    def test_of_what_was_refunded_in_part_takes_the_rest(self, stripe: Stripe, shop: Any) -> None:
+        top_up(shop, 13_000)
+        intent = self.intents(stripe, shop)[1]
+        stripe.merchant.create_refund({"payment_intent": intent, "amount": "2500"})
+        stripe.tell()
+        stripe.merchant.dispute(intent)
+        stripe.tell()
+
+        cases = self.cases(shop)
+        for case in cases:
+            settle(case, "CHARGE")
+
+        taken = sum(case.amount_minor for case in cases)
+        assert [case.kind for case in cases] == ["OUTSIDE", "DISPUTE"]
+        assert (prepaid(shop), owed(shop)) == (13_000 - taken, 0)

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.utils import translation
 
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
+from kameng.lib.errors import ProviderError
 from shared_apps.billing import selectors, services
+from shared_apps.billing.services._subscriptions import lock
+from shared_apps.billing.services._telling import LONGEST, claim
+from shared_apps.billing.stripe.adapter import StripeBilling
 from tenant_apps.panel.views._billing_words import facts
 from tenants import services as tenants
 from tenants.models import Plan
 from tests.fakes.stripe import Fault
 from tests.shared_apps.billing.stage import make_plan, state
-from tests.shared_apps.billing.test_cards import Stripe, by_card, invoices, open_page, row_of
+from tests.shared_apps.billing.test_cards import Stripe, account_at_stripe, by_card, invoices, open_page, row_of
 
+CHANGE_PLAN = StripeBilling.change_plan
 APRIL = datetime(2031, 4, 1, 2, tzinfo=UTC)
 
 
@@ -155,3 +163,347 @@ def test_a_channel_that_does_not_answer_is_told_by_the_next_tick(
     services.tell_moved(now=stripe.now)
 
     assert [plans_of(shop) for shop in shops] == [(old.code, new.code, new.code)] * 2
+
+
+def choose(stripe: Stripe, shop: Any, plan: Plan) -> None:
+    """As the console does; the tick has not come."""
+    with in_main():
+        tenants.change_plan(public_id=shop.public_id, plan_code=plan.code, by=SYSTEM, now=stripe.now)
+
+
+def answered_to_nobody(*args: Any, **asked: Any) -> Any:
+    CHANGE_PLAN(*args, **asked)
+    raise ProviderError("no answer", unknown=True, retryable=True, provider="stripe")
+
+
+def cancelled_there(stripe: Stripe, shop: Any) -> bool:
+    channel = services.channel_of(stripe.account_id)
+    return channel.fetch_subscription(row_of(shop).stripe_subscription).cancel_at_period_end
+
+
+class TestAnotherChoice:
+    """The main station changes its mind before the period ends: what it chose last is charged, and nothing else."""
+
+    def test_the_last_one_is_charged(self, stripe: Stripe, subscribed: Callable[..., Any]) -> None:
+        old, dear, cheap = (make_plan(monthly_fee_minor=fee) for fee in (9_800, 29_800, 4_800))
+        shop = by_card(stripe, subscribed, old)
+        move(stripe, shop, dear)
+
+        move(stripe, shop, cheap)
+        stripe.pass_days(32)
+        stripe.tell()
+
+        assert plans_of(shop) == (cheap.code, cheap.code, "")
+        assert invoices(shop)[1:] == [("PERIOD", "PAID", 4_800)]
+
+    def test_back_on_the_plan_that_is_paid_nothing_changes(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        old = make_plan(monthly_fee_minor=9_800)
+        for other in (make_plan(monthly_fee_minor=29_800), make_plan()):
+            shop = by_card(stripe, subscribed, old)
+            move(stripe, shop, other)
+
+            move(stripe, shop, old)
+            assert (plans_of(shop), cancelled_there(stripe, shop)) == ((old.code, old.code, ""), False)
+            stripe.pass_days(32)
+            stripe.tell()
+
+            assert plans_of(shop) == (old.code, old.code, "")
+            assert invoices(shop)[1:] == [("PERIOD", "PAID", 9_800)]
+            assert state(shop) == ("ACTIVE", "ACTIVE", "GOOD")
+
+    @pytest.mark.parametrize("trial", [0, 14])
+    def test_after_a_plan_without_a_price_the_shop_goes_on(
+        self, stripe: Stripe, subscribed: Callable[..., Any], trial: int
+    ) -> None:
+        old, new = make_plan(monthly_fee_minor=9_800, trial_days=trial), make_plan(monthly_fee_minor=29_800)
+        shop = subscribed(old, at=stripe.now) if trial else subscribed(make_plan(), at=stripe.now, paid=False)
+        stripe.merchant.pay(open_page(stripe, shop, old).session_ref)
+        stripe.tell()
+        move(stripe, shop, make_plan())
+
+        move(stripe, shop, new)
+        stripe.pass_days(32)
+        stripe.tell()
+
+        assert plans_of(shop) == (new.code, new.code, "")
+        assert state(shop) == ("ACTIVE", "ACTIVE", "GOOD")
+        assert invoices(shop)[-1] == ("PERIOD", "PAID", 29_800)
+
+    def test_a_plan_without_a_price_after_another_ends_the_subscription(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        free = make_plan()
+        shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+        move(stripe, shop, make_plan(monthly_fee_minor=29_800))
+
+        move(stripe, shop, free)
+        stripe.pass_days(32)
+        stripe.tell()
+
+        assert (row_of(shop).method, plans_of(shop)) == ("PREPAID", (free.code, free.code, ""))
+        assert invoices(shop) == [("OPENING", "PAID", 9_800)]
+
+    def test_that_comes_too_late_counts_from_the_next_period_on(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        old, dear, cheap = (make_plan(monthly_fee_minor=fee) for fee in (9_800, 29_800, 4_800))
+        shop = by_card(stripe, subscribed, old)
+        move(stripe, shop, dear)
+        choose(stripe, shop, cheap)
+
+        stripe.pass_days(32)  # The tick does not come.
+        stripe.tell()
+        assert plans_of(shop) == (dear.code, cheap.code, "")
+        services.tell_moved(now=stripe.now)
+
+        assert plans_of(shop) == (dear.code, cheap.code, cheap.code)
+
+    def test_that_was_told_without_an_answer_is_taken_back_too(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        """The channel has a plan that the main station has taken back, and we know nothing of it."""
+        old, dear = make_plan(monthly_fee_minor=9_800), make_plan(monthly_fee_minor=29_800)
+        shop = by_card(stripe, subscribed, old)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(StripeBilling, "change_plan", answered_to_nobody)
+            move(stripe, shop, dear)
+        assert (schedules(stripe), plans_of(shop)) == (1, (old.code, dear.code, ""))
+
+        move(stripe, shop, old)
+        stripe.pass_days(32)
+        stripe.tell()
+
+        assert plans_of(shop) == (old.code, old.code, "")
+        assert invoices(shop)[1:] == [("PERIOD", "PAID", 9_800)]
+
+
+class TestBesideTheOwner:
+    def test_who_cancelled_before_is_not_kept_on_a_plan_without_a_price(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+        services.cancel(substation_id=shop.pk, by=SYSTEM, now=stripe.now)
+        move(stripe, shop, make_plan())
+
+        stripe.pass_days(32)
+        stripe.tell()
+
+        assert state(shop) == ("ENDED", "PAST_DUE", "SHUT")
+
+    def test_a_cancellation_that_is_taken_back_is_the_main_stations_plan_at_once(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        """Else the old price could be had again each month, taken back a moment before the period ends."""
+        old, new = make_plan(monthly_fee_minor=9_800), make_plan(monthly_fee_minor=29_800)
+        shop = by_card(stripe, subscribed, old)
+        move(stripe, shop, new)
+        services.cancel(substation_id=shop.pk, by=SYSTEM, now=stripe.now)
+        assert plans_of(shop) == (old.code, new.code, "")
+
+        services.keep(substation_id=shop.pk, by=SYSTEM, now=stripe.now)
+
+        assert plans_of(shop) == (old.code, new.code, new.code)
+
+    def test_an_upgrade_at_once_leaves_nothing_waiting(self, stripe: Stripe, subscribed: Callable[..., Any]) -> None:
+        old, chosen, best = (make_plan(monthly_fee_minor=fee) for fee in (9_800, 19_800, 29_800))
+        shop = by_card(stripe, subscribed, old)
+        move(stripe, shop, chosen)
+
+        upgrade(stripe, shop, best)
+        services.tell_moved(now=stripe.now)
+
+        assert plans_of(shop) == (best.code, best.code, "")
+
+    def test_an_upgrade_that_the_card_declines_leaves_what_waits(
+        self, stripe: Stripe, subscribed: Callable[..., Any]
+    ) -> None:
+        """To charge it, Stripe gives up what waits first."""
+        old, chosen, best = (make_plan(monthly_fee_minor=fee) for fee in (9_800, 4_800, 29_800))
+        shop = by_card(stripe, subscribed, old)
+        move(stripe, shop, chosen)
+        stripe.merchant.billing.decline(row_of(shop).stripe_customer)
+        with pytest.raises(services.BillingRefused):
+            upgrade(stripe, shop, best)
+        stripe.merchant.billing.accept(row_of(shop).stripe_customer)
+
+        services.tell_moved(now=stripe.now)
+        stripe.pass_days(32)
+        stripe.tell()
+
+        assert plans_of(shop) == (chosen.code, chosen.code, "")
+        assert invoices(shop)[-1] == ("PERIOD", "PAID", 4_800)
+
+
+def upgrade(stripe: Stripe, shop: Any, plan: Plan) -> None:
+    quote = services.quote_change(substation_id=shop.pk, plan_code=plan.code, interval="MONTH", now=stripe.now).quote
+    services.confirm_change(substation_id=shop.pk, quote_public_id=quote.public_id, by=SYSTEM, now=stripe.now)
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, name: str, deed: Callable[[], Any]) -> list[Any]:
+    """While the channel is being told by `name`, and no row is locked, something else is done, by a connection of its own;
+    answers what came of it."""
+    real, came = getattr(StripeBilling, name), []
+
+    def told(*args: Any, **asked: Any) -> Any:
+        monkeypatch.setattr(StripeBilling, name, real)
+        with ThreadPoolExecutor(1) as other:
+            came.append(other.submit(elsewhere, deed).exception())
+        return real(*args, **asked)
+
+    monkeypatch.setattr(StripeBilling, name, told)
+    return came
+
+
+def elsewhere(deed: Callable[[], Any]) -> None:
+    try:
+        deed()
+    finally:
+        connections.close_all()
+
+
+class TestAtTheSameMoment:
+    """What the channel was told last, and what is written down, are the same."""
+
+    @pytest.fixture
+    def shop(self, stripe: Stripe, subscribed: Callable[..., Any]) -> Any:
+        """On its way to another plan, of which the channel knows nothing yet."""
+        made = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+        choose(stripe, made, make_plan(monthly_fee_minor=29_800))
+        return made
+
+    def test_the_owner_cancels_while_the_channel_is_told(
+        self, stripe: Stripe, shop: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else the channel would go on, and the shop be charged for what it reads as cancelled."""
+        cancel = partial(services.cancel, substation_id=shop.pk, by=SYSTEM, now=stripe.now)
+        came = meanwhile(monkeypatch, "change_plan", cancel)
+
+        services.tell_moved(now=stripe.now)
+
+        assert [type(one) for one in came] == [services.BillingRefused]
+        assert (row_of(shop).cancel_at_period_end, plans_of(shop)[2]) == (False, plans_of(shop)[1])
+        cancel()
+        assert (row_of(shop).cancel_at_period_end, cancelled_there(stripe, shop)) == (True, True)
+
+    def test_the_channel_is_told_while_the_owner_cancels(
+        self, stripe: Stripe, shop: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        came = meanwhile(monkeypatch, "cancel", lambda: services.tell_moved(now=stripe.now))
+
+        services.cancel(substation_id=shop.pk, by=SYSTEM, now=stripe.now)
+        services.tell_moved(now=stripe.now)
+
+        assert came == [None]
+        assert (schedules(stripe), plans_of(shop)[2]) == (0, "")
+        assert (row_of(shop).cancel_at_period_end, cancelled_there(stripe, shop)) == (True, True)
+
+    def test_the_owner_upgrades_while_the_channel_is_told(
+        self, stripe: Stripe, shop: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        came = meanwhile(monkeypatch, "change_plan", lambda: upgrade(stripe, shop, make_plan(monthly_fee_minor=39_800)))
+
+        services.tell_moved(now=stripe.now)
+
+        assert [type(one) for one in came] == [services.BillingRefused]
+        assert invoices(shop) == [("OPENING", "PAID", 9_800)]
+        assert plans_of(shop)[2] == plans_of(shop)[1]
+
+    def test_the_channel_is_told_while_the_owner_upgrades(
+        self, stripe: Stripe, shop: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        best = make_plan(monthly_fee_minor=39_800)
+        came = meanwhile(monkeypatch, "change_plan", lambda: services.tell_moved(now=stripe.now))
+
+        upgrade(stripe, shop, best)
+        services.tell_moved(now=stripe.now)
+
+        assert (came, schedules(stripe)) == ([None], 0)
+        assert plans_of(shop) == (best.code, best.code, "")
+
+    def test_two_workers_tell(self, stripe: Stripe, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Else the second gives up what the first has scheduled."""
+        came = meanwhile(monkeypatch, "change_plan", lambda: services.tell_moved(now=stripe.now))
+
+        services.tell_moved(now=stripe.now)
+        stripe.pass_days(32)
+        stripe.tell()
+
+        assert (came, schedules(stripe)) == ([None], 1)
+        assert invoices(shop)[1:] == [("PERIOD", "PAID", 29_800)]
+
+    def test_one_that_was_killed_is_in_nobodys_way(self, stripe: Stripe, shop: Any) -> None:
+        with in_main():
+            claim(lock(shop.pk), now=stripe.now)
+        with pytest.raises(services.BillingRefused):
+            services.cancel(substation_id=shop.pk, by=SYSTEM, now=stripe.now)
+
+        services.tell_moved(now=stripe.now)
+        assert schedules(stripe) == 0
+        services.tell_moved(now=stripe.now + LONGEST)
+
+        assert (schedules(stripe), row_of(shop).asking_until) == (1, None)
+
+
+class TestTheOwnersChoice:
+    @pytest.fixture
+    def cheap(self) -> Plan:
+        return make_plan(monthly_fee_minor=4_800)
+
+    @pytest.fixture
+    def shop(self, stripe: Stripe, subscribed: Callable[..., Any], cheap: Plan) -> Any:
+        made = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
+        self.go_down(stripe, made, cheap)
+        return made
+
+    def go_down(self, stripe: Stripe, shop: Any, cheap: Plan) -> None:
+        services.schedule_change(
+            substation_id=shop.pk, plan_code=cheap.code, interval="MONTH", by=SYSTEM, now=stripe.now
+        )
+
+    def test_taken_back_and_made_again_in_a_minute_comes_about(self, stripe: Stripe, shop: Any, cheap: Plan) -> None:
+        """Stripe answers a key that it knows with what it had then: a schedule that has been given up."""
+        services.keep(substation_id=shop.pk, by=SYSTEM, now=stripe.now)
+        self.go_down(stripe, shop, cheap)
+
+        stripe.pass_days(32)
+        stripe.tell()
+
+        assert plans_of(shop) == (cheap.code, cheap.code, "")
+        assert invoices(shop)[1:] == [("PERIOD", "PAID", 4_800)]
+
+    def test_comes_about_when_an_upgrade_is_declined_meanwhile(self, stripe: Stripe, shop: Any, cheap: Plan) -> None:
+        customer = row_of(shop).stripe_customer
+        stripe.merchant.billing.decline(customer)
+        with pytest.raises(services.BillingRefused):
+            upgrade(stripe, shop, make_plan(monthly_fee_minor=29_800))
+        stripe.merchant.billing.accept(customer)
+
+        for _ in range(2):
+            services.tell_moved(now=stripe.now)
+        assert schedules(stripe) == 2
+        stripe.pass_days(32)
+        stripe.tell()
+
+        assert plans_of(shop) == (cheap.code, cheap.code, "")
+        assert invoices(shop)[1:] == [("PERIOD", "PAID", 4_800)]
+
+
+def test_a_page_of_another_account_that_is_paid_too_hides_nothing(
+    stripe: Stripe, subscribed: Callable[..., Any]
+) -> None:
+    """Else nothing of the subscription was found any more: neither could the owner cancel it, nor was a price told."""
+    old, new = make_plan(monthly_fee_minor=9_800), make_plan(monthly_fee_minor=29_800)
+    shop = subscribed(make_plan(), at=stripe.now, paid=False)
+    for other in account_at_stripe():
+        pages = [(one, open_page(one, shop, old)) for one in (stripe, other)]
+        for one, page in pages:
+            one.merchant.pay(page.session_ref)
+            one.tell()
+
+        move(stripe, shop, new)
+        assert (plans_of(shop), schedules(stripe)) == ((old.code, new.code, new.code), 1)
+        services.cancel(substation_id=shop.pk, by=SYSTEM, now=stripe.now)
+
+        assert cancelled_there(stripe, shop)

@@ -45,6 +45,7 @@ _REFUND_STATUS = {
 # What a fact and its line in the bill add to the object's id, where one object moves money twice.
 FAILED_SUFFIX = ":failed"
 CLOSED_SUFFIX = ":closed"
+PAGE_PREFIX = "bpg_"  # Of a page of billing's, whose id a subscription of ours bears.
 
 
 def state(session: Json, refunds: Sequence[Json], disputes: Sequence[Json]) -> ChannelState:
@@ -67,7 +68,7 @@ def invoiced(invoice: Json, intent: Json, refunds: Sequence[Json], disputes: Seq
     details = (invoice["parent"] or {}).get("subscription_details") or {}
     payment_id, channel_ref = (details.get("metadata") or {}).get("reference", ""), intent["id"]
     facts: list[MoneyFact] = []
-    if payment_id:  # Else it is the merchant's other business.
+    if payment_id.startswith(PAGE_PREFIX):  # Else it is the merchant's other business, which may use the same label.
         for refund in refunds:
             facts.extend(_refunded(refund, payment_id, channel_ref))
         for dispute in disputes:
