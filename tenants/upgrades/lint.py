@@ -61,6 +61,8 @@ def judge() -> list[Finding]:
                 if migration.app_label in labels:
                     state = _judge(migration, state, found)
                 else:
+                    # What was rendered would be rendered again, model by model, with each operation.
+                    vars(state).pop("apps", None)
                     state = migration.mutate_state(state, preserve=False)
             transaction.set_rollback(True, using=settings.OWNER_ALIAS)
     finally:
@@ -75,7 +77,6 @@ def _judge(migration: Migration, state: ProjectState, found: list[Finding]) -> P
         text = "atomic = False: a kill would leave schemas in between. Take out what wants no transaction."
         found.append(Finding(name, "transaction", text))
     wrapper = template.owner()
-    models_before = state.clone()
     with wrapper.cursor() as cursor:
         before = snapshot.take(cursor, TEMPLATE_SCHEMA)
     try:
@@ -83,7 +84,7 @@ def _judge(migration: Migration, state: ProjectState, found: list[Finding]) -> P
             after_state = migration.apply(state.clone(), editor)
     except DatabaseError as error:
         found.append(Finding(name, "fails", f"It does not run: {str(error).strip().splitlines()[0]}"))
-        return migration.mutate_state(models_before, preserve=False)
+        return migration.mutate_state(state, preserve=False)
     with wrapper.cursor() as cursor:
         after = snapshot.take(cursor, TEMPLATE_SCHEMA)
     objections = [
@@ -92,7 +93,7 @@ def _judge(migration: Migration, state: ProjectState, found: list[Finding]) -> P
         *_names_a_schema(editor.recorded),
     ]
     found += _unanswered(migration, objections)
-    found += _needed_after_all(migration, models_before, after_state)
+    found += _needed_after_all(migration, state, after_state)
     return after_state
 
 
