@@ -43,11 +43,11 @@ def tell_moved(*, now: datetime) -> int:
 
 
 def tell_quietly(*, substation_id: int, now: datetime) -> None:
-    """Tell one shop's channel, if there is something to tell; what is in the way is logged, and the next tick tells again:
-    one shop's channel must not keep the others' prices back. Outside any transaction."""
+    """Tell one shop's channel, if there is something to tell; what is in the way is logged, and the next tick tells again.
+    Outside any transaction."""
     try:
         _tell_one(substation_id=substation_id, now=now)
-    except Exception:
+    except Exception:  # One shop's channel must not keep the others' prices back.
         log.exception("billing.subscription.not_moved", substation=substation_id)
 
 
