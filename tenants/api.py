@@ -105,6 +105,9 @@ class SignupShape(serializers.Serializer[Any]):
     email = serializers.CharField()
     code_expires_at = serializers.DateTimeField(help_text="Until when the mailed code is good.")
     steps = serializers.SerializerMethodField(help_text="The making of the shop, in its order.")
+    ask_again_ms = serializers.SerializerMethodField(
+        help_text="How long to wait before asking again, in milliseconds; null where nothing is being made."
+    )
     shop_url = serializers.SerializerMethodField(help_text="Where the shop is, once it is live.")
     panel_url = serializers.SerializerMethodField(help_text="Where its owner logs in, once it is live.")
 
@@ -116,6 +119,9 @@ class SignupShape(serializers.Serializer[Any]):
         waiting = {"state": StepState.PENDING, "started_at": None, "finished_at": None}
         steps = [done.get(name) or {"name": name, **waiting} for name, _step in provisioning.steps()]
         return StepShape(steps, many=True).data
+
+    def get_ask_again_ms(self, row: Signup) -> int | None:
+        return signups.ask_again_ms(row, clock.utc_now())
 
     def get_shop_url(self, row: Signup) -> str | None:
         live = row.state == SignupState.LIVE and row.substation is not None
@@ -196,7 +202,7 @@ class OneSignup(ApiView):
     @described(
         "How a signup stands", tag=TAG, name="signups_read", answer=SignupShape, errors=(404,),
         extra=(SIGNUP_ID, SIGNUP_TOKEN),
-        text="Ask about once a second while the shop is being made; `shop_url` is there when it is live.",
+        text="While the shop is being made, ask again after `ask_again_ms`; `shop_url` is there when it is live.",
     )  # fmt: skip
     def get(self, request: Request, public_id: str) -> Response:
         return Response(SignupShape(signup_of(request, public_id)).data)

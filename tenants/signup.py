@@ -36,6 +36,8 @@ MAX_ATTEMPTS = 6
 MAKING = (SignupState.VERIFIED, SignupState.PROVISIONING, SignupState.FAILED)
 # How long an application keeps its address while nobody pays for it, and no page of it can be paid.
 PAYING_LIFE = timedelta(days=3)
+# How soon whoever watches the making asks again: at first, and at last.
+ASK_SOON_MS, ASK_LATE_MS = 200, 2_000
 # Tells whoever holds the shop's city of it (shared_apps.regions); the signup never waits for that.
 CITY_JOB = "regions.offer_shop"
 
@@ -273,6 +275,18 @@ def provision(signup_id: int, now: datetime | None = None) -> Substation | None:
         if substation.region:
             jobs.enqueue(kind=CITY_JOB, payload={"substation_id": substation.pk}, dedupe=str(substation.pk))
     return substation
+
+
+def ask_again_ms(signup: Signup, now: datetime) -> int | None:
+    """How long whoever watches the making waits before the next look, in ms; None where nothing is being made.
+
+    A shop takes a fifth of a second where nobody else wants one, so the first looks come soon. Who has waited for long
+    waits half as long again: with a hundred who wait, their looking would else be most of the work (decision 8).
+    """
+    if signup.state not in (SignupState.VERIFIED, SignupState.PROVISIONING):
+        return None
+    waited_ms = (now - signup.updated_at) // timedelta(milliseconds=1)
+    return min(max(waited_ms // 2, ASK_SOON_MS), ASK_LATE_MS)
 
 
 def mail_open(signup_id: int) -> None:

@@ -237,7 +237,7 @@ def resend(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_GET
 def progress(request: HttpRequest, public_id: str) -> HttpResponse:
-    """The shop being made, step by step; htmx asks for the fragment until it is live."""
+    """The shop being made, step by step. The fragment says when htmx asks for the next one; a finished one doesn't."""
     signup = mine(request, public_id)
     if signup.state == SignupState.VERIFYING:
         return redirect("tenants:verify", public_id)
@@ -248,13 +248,13 @@ def progress(request: HttpRequest, public_id: str) -> HttpResponse:
         "signup": signup,
         "site_nav": site_nav(request),
         "steps": _step_views(signup),
+        "ask_again_ms": signups.ask_again_ms(signup, clock.utc_now()),
         "done": done,
         "failed": signup.state == SignupState.FAILED,
         "address": f"{signup.substation.host}{settings.AUTHORITY}" if signup.substation else "",
     }
     template = "tenants/_progress.html" if getattr(request, "htmx", False) else "tenants/progress.html"
-    # 286 tells htmx to stop asking.
-    return render(request, template, context, status=286 if done and getattr(request, "htmx", False) else 200)
+    return render(request, template, context)
 
 
 STEP_WORDS = {

@@ -111,10 +111,11 @@ class TestSignup:
         verified = program.post(f"{path}verify/", {"code": mailed_code()})
         assert (verified.status, verified.body["state"]) == (200, "VERIFIED")
         assert {step["state"] for step in verified.body["steps"]} == {"PENDING"}
+        assert (answer.body["ask_again_ms"], verified.body["ask_again_ms"]) == (None, 200)
         jobs.run_all_due()
 
         done = program.get(path).body
-        assert done["state"] == "LIVE"
+        assert (done["state"], done["ask_again_ms"]) == ("LIVE", None)
         assert [step["state"] for step in done["steps"]] == ["DONE"] * len(done["steps"])
         assert done["shop_url"].startswith(f"http://{answer.body['slug']}.localhost")
         assert done["panel_url"] == f"{done['shop_url']}panel/"

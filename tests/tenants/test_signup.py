@@ -12,7 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.conf import settings
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from kameng.db.context import in_main, in_substation
 from kameng.jobs import services as jobs
@@ -20,7 +22,7 @@ from kameng.lib import clock, pow
 from kameng.lib.errors import Invalid, Missing, TooMany
 from tenants import provisioning, signup
 from tenants.addresses import AddressTaken
-from tenants.models import Signup, SpareSchema, Substation
+from tenants.models import Signup, SignupStep, SpareSchema, Substation
 from tenants.states import SignupState, SubstationState
 
 _serial = itertools.count(1)
@@ -196,14 +198,27 @@ class TestFind:
         assert signup.find(started.signup.public_id, started.token).pk == started.signup.pk
 
 
-class TestProvision:
-    def verified(self) -> Signup:
-        started = begin()
-        signup.verify(started.signup, mailed_code())
-        return started.signup
+def verified() -> Signup:
+    started = begin()
+    return signup.verify(started.signup, mailed_code())
 
+
+def apply(client: Client, slug: str) -> Any:
+    """The form's answer: it leads to where the mailed code is asked for."""
+    page = client.get("/signup/?lang=en", HTTP_HOST="localhost")
+    challenge = page.context["challenge"]
+    fields = {
+        "name": "Night Market", "slug": slug, "plan": "basic", "email": "nina@example.com", "password": PASSWORD,
+        "pow_challenge": challenge, "pow_nonce": pow.solve(challenge),
+    }  # fmt: skip
+    posted = client.post("/signup/", fields, HTTP_HOST="localhost")
+    assert posted.status_code == 302, posted.content.decode()
+    return posted
+
+
+class TestProvision:
     def test_makes_a_live_shop_with_its_owner(self) -> None:
-        row = self.verified()
+        row = verified()
 
         substation = signup.provision(row.pk)
 
@@ -220,7 +235,7 @@ class TestProvision:
             assert Signup.objects.get(pk=row.pk).state == SignupState.LIVE
 
     def test_again_changes_nothing(self) -> None:
-        row = self.verified()
+        row = verified()
         first = signup.provision(row.pk)
         before = counts()
 
@@ -235,7 +250,7 @@ class TestProvision:
     def test_killed_before_or_after_any_step_it_ends_live_on_the_next_try(
         self, position: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        row = self.verified()
+        row = verified()
         real = provisioning.steps()
 
         class Killed(BaseException):
@@ -266,7 +281,7 @@ class TestProvision:
             assert User.objects.count() == 1
 
     def test_is_not_reachable_before_it_is_live(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        row = self.verified()
+        row = verified()
         real = provisioning.steps()
         monkeypatch.setattr(provisioning, "steps", lambda: real[:-1])
         with in_main():
@@ -282,10 +297,10 @@ class TestProvision:
 
         script = spares.current_script()
         spare = spares.add_spare(script.version, script.sql)
-        taken = signup.provision(self.verified().pk)
+        taken = signup.provision(verified().pk)
         with in_main():
             SpareSchema.objects.filter(state="READY").delete()
-        made = signup.provision(self.verified().pk)
+        made = signup.provision(verified().pk)
 
         assert taken is not None
         assert made is not None
@@ -293,25 +308,100 @@ class TestProvision:
         assert made.schema_name > spare.schema_name
 
 
+class TestNotes:
+    """What the page that watches is told of the steps."""
+
+    def noted(self, row: Signup) -> list[str]:
+        with in_main():
+            return list(SignupStep.objects.filter(signup=row).values_list("state", flat=True))
+
+    def run_with(self, row: Signup, monkeypatch: pytest.MonkeyPatch, step: Any, at: int) -> Substation | None:
+        """Make the shop with another step in the place of the one at `at`."""
+        real = provisioning.steps()
+        with monkeypatch.context() as patch:
+            patch.setattr(provisioning, "steps", lambda: [*real[:at], (real[at][0], step), *real[at + 1 :]])
+            return signup.provision(row.pk)
+
+    def test_show_each_step_done_before_the_next_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        row = verified()
+        seen: list[list[str]] = []
+        real = provisioning.steps()
+
+        def looking(step: Any) -> Any:
+            def look(*arguments: Any) -> None:
+                seen.append(self.noted(row))
+                step(*arguments)
+
+            return look
+
+        monkeypatch.setattr(provisioning, "steps", lambda: [(name, looking(step)) for name, step in real])
+        signup.provision(row.pk)
+
+        assert seen == [[*["DONE"] * at, "RUNNING"] for at in range(len(real))]
+        assert self.noted(row) == ["DONE"] * len(real)
+
+    def test_cost_a_statement_a_step(self) -> None:
+        row = verified()
+
+        with CaptureQueriesContext(connection) as sent:
+            signup.provision(row.pk)
+
+        notes = [query["sql"] for query in sent.captured_queries if "tenants_signupstep" in query["sql"]]
+        assert len(notes) == len(provisioning.steps()) + 1
+
+    def test_say_which_step_failed_until_it_is_done_after_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        row = verified()
+
+        def broken(*_: Any) -> None:
+            raise RuntimeError("The disk is full.")
+
+        with pytest.raises(RuntimeError):
+            self.run_with(row, monkeypatch, broken, at=2)
+        assert self.noted(row) == ["DONE", "DONE", "FAILED"]
+        with in_main():
+            failed = SignupStep.objects.get(signup=row, state="FAILED")
+        assert failed.started_at is not None
+        assert failed.finished_at is not None
+        assert failed.started_at <= failed.finished_at
+
+        signup.provision(row.pk)
+        assert self.noted(row) == ["DONE"] * len(provisioning.steps())
+
+
+class TestAskAgain:
+    @pytest.mark.parametrize(
+        ("waited_ms", "answer"), [(-50, 200), (0, 200), (399, 200), (1_000, 500), (3_998, 1_999), (60_000, 2_000)]
+    )
+    def test_comes_soon_at_first_and_more_rarely_then(self, waited_ms: int, answer: int) -> None:
+        row = verified()
+
+        assert signup.ask_again_ms(row, row.updated_at + timedelta(milliseconds=waited_ms)) == answer
+
+    @pytest.mark.parametrize("state", ["VERIFYING", "PAYING", "LIVE", "FAILED", "EXPIRED"])
+    def test_is_for_nothing_where_nothing_is_being_made(self, state: str) -> None:
+        assert signup.ask_again_ms(Signup(state=state, updated_at=clock.utc_now()), clock.utc_now()) is None
+
+    @pytest.mark.parametrize(
+        ("state", "asks"), [("VERIFIED", True), ("PROVISIONING", True), ("LIVE", False), ("FAILED", False)]
+    )
+    def test_stands_in_the_fragment_of_the_page_that_watches(self, state: str, asks: bool) -> None:
+        client, slug = Client(), unused_slug()
+        verifying = apply(client, slug)["Location"]
+        making = client.post(verifying, {"code": mailed_code()}, HTTP_HOST="localhost")["Location"]
+        jobs.run_all_due()
+        with in_main():
+            Signup.objects.filter(slug=slug).update(state=state, updated_at=clock.utc_now())
+
+        page = client.get(making, HTTP_HOST="localhost", HTTP_HX_REQUEST="true")
+
+        assert page.status_code == 200
+        assert ('hx-trigger="load delay:200ms, every 5s"' in page.content.decode()) is asks
+
+
 class TestPages:
     def test_signs_up_through_the_pages(self) -> None:
         client, slug = Client(), unused_slug()
-        page = client.get("/signup/?lang=en", HTTP_HOST="localhost")
-        challenge = page.context["challenge"]
-        posted = client.post(
-            "/signup/",
-            {
-                "name": "Night Market",
-                "slug": slug,
-                "plan": "basic",
-                "email": "nina@example.com",
-                "password": PASSWORD,
-                "pow_challenge": challenge,
-                "pow_nonce": pow.solve(challenge),
-            },
-            HTTP_HOST="localhost",
-        )
-        assert posted.status_code == 302, posted.content.decode()
+        posted = apply(client, slug)
         sent = client.post(posted["Location"], {"code": mailed_code()}, HTTP_HOST="localhost")
         assert sent.status_code == 302
         jobs.run_all_due()
