@@ -5,6 +5,7 @@ been given up there by something that failed. Main scope; the channel outside it
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 
 import structlog
 from django.db import connection
@@ -27,16 +28,23 @@ PAID_FOR = (SubscriptionState.TRIAL, SubscriptionState.ACTIVE)  # What is due is
 log = structlog.get_logger("billing")
 
 
-def tell_moved(*, now: datetime) -> int:
-    """Tell the channels of all such shops; answers how many were looked at. Safe to repeat: one whose channel knows it
-    waits for its period's end. Outside any transaction."""
+def tell_moved(*, now: datetime, limit: int = 100) -> int:
+    """Tell the channels of such shops; answers how many there were something to tell. Safe to repeat: one whose channel
+    knows it waits for its period's end. Outside any transaction.
+
+    Those that nobody has tried to tell come first, then who was tried the longest ago: a channel that fails each time
+    does not keep the others waiting.
+    """
     with in_main():
         nothing_waits = Q(next_plan=None, cancel_at_period_end=False) & ~Q(plan_id=F("substation__plan_id"))
         rows = Subscription.objects.filter(
             Q(moved_to=None) & nothing_waits | Q(moved_to__isnull=False) | Q(asking_until__lte=now),
             method=Method.STRIPE, state__in=PAID_FOR,
-        ).exclude(substation__state__in=GOING)  # fmt: skip
-        found = list(rows.values_list("substation_id", flat=True))
+        ).exclude(substation__state__in=GOING).select_related("substation__plan", "plan", "moved_to")  # fmt: skip
+        waiting = rows.order_by(F("asking_until").asc(nulls_first=True), "pk").iterator()
+        # Most of them are told already; that is seen without a lock, and judged again under it.
+        untold = (row.substation_id for row in waiting if row.asking_until is not None or _is_untold(row))
+        found = list(islice(untold, limit))
     for substation_id in found:
         tell_quietly(substation_id=substation_id, now=now)
     return len(found)

@@ -16,6 +16,8 @@ from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
 from kameng.lib.errors import ProviderError
 from shared_apps.billing import selectors, services
+from shared_apps.billing.models import Subscription
+from shared_apps.billing.services import _moved
 from shared_apps.billing.services._subscriptions import lock
 from shared_apps.billing.services._telling import LONGEST, claim
 from shared_apps.billing.stripe.adapter import StripeBilling
@@ -67,13 +69,59 @@ def test_the_next_period_costs_what_the_new_plan_does(stripe: Stripe, subscribed
     assert (row_of(shop).period_start, state(shop)) == (APRIL, ("ACTIVE", "ACTIVE", "GOOD"))
 
 
+@pytest.fixture
+def nobody_waits(prepared: None) -> None:
+    """Shops of other tests have nothing to tell."""
+    with in_main():
+        Subscription.objects.update(state="ENDED")
+
+
+@pytest.mark.usefixtures("nobody_waits")
 def test_the_channel_is_told_once(stripe: Stripe, subscribed: Callable[..., Any]) -> None:
     shop = by_card(stripe, subscribed, make_plan(monthly_fee_minor=9_800))
     move(stripe, shop, make_plan(monthly_fee_minor=29_800))
 
-    services.tell_moved(now=stripe.now)
+    assert services.tell_moved(now=stripe.now) == 0
 
     assert schedules(stripe) == 1
+
+
+@pytest.mark.usefixtures("nobody_waits")
+def test_a_tick_tells_so_many_and_the_next_one_goes_on(stripe: Stripe, subscribed: Callable[..., Any]) -> None:
+    old, new = make_plan(monthly_fee_minor=9_800), make_plan(monthly_fee_minor=29_800)
+    shops = [by_card(stripe, subscribed, old) for _ in range(2)]
+    with in_main():
+        for shop in shops:
+            tenants.change_plan(public_id=shop.public_id, plan_code=new.code, by=SYSTEM, now=stripe.now)
+
+    told = [services.tell_moved(now=stripe.now, limit=1) for _ in range(3)]
+
+    assert told == [1, 1, 0]
+    assert [plans_of(shop) for shop in shops] == [(old.code, new.code, new.code)] * 2
+
+
+@pytest.mark.usefixtures("nobody_waits")
+def test_a_channel_that_fails_each_time_keeps_no_other_waiting(
+    stripe: Stripe, subscribed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = make_plan(monthly_fee_minor=9_800), make_plan(monthly_fee_minor=29_800)
+    first, second = (by_card(stripe, subscribed, old) for _ in range(2))
+    with in_main():
+        for shop in (first, second):
+            tenants.change_plan(public_id=shop.public_id, plan_code=new.code, by=SYSTEM, now=stripe.now)
+    real = _moved.channel_for
+
+    def channel_for(substation_id: int) -> Any:
+        if substation_id == first.pk:
+            raise ProviderError("Stripe does not answer.")
+        return real(substation_id)
+
+    monkeypatch.setattr(_moved, "channel_for", channel_for)
+
+    told = [services.tell_moved(now=stripe.now, limit=1) for _ in range(3)]
+
+    assert told == [1, 1, 1]
+    assert [plans_of(shop)[2] for shop in (first, second)] == ["", new.code]
 
 
 def test_on_trial_the_first_charge_is_the_new_plans(stripe: Stripe, subscribed: Callable[..., Any]) -> None:
