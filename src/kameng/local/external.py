@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg2
-import redis
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - psycopg2 names the class in lower case.
 
@@ -81,6 +80,8 @@ def prepare(owner_url: str, secret_key: str) -> list[str]:
 
 def check_redis(url: str) -> None:
     """Raises LocalError when no Redis answers at the address, or it does not let us in."""
+    import redis  # A tenth of a second, which no command that only asks for the database's address need wait for.
+
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=15, socket_timeout=15) as client:
             client.ping()
