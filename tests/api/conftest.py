@@ -248,8 +248,12 @@ class Bought:
     placed: dict[str, Any]
 
 
+Buy = Callable[..., Bought]
+Sell = Callable[..., market.Goods]
+
+
 @pytest.fixture
-def buy(visitor: Api, sell: Callable[..., market.Goods]) -> Callable[..., Bought]:
+def buy(visitor: Api, sell: Sell) -> Buy:
     """Place an order for goods of its own: `buy(codes=2)`."""
 
     def place(quantity: int = 1, **wishes: Any) -> Bought:
@@ -296,3 +300,42 @@ def an_invoice(shop: Any) -> str:
         row = Substation.objects.get(pk=shop.pk)
         line = Line("period", "专业版一个月", "Professional, a month", 9900)
         return billing.issue(substation=row, kind=InvoiceKind.PERIOD, lines=[line], at=market.NOW).number
+
+
+def shop_rows(shop: Any) -> dict[str, int]:
+    """How much there is of what the API can write in a shop."""
+    from kameng.accounts.models import AuditRecord, IdempotencyRecord
+    from kameng.db.context import in_substation
+    from tenant_apps.listings.models import Listing, MarkupRule
+    from tenant_apps.orders.models import Order, OrderStep
+    from tenant_apps.payments.models import Payment
+
+    with in_substation(shop):
+        counted = {
+            model.__name__: model.objects.count()
+            for model in (Order, OrderStep, Payment, MarkupRule, IdempotencyRecord, AuditRecord)
+        }
+        return {**counted, "on shelf": Listing.objects.filter(on_shelf=True).count()}
+
+
+def main_rows() -> dict[str, int]:
+    """The same of the main station."""
+    from kameng.accounts.models import AuditRecord, IdempotencyRecord
+    from kameng.db.context import in_main
+    from kameng.jobs.models import Job
+    from shared_apps.library.models import Product, Sku, SupplyPrice
+    from shared_apps.stock.models import Code, CodeBatch
+    from tenants.models import Signup
+
+    with in_main():
+        models = (Product, Sku, SupplyPrice, Code, CodeBatch, Signup, IdempotencyRecord, AuditRecord, Job)
+        return {model.__name__: model.objects.count() for model in models}
+
+
+@pytest.fixture
+def untouched(shop: Any, request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
+    """Call it once all is set up; after the test, neither schema may have a row more or less."""
+    before: list[Any] = []
+    yield lambda: before.append((shop_rows(shop), main_rows()))
+    assert before, "The test has not said from when on nothing may change."
+    assert (shop_rows(shop), main_rows()) == before[-1]

@@ -17,11 +17,9 @@ from kameng.db.context import in_substation
 from kameng.lib import clock
 from kameng.lib.errors import ProviderError
 from tenant_apps.orders.models import Order
-from tests.api.conftest import Answer, Api, Bought, an_order, begin_payment, host_of
+from tests.api.conftest import Answer, Api, Buy, Sell, an_order, begin_payment, host_of
 from tests.tenant_apps import market
 from tests.tenant_apps.channel import MemoryChannel
-
-Sell = Callable[..., market.Goods]
 
 
 def orders_for(shop: Any, goods: market.Goods) -> int:
@@ -116,9 +114,7 @@ class TestTwoAtOnce:
 class TestAKeyOfAPayment:
     """The channel is called outside any transaction, so the claim is committed first."""
 
-    def test_gets_the_first_answer_again(
-        self, buy: Callable[..., Bought], account: Any, channel: MemoryChannel
-    ) -> None:
+    def test_gets_the_first_answer_again(self, buy: Buy, account: Any, channel: MemoryChannel) -> None:
         bought, key = buy(codes=1), a_key()
         body, path = {"channel_id": account.public_id}, f"orders/{bought.number}/payments/"
 
@@ -129,9 +125,7 @@ class TestAKeyOfAPayment:
         assert again.body == first.body
         assert channel.calls == ["create"]
 
-    def test_is_free_again_when_the_channel_was_away(
-        self, buy: Callable[..., Bought], account: Any, channel: MemoryChannel
-    ) -> None:
+    def test_is_free_again_when_the_channel_was_away(self, buy: Buy, account: Any, channel: MemoryChannel) -> None:
         bought, key = buy(codes=1), a_key()
         body, path = {"channel_id": account.public_id}, f"orders/{bought.number}/payments/"
         channel.fails["create"] = ProviderError("timed out", retryable=True, unknown=True)
@@ -142,9 +136,7 @@ class TestAKeyOfAPayment:
         assert (away.status, away.error["code"]) == (503, "channel_away")
         assert back.status == 201
 
-    def test_whose_first_request_still_runs(
-        self, shop: Any, buy: Callable[..., Bought], account: Any, channel: MemoryChannel
-    ) -> None:
+    def test_whose_first_request_still_runs(self, shop: Any, buy: Buy, account: Any, channel: MemoryChannel) -> None:
         bought, key = buy(codes=1), a_key()
         path, body = f"orders/{bought.number}/payments/", {"channel_id": account.public_id}
         seen: list[Answer] = []
@@ -166,7 +158,7 @@ class TestAKeyOfAPayment:
         assert seen[0].headers["Retry-After"] == "2"
 
     def test_whose_first_request_was_cut_off_is_taken_over(
-        self, shop: Any, buy: Callable[..., Bought], account: Any, channel: MemoryChannel
+        self, shop: Any, buy: Buy, account: Any, channel: MemoryChannel
     ) -> None:
         bought, key = buy(codes=1), a_key()
         path, body = f"orders/{bought.number}/payments/", {"channel_id": account.public_id}
@@ -179,9 +171,7 @@ class TestAKeyOfAPayment:
         assert bought.buyer.post(path, body, Idempotency_Key=key).status == 201
         assert channel.calls == ["create"]
 
-    def test_two_at_once_open_one_attempt(
-        self, shop: Any, buy: Callable[..., Bought], account: Any, channel: MemoryChannel
-    ) -> None:
+    def test_two_at_once_open_one_attempt(self, shop: Any, buy: Buy, account: Any, channel: MemoryChannel) -> None:
         bought = buy(codes=1)
 
         first, second = begin_payment(bought, account), begin_payment(bought, account)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,11 +12,10 @@ from shared_apps.library.models import Sku
 from tenant_apps.listings.models import Listing
 from tenant_apps.orders.models import Order
 from tenants.models import Signup
-from tests.api.conftest import Api, an_order
+from tests.api.conftest import Api, Sell, an_order
 from tests.api.test_signup import an_application
 from tests.tenant_apps import market
 
-Sell = Callable[..., market.Goods]
 HAN = re.compile(r"[\u4e00-\u9fff]")
 LATIN_WORDS = re.compile(r"[A-Za-z]{4,}")
 

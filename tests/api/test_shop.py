@@ -13,12 +13,9 @@ from shared_apps.stock.models import CodeReveal
 from tenant_apps.listings.models import Listing
 from tenant_apps.orders.models import Order
 from tenants.models import Substation
-from tests.api.conftest import Api, Bought, an_order, begin_payment, host_of, pay, stranger_at
+from tests.api.conftest import Api, Buy, Sell, an_order, begin_payment, host_of, pay, stranger_at
 from tests.tenant_apps import market
 from tests.tenant_apps.channel import MemoryChannel
-
-Sell = Callable[..., market.Goods]
-Buy = Callable[..., Bought]
 
 
 def order_count(shop: Any) -> int:

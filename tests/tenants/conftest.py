@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core import mail
 from django.test import override_settings
 from PIL import Image
 
@@ -86,3 +87,9 @@ def outside(no_wake: None, no_jobs: None) -> Iterator[NameServer]:
         override_settings(DNS_RESOLVERS=[server.address], INGRESS_ADDRESSES=list(INGRESS)),
     ):
         yield server
+
+
+@pytest.fixture
+def outbox(no_jobs: None) -> None:
+    """Mail that goes out from here on is in `django.core.mail.outbox`."""
+    mail.outbox = []
