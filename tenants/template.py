@@ -15,10 +15,12 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.commands.migrate import Command as DjangoMigrate
 from django.db import connections, transaction
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
 from kameng.db import roles
 from kameng.db.scopes import PUBLIC_SCHEMA, TEMPLATE_SCHEMA
+from tenants.upgrades import declarations
 
 PLACEHOLDER = "@schema@"
 # Django's own record of migrations stands in the template only; a substation records the version it is at.
@@ -37,7 +39,7 @@ def schema_version() -> str:
     Read from the files once a process: code does not change while it runs.
     """
     loader = MigrationLoader(None)
-    labels = {name.rsplit(".", 1)[-1] for name in settings.TENANT_APPS}
+    labels = declarations.tenant_labels()
     leaves = sorted(f"{app}.{name}" for app, name in loader.graph.leaf_nodes() if app in labels)
     rights = repr((roles.OWN_COLUMNS, roles.TENANT_APPEND_ONLY, roles.SYNCED_TABLES))
     return hashlib.sha256("\n".join([*leaves, rights]).encode()).hexdigest()[:32]
@@ -67,15 +69,25 @@ def record_version(version: str) -> None:
         cursor.execute(f"COMMENT ON SCHEMA {TEMPLATE_SCHEMA} IS 'version {version}'")
 
 
-def migrate_template(verbosity: int = 0) -> None:
-    """Django's migrate on a template schema that no other schema was made of yet."""
+def migrate_template() -> None:
+    """Make the tenant apps' tables in a template schema that no other schema was made of yet.
+
+    Not by Django's command: it would render the models of every shared app once more, migration by migration, and make
+    nothing of them (kameng.db.router). They are recorded, as the command would, and that is all.
+    """
     wrapper = owner()
     with wrapper.cursor() as cursor:
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {TEMPLATE_SCHEMA}")
         cursor.execute(f"REVOKE ALL ON SCHEMA {TEMPLATE_SCHEMA} FROM PUBLIC")
     wrapper.set_schema(TEMPLATE_SCHEMA)
     try:
-        call_command(DjangoMigrate(), database=settings.OWNER_ALIAS, interactive=False, verbosity=verbosity)
+        executor = MigrationExecutor(wrapper)
+        executor.loader.check_consistent_history(wrapper)
+        leaves = executor.loader.graph.leaf_nodes()
+        tenants = [leaf for leaf in leaves if leaf[0] in declarations.tenant_labels()]
+        made, everything = executor.migration_plan(tenants), executor.migration_plan(leaves)
+        executor.migrate(tenants, plan=made)
+        executor.migrate(leaves, plan=[step for step in everything if step not in made], fake=True)
     finally:
         wrapper.set_schema(PUBLIC_SCHEMA)
 

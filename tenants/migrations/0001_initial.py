@@ -98,6 +98,12 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("id",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state", "PROVISIONING"), ("live_at__isnull", False), _connector="OR"),
+                        name="live_substation_has_time",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -122,6 +128,21 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "READY")), fields=["version", "id"], name="spare_ready"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "READY"), ("substation__isnull", True)),
+                            models.Q(("state", "TAKEN"), ("substation__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="taken_spare_has_owner",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Signup",
@@ -175,6 +196,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ("VERIFIED", "PROVISIONING", "FAILED"))),
+                        fields=("slug",),
+                        name="signup_holds_address",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Domain",
@@ -217,6 +247,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("substation", "feed"), name="sync_state_once"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="SignupStep",
@@ -238,39 +273,5 @@ class Migration(migrations.Migration):
                 "ordering": ("position",),
                 "constraints": [models.UniqueConstraint(fields=("signup", "name"), name="signup_step_once")],
             },
-        ),
-        migrations.AddConstraint(
-            model_name="substation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state", "PROVISIONING"), ("live_at__isnull", False), _connector="OR"),
-                name="live_substation_has_time",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="spareschema",
-            index=models.Index(condition=models.Q(("state", "READY")), fields=["version", "id"], name="spare_ready"),
-        ),
-        migrations.AddConstraint(
-            model_name="spareschema",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "READY"), ("substation__isnull", True)),
-                    models.Q(("state", "TAKEN"), ("substation__isnull", False)),
-                    _connector="OR",
-                ),
-                name="taken_spare_has_owner",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="signup",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state__in", ("VERIFIED", "PROVISIONING", "FAILED"))),
-                fields=("slug",),
-                name="signup_holds_address",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="syncstate",
-            constraint=models.UniqueConstraint(fields=("substation", "feed"), name="sync_state_once"),
         ),
     ]

@@ -10,72 +10,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
-            name="SubstationStep",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "event",
-                    models.CharField(
-                        choices=[
-                            ("MAKE", "The making began"),
-                            ("OPEN", "Opened"),
-                            ("OPEN_ON_TRIAL", "Opened on trial"),
-                            ("SUBSCRIBE", "The trial ended, paid"),
-                            ("MISS_PAYMENT", "A payment failed or is due"),
-                            ("PAY", "Paid"),
-                            ("SUSPEND", "Suspended by the main station"),
-                            ("RESUME", "Resumed by the main station"),
-                            ("BEGIN_CLOSING", "Closing began"),
-                            ("KEEP", "Closing was called off"),
-                            ("CLOSE", "Closed for good"),
-                            ("ERASE", "Erased"),
-                        ],
-                        max_length=14,
-                    ),
-                ),
-                (
-                    "from_state",
-                    models.CharField(
-                        choices=[
-                            ("APPLIED", "Applied"),
-                            ("PROVISIONING", "Being made"),
-                            ("TRIAL", "On trial"),
-                            ("ACTIVE", "Open"),
-                            ("PAST_DUE", "Payment due"),
-                            ("SUSPENDED", "Suspended"),
-                            ("CLOSING", "Being closed"),
-                            ("CLOSED", "Closed"),
-                            ("ERASED", "Erased"),
-                        ],
-                        max_length=14,
-                    ),
-                ),
-                (
-                    "to_state",
-                    models.CharField(
-                        choices=[
-                            ("APPLIED", "Applied"),
-                            ("PROVISIONING", "Being made"),
-                            ("TRIAL", "On trial"),
-                            ("ACTIVE", "Open"),
-                            ("PAST_DUE", "Payment due"),
-                            ("SUSPENDED", "Suspended"),
-                            ("CLOSING", "Being closed"),
-                            ("CLOSED", "Closed"),
-                            ("ERASED", "Erased"),
-                        ],
-                        max_length=14,
-                    ),
-                ),
-                ("reason", models.CharField(blank=True, default="", max_length=200)),
-                ("by", models.CharField(help_text="Who moved it, as the audit trail names them.", max_length=120)),
-                ("at", models.DateTimeField()),
-            ],
-            options={
-                "ordering": ("-at", "-id"),
-            },
-        ),
         migrations.RemoveConstraint(
             model_name="substation",
             name="live_substation_has_time",
@@ -152,15 +86,81 @@ class Migration(migrations.Migration):
                 name="substation_standing_known",
             ),
         ),
-        migrations.AddField(
-            model_name="substationstep",
-            name="substation",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="lifecycle_steps", to="tenants.substation"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="substationstep",
-            index=models.Index(fields=["substation", "-at"], name="substation_step_of"),
+        migrations.CreateModel(
+            name="SubstationStep",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "event",
+                    models.CharField(
+                        choices=[
+                            ("MAKE", "The making began"),
+                            ("OPEN", "Opened"),
+                            ("OPEN_ON_TRIAL", "Opened on trial"),
+                            ("SUBSCRIBE", "The trial ended, paid"),
+                            ("MISS_PAYMENT", "A payment failed or is due"),
+                            ("PAY", "Paid"),
+                            ("SUSPEND", "Suspended by the main station"),
+                            ("RESUME", "Resumed by the main station"),
+                            ("BEGIN_CLOSING", "Closing began"),
+                            ("KEEP", "Closing was called off"),
+                            ("CLOSE", "Closed for good"),
+                            ("ERASE", "Erased"),
+                        ],
+                        max_length=14,
+                    ),
+                ),
+                (
+                    "from_state",
+                    models.CharField(
+                        choices=[
+                            ("APPLIED", "Applied"),
+                            ("PROVISIONING", "Being made"),
+                            ("TRIAL", "On trial"),
+                            ("ACTIVE", "Open"),
+                            ("PAST_DUE", "Payment due"),
+                            ("SUSPENDED", "Suspended"),
+                            ("CLOSING", "Being closed"),
+                            ("CLOSED", "Closed"),
+                            ("ERASED", "Erased"),
+                        ],
+                        max_length=14,
+                    ),
+                ),
+                (
+                    "to_state",
+                    models.CharField(
+                        choices=[
+                            ("APPLIED", "Applied"),
+                            ("PROVISIONING", "Being made"),
+                            ("TRIAL", "On trial"),
+                            ("ACTIVE", "Open"),
+                            ("PAST_DUE", "Payment due"),
+                            ("SUSPENDED", "Suspended"),
+                            ("CLOSING", "Being closed"),
+                            ("CLOSED", "Closed"),
+                            ("ERASED", "Erased"),
+                        ],
+                        max_length=14,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, default="", max_length=200)),
+                ("by", models.CharField(help_text="Who moved it, as the audit trail names them.", max_length=120)),
+                ("at", models.DateTimeField()),
+                (
+                    "substation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="lifecycle_steps",
+                        to="tenants.substation",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ("-at", "-id"),
+                "indexes": [
+                    models.Index(fields=["substation", "-at"], name="substation_step_of"),
+                ],
+            },
         ),
     ]

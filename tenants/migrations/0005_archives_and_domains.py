@@ -12,6 +12,27 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="substation",
+            name="closed_at",
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AddField(
+            model_name="substation",
+            name="closing_at",
+            field=models.DateTimeField(help_text="When its closing began.", null=True),
+        ),
+        migrations.AddField(
+            model_name="substation",
+            name="sends_on",
+            field=models.BooleanField(db_default=False, default=False),
+        ),
+        migrations.AddConstraint(
+            model_name="domain",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_primary", True)), fields=("tenant",), name="domain_one_primary"
+            ),
+        ),
         migrations.CreateModel(
             name="DomainClaim",
             fields=[
@@ -45,9 +66,23 @@ class Migration(migrations.Migration):
                 ),
                 ("checked_at", models.DateTimeField(null=True)),
                 ("failing_since", models.DateTimeField(null=True)),
+                (
+                    "substation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="domain_claims",
+                        to="tenants.substation",
+                    ),
+                ),
             ],
             options={
                 "ordering": ("id",),
+                "indexes": [
+                    models.Index(fields=["checked_at"], name="domain_claim_due"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("substation", "domain"), name="domain_claimed_once"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -83,6 +118,12 @@ class Migration(migrations.Migration):
                     "digest",
                     models.CharField(blank=True, default="", help_text="SHA-256 of the three above.", max_length=64),
                 ),
+                (
+                    "substation",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="erasure", to="tenants.substation"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
@@ -92,6 +133,14 @@ class Migration(migrations.Migration):
                 ("slug", models.CharField(max_length=30, unique=True)),
                 ("skeleton", models.CharField(db_index=True, max_length=60)),
                 ("until", models.DateTimeField()),
+                (
+                    "substation",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="held_address",
+                        to="tenants.substation",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
@@ -131,85 +180,30 @@ class Migration(migrations.Migration):
                 ("size_bytes", models.BigIntegerField(default=0)),
                 ("sha256", models.CharField(blank=True, default="", max_length=64)),
                 ("problem", models.CharField(blank=True, default="", max_length=300)),
+                (
+                    "substation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="exports", to="tenants.substation"
+                    ),
+                ),
             ],
             options={
                 "ordering": ("-id",),
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ("PENDING", "RUNNING"))),
+                        fields=("substation",),
+                        name="export_one_under_way",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "DONE"), _negated=True),
+                            models.Q(models.Q(("sha256", ""), _negated=True), ("expires_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="export_done_has_digest",
+                    ),
+                ],
             },
-        ),
-        migrations.AddField(
-            model_name="substation",
-            name="closed_at",
-            field=models.DateTimeField(null=True),
-        ),
-        migrations.AddField(
-            model_name="substation",
-            name="closing_at",
-            field=models.DateTimeField(help_text="When its closing began.", null=True),
-        ),
-        migrations.AddField(
-            model_name="substation",
-            name="sends_on",
-            field=models.BooleanField(db_default=False, default=False),
-        ),
-        migrations.AddConstraint(
-            model_name="domain",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_primary", True)), fields=("tenant",), name="domain_one_primary"
-            ),
-        ),
-        migrations.AddField(
-            model_name="domainclaim",
-            name="substation",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="domain_claims", to="tenants.substation"
-            ),
-        ),
-        migrations.AddField(
-            model_name="erasurerecord",
-            name="substation",
-            field=models.OneToOneField(
-                on_delete=django.db.models.deletion.PROTECT, related_name="erasure", to="tenants.substation"
-            ),
-        ),
-        migrations.AddField(
-            model_name="heldaddress",
-            name="substation",
-            field=models.OneToOneField(
-                on_delete=django.db.models.deletion.PROTECT, related_name="held_address", to="tenants.substation"
-            ),
-        ),
-        migrations.AddField(
-            model_name="shopexport",
-            name="substation",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="exports", to="tenants.substation"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="domainclaim",
-            index=models.Index(fields=["checked_at"], name="domain_claim_due"),
-        ),
-        migrations.AddConstraint(
-            model_name="domainclaim",
-            constraint=models.UniqueConstraint(fields=("substation", "domain"), name="domain_claimed_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="shopexport",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state__in", ("PENDING", "RUNNING"))),
-                fields=("substation",),
-                name="export_one_under_way",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="shopexport",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "DONE"), _negated=True),
-                    models.Q(models.Q(("sha256", ""), _negated=True), ("expires_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="export_done_has_digest",
-            ),
         ),
     ]

@@ -95,6 +95,61 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("-id",),
+                "indexes": [
+                    models.Index(fields=["substation", "-id"], name="invoice_of_substation"),
+                    models.Index(condition=models.Q(("state", "OPEN")), fields=["due_at"], name="invoice_open"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("number",), name="invoice_number_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("provider_ref", ""), _negated=True),
+                        fields=("provider_ref", "kind"),
+                        name="invoice_of_provider_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["OPEN", "PAID", "VOID", "UNCOLLECTIBLE"])),
+                        name="invoice_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("paid_at__isnull", False),
+                                ("state", "PAID"),
+                                models.Q(("paid_by", ""), _negated=True),
+                                models.Q(("transfer_id", ""), _negated=True),
+                            ),
+                            models.Q(
+                                models.Q(("state", "PAID"), _negated=True),
+                                ("paid_at__isnull", True),
+                                ("paid_by", ""),
+                                ("transfer_id", ""),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="paid_invoice_has_transfer",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "CREDIT"), ("reverses__isnull", False), ("total_minor__lt", 0)),
+                            models.Q(
+                                models.Q(("kind", "CREDIT"), _negated=True),
+                                ("reverses__isnull", True),
+                                ("total_minor__gt", 0),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="credit_note_reverses",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(
+                            ("kind__in", ("OPENING", "PERIOD")),
+                            ("period_start__isnull", False),
+                            ("state__in", ("OPEN", "PAID")),
+                        ),
+                        fields=("substation", "period_start"),
+                        name="invoice_period_once",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -140,6 +195,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("-id",),
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("total_minor__gte", 0)), name="quote_not_negative"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -161,6 +219,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("position",),
+                "constraints": [
+                    models.UniqueConstraint(fields=("invoice", "position"), name="invoice_line_once"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -223,6 +284,23 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("-id",),
+                "indexes": [
+                    models.Index(fields=["substation", "-id"], name="payment_page_of"),
+                    models.Index(
+                        condition=models.Q(("ask_at__isnull", False)), fields=["ask_at"], name="payment_page_to_ask"
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("amount_minor__gte", 0)), name="payment_page_positive"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("ended_at__isnull", False), ("state__in", ("PAID", "ENDED"))),
+                            models.Q(("ended_at__isnull", True), ("state__in", ("ASKED", "OPEN"))),
+                            _connector="OR",
+                        ),
+                        name="payment_page_ends",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -298,6 +376,73 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("-id",),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "ACTIVE")), fields=["period_end"], name="subscription_to_renew"
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "TRIAL")), fields=["trial_ends_at"], name="subscription_on_trial"
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "PAST_DUE")), fields=["due_since"], name="subscription_past_due"
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["TRIAL", "ACTIVE", "PAST_DUE", "ENDED"])),
+                        name="subscription_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("due_since__isnull", False), ("state", "PAST_DUE")),
+                            models.Q(models.Q(("state", "PAST_DUE"), _negated=True), ("due_since__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="subscription_past_due_since",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("period_end__isnull", True), ("period_start__isnull", True)),
+                            models.Q(("anchor_at__isnull", False), ("period_start__lt", models.F("period_end"))),
+                            _connector="OR",
+                        ),
+                        name="subscription_period_whole",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "TRIAL"), _negated=True),
+                            ("trial_ends_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="subscription_trial_has_end",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("next_interval", ""), ("next_plan__isnull", True)),
+                            models.Q(("next_plan__isnull", False), models.Q(("next_interval", ""), _negated=True)),
+                            _connector="OR",
+                        ),
+                        name="subscription_next_whole",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("method", "STRIPE"), _negated=True),
+                            models.Q(("stripe_subscription", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="subscription_stripe_has_id",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("stripe_customer", ""), _negated=True),
+                        fields=("stripe_customer",),
+                        name="subscription_stripe_customer_once",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("stripe_subscription", ""), _negated=True),
+                        fields=("stripe_subscription",),
+                        name="subscription_stripe_once",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -339,206 +484,5 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("substation", "round", "kind", "day"), name="dunning_step_once")
                 ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="invoice",
-            index=models.Index(fields=["substation", "-id"], name="invoice_of_substation"),
-        ),
-        migrations.AddIndex(
-            model_name="invoice",
-            index=models.Index(condition=models.Q(("state", "OPEN")), fields=["due_at"], name="invoice_open"),
-        ),
-        migrations.AddConstraint(
-            model_name="invoice",
-            constraint=models.UniqueConstraint(fields=("number",), name="invoice_number_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="invoice",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("provider_ref", ""), _negated=True),
-                fields=("provider_ref", "kind"),
-                name="invoice_of_provider_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="invoice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["OPEN", "PAID", "VOID", "UNCOLLECTIBLE"])), name="invoice_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="invoice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("paid_at__isnull", False),
-                        ("state", "PAID"),
-                        models.Q(("paid_by", ""), _negated=True),
-                        models.Q(("transfer_id", ""), _negated=True),
-                    ),
-                    models.Q(
-                        models.Q(("state", "PAID"), _negated=True),
-                        ("paid_at__isnull", True),
-                        ("paid_by", ""),
-                        ("transfer_id", ""),
-                    ),
-                    _connector="OR",
-                ),
-                name="paid_invoice_has_transfer",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="invoice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "CREDIT"), ("reverses__isnull", False), ("total_minor__lt", 0)),
-                    models.Q(
-                        models.Q(("kind", "CREDIT"), _negated=True), ("reverses__isnull", True), ("total_minor__gt", 0)
-                    ),
-                    _connector="OR",
-                ),
-                name="credit_note_reverses",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="invoice",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(
-                    ("kind__in", ("OPENING", "PERIOD")),
-                    ("period_start__isnull", False),
-                    ("state__in", ("OPEN", "PAID")),
-                ),
-                fields=("substation", "period_start"),
-                name="invoice_period_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="changequote",
-            constraint=models.CheckConstraint(condition=models.Q(("total_minor__gte", 0)), name="quote_not_negative"),
-        ),
-        migrations.AddConstraint(
-            model_name="invoiceline",
-            constraint=models.UniqueConstraint(fields=("invoice", "position"), name="invoice_line_once"),
-        ),
-        migrations.AddIndex(
-            model_name="paymentpage",
-            index=models.Index(fields=["substation", "-id"], name="payment_page_of"),
-        ),
-        migrations.AddIndex(
-            model_name="paymentpage",
-            index=models.Index(
-                condition=models.Q(("ask_at__isnull", False)), fields=["ask_at"], name="payment_page_to_ask"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="paymentpage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("amount_minor__gte", 0)), name="payment_page_positive"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="paymentpage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("ended_at__isnull", False), ("state__in", ("PAID", "ENDED"))),
-                    models.Q(("ended_at__isnull", True), ("state__in", ("ASKED", "OPEN"))),
-                    _connector="OR",
-                ),
-                name="payment_page_ends",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="subscription",
-            index=models.Index(
-                condition=models.Q(("state", "ACTIVE")), fields=["period_end"], name="subscription_to_renew"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="subscription",
-            index=models.Index(
-                condition=models.Q(("state", "TRIAL")), fields=["trial_ends_at"], name="subscription_on_trial"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="subscription",
-            index=models.Index(
-                condition=models.Q(("state", "PAST_DUE")), fields=["due_since"], name="subscription_past_due"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="subscription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["TRIAL", "ACTIVE", "PAST_DUE", "ENDED"])),
-                name="subscription_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="subscription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("due_since__isnull", False), ("state", "PAST_DUE")),
-                    models.Q(models.Q(("state", "PAST_DUE"), _negated=True), ("due_since__isnull", True)),
-                    _connector="OR",
-                ),
-                name="subscription_past_due_since",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="subscription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("period_end__isnull", True), ("period_start__isnull", True)),
-                    models.Q(("anchor_at__isnull", False), ("period_start__lt", models.F("period_end"))),
-                    _connector="OR",
-                ),
-                name="subscription_period_whole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="subscription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "TRIAL"), _negated=True), ("trial_ends_at__isnull", False), _connector="OR"
-                ),
-                name="subscription_trial_has_end",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="subscription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("next_interval", ""), ("next_plan__isnull", True)),
-                    models.Q(("next_plan__isnull", False), models.Q(("next_interval", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="subscription_next_whole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="subscription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("method", "STRIPE"), _negated=True),
-                    models.Q(("stripe_subscription", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="subscription_stripe_has_id",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="subscription",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("stripe_customer", ""), _negated=True),
-                fields=("stripe_customer",),
-                name="subscription_stripe_customer_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="subscription",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("stripe_subscription", ""), _negated=True),
-                fields=("stripe_subscription",),
-                name="subscription_stripe_once",
-            ),
         ),
     ]

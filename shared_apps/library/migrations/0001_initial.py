@@ -168,6 +168,18 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("sort", "id"),
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("suggested__gt", 0)), name="sku_suggested_positive"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("floor__isnull", True),
+                            ("ceiling__isnull", True),
+                            ("floor__lte", models.F("ceiling")),
+                            _connector="OR",
+                        ),
+                        name="sku_floor_below_ceiling",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -188,29 +200,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name="sku",
-            constraint=models.CheckConstraint(condition=models.Q(("suggested__gt", 0)), name="sku_suggested_positive"),
-        ),
-        migrations.AddConstraint(
-            model_name="sku",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("floor__isnull", True),
-                    ("ceiling__isnull", True),
-                    ("floor__lte", models.F("ceiling")),
-                    _connector="OR",
-                ),
-                name="sku_floor_below_ceiling",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="supplyprice",
-            constraint=models.UniqueConstraint(fields=("sku", "level"), name="supply_price_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="supplyprice",
-            constraint=models.CheckConstraint(condition=models.Q(("unit__gt", 0)), name="supply_price_positive"),
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("sku", "level"), name="supply_price_once"),
+                    models.CheckConstraint(condition=models.Q(("unit__gt", 0)), name="supply_price_positive"),
+                ],
+            },
         ),
     ]

@@ -12,6 +12,122 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="MerchantAccount",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("public_id", models.CharField(max_length=30, unique=True)),
+                ("channel", models.CharField(max_length=20)),
+                ("account_ref", models.CharField(max_length=80)),
+                ("name", models.CharField(max_length=80)),
+                ("substation_id", models.BigIntegerField(blank=True, null=True)),
+                ("credentials", models.BinaryField(default=bytes)),
+                ("key_version", models.CharField(blank=True, default="", max_length=12)),
+                ("api_base", models.CharField(blank=True, default="", max_length=200)),
+                ("enabled", models.BooleanField(default=True)),
+                ("sort", models.PositiveSmallIntegerField(default=0)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+            ],
+            options={
+                "ordering": ("sort", "id"),
+                "constraints": [
+                    models.UniqueConstraint(fields=("channel", "account_ref"), name="merchant_account_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="NetworkOrder",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("substation_id", models.BigIntegerField()),
+                ("order_number", models.CharField(max_length=40)),
+                ("state", models.CharField(max_length=16)),
+                ("total_minor", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("lines", models.JSONField(default=list)),
+                ("contact_hint", models.CharField(blank=True, default="", max_length=60)),
+                ("placed_at", models.DateTimeField()),
+                ("paid_at", models.DateTimeField(null=True)),
+                ("updated_at", models.DateTimeField()),
+            ],
+            options={
+                "ordering": ("-id",),
+                "indexes": [
+                    django.contrib.postgres.indexes.BrinIndex(
+                        autosummarize=True, fields=["placed_at"], name="network_order_placed", pages_per_range=16
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("order_number", "substation_id"), name="network_order_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Receipt",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("public_id", models.CharField(max_length=30)),
+                ("channel", models.CharField(max_length=20)),
+                ("fact_id", models.CharField(max_length=120)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("PAID", "Paid"),
+                            ("REFUNDED", "Refunded"),
+                            ("REFUND_FAILED", "Refund came back"),
+                            ("DISPUTED", "Disputed"),
+                            ("DISPUTE_CLOSED", "Dispute closed"),
+                        ],
+                        max_length=14,
+                    ),
+                ),
+                ("payment_id", models.CharField(blank=True, default="", max_length=30)),
+                ("channel_ref", models.CharField(blank=True, default="", max_length=120)),
+                ("substation_id", models.BigIntegerField(null=True)),
+                ("order_number", models.CharField(blank=True, default="", max_length=40)),
+                ("amount_minor", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("fee_minor", models.BigIntegerField(null=True)),
+                ("refund_id", models.CharField(blank=True, default="", max_length=30)),
+                ("detail", models.CharField(blank=True, default="", max_length=60)),
+                ("occurred_at", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField()),
+                ("used_for", models.CharField(blank=True, default="", max_length=8)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="receipts",
+                        to="receipts.merchantaccount",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ("-id",),
+                "indexes": [
+                    models.Index(fields=["order_number"], name="receipt_by_order"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("public_id",), name="receipt_public_id_once"),
+                    models.UniqueConstraint(fields=("account", "fact_id"), name="receipt_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("used_for", "SALE")),
+                        fields=("substation_id", "order_number"),
+                        name="order_settled_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("amount_minor__gt", 0),
+                            models.Q(("amount_minor", 0), ("kind", "DISPUTE_CLOSED")),
+                            _connector="OR",
+                        ),
+                        name="receipt_amount_positive",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="PaymentCase",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -68,58 +184,34 @@ class Migration(migrations.Migration):
                 ("settled_by", models.CharField(blank=True, default="", max_length=120)),
                 ("opened_at", models.DateTimeField()),
                 ("settled_at", models.DateTimeField(null=True)),
-            ],
-            options={
-                "ordering": ("-id",),
-            },
-        ),
-        migrations.CreateModel(
-            name="MerchantAccount",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("public_id", models.CharField(max_length=30, unique=True)),
-                ("channel", models.CharField(max_length=20)),
-                ("account_ref", models.CharField(max_length=80)),
-                ("name", models.CharField(max_length=80)),
-                ("substation_id", models.BigIntegerField(blank=True, null=True)),
-                ("credentials", models.BinaryField(default=bytes)),
-                ("key_version", models.CharField(blank=True, default="", max_length=12)),
-                ("api_base", models.CharField(blank=True, default="", max_length=200)),
-                ("enabled", models.BooleanField(default=True)),
-                ("sort", models.PositiveSmallIntegerField(default=0)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-            ],
-            options={
-                "ordering": ("sort", "id"),
-                "constraints": [
-                    models.UniqueConstraint(fields=("channel", "account_ref"), name="merchant_account_once")
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="NetworkOrder",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("substation_id", models.BigIntegerField()),
-                ("order_number", models.CharField(max_length=40)),
-                ("state", models.CharField(max_length=16)),
-                ("total_minor", models.BigIntegerField()),
-                ("currency", models.CharField(max_length=3)),
-                ("lines", models.JSONField(default=list)),
-                ("contact_hint", models.CharField(blank=True, default="", max_length=60)),
-                ("placed_at", models.DateTimeField()),
-                ("paid_at", models.DateTimeField(null=True)),
-                ("updated_at", models.DateTimeField()),
+                (
+                    "receipt",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="case", to="receipts.receipt"
+                    ),
+                ),
             ],
             options={
                 "ordering": ("-id",),
                 "indexes": [
-                    django.contrib.postgres.indexes.BrinIndex(
-                        autosummarize=True, fields=["placed_at"], name="network_order_placed", pages_per_range=16
-                    )
+                    models.Index(
+                        condition=models.Q(("state", "SETTLED"), _negated=True), fields=["-id"], name="case_open"
+                    ),
                 ],
                 "constraints": [
-                    models.UniqueConstraint(fields=("order_number", "substation_id"), name="network_order_once")
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "SETTLED"), _negated=True),
+                            models.Q(
+                                ("settled_at__isnull", False),
+                                models.Q(("resolution", ""), _negated=True),
+                                models.Q(("evidence", ""), _negated=True),
+                                models.Q(("settled_by", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="settled_case_has_evidence",
+                    ),
                 ],
             },
         ),
@@ -140,59 +232,6 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ("-id",),
             },
-        ),
-        migrations.CreateModel(
-            name="Receipt",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("public_id", models.CharField(max_length=30)),
-                ("channel", models.CharField(max_length=20)),
-                ("fact_id", models.CharField(max_length=120)),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("PAID", "Paid"),
-                            ("REFUNDED", "Refunded"),
-                            ("REFUND_FAILED", "Refund came back"),
-                            ("DISPUTED", "Disputed"),
-                            ("DISPUTE_CLOSED", "Dispute closed"),
-                        ],
-                        max_length=14,
-                    ),
-                ),
-                ("payment_id", models.CharField(blank=True, default="", max_length=30)),
-                ("channel_ref", models.CharField(blank=True, default="", max_length=120)),
-                ("substation_id", models.BigIntegerField(null=True)),
-                ("order_number", models.CharField(blank=True, default="", max_length=40)),
-                ("amount_minor", models.BigIntegerField()),
-                ("currency", models.CharField(max_length=3)),
-                ("fee_minor", models.BigIntegerField(null=True)),
-                ("refund_id", models.CharField(blank=True, default="", max_length=30)),
-                ("detail", models.CharField(blank=True, default="", max_length=60)),
-                ("occurred_at", models.DateTimeField()),
-                ("recorded_at", models.DateTimeField()),
-                ("used_for", models.CharField(blank=True, default="", max_length=8)),
-                (
-                    "account",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="receipts",
-                        to="receipts.merchantaccount",
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ("-id",),
-            },
-        ),
-        migrations.AddField(
-            model_name="paymentcase",
-            name="receipt",
-            field=models.OneToOneField(
-                on_delete=django.db.models.deletion.PROTECT, related_name="case", to="receipts.receipt"
-            ),
         ),
         migrations.CreateModel(
             name="Refund",
@@ -248,6 +287,27 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("-id",),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("ask_at__isnull", False)), fields=["ask_at"], name="refund_to_ask"
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("amount_minor__gt", 0)), name="refund_amount_positive"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("case__isnull", True), ("purpose", "ORDER")),
+                            models.Q(("case__isnull", False), ("purpose", "CASE")),
+                            _connector="OR",
+                        ),
+                        name="refund_of_case_has_case",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "FAILED"), _negated=True),
+                        fields=("receipt", "purpose"),
+                        name="refund_once",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -330,85 +390,5 @@ class Migration(migrations.Migration):
                 ],
                 "constraints": [models.UniqueConstraint(fields=("payment_id",), name="announced_once")],
             },
-        ),
-        migrations.AddIndex(
-            model_name="receipt",
-            index=models.Index(fields=["order_number"], name="receipt_by_order"),
-        ),
-        migrations.AddConstraint(
-            model_name="receipt",
-            constraint=models.UniqueConstraint(fields=("public_id",), name="receipt_public_id_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="receipt",
-            constraint=models.UniqueConstraint(fields=("account", "fact_id"), name="receipt_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="receipt",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("used_for", "SALE")),
-                fields=("substation_id", "order_number"),
-                name="order_settled_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="receipt",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("amount_minor__gt", 0), models.Q(("amount_minor", 0), ("kind", "DISPUTE_CLOSED")), _connector="OR"
-                ),
-                name="receipt_amount_positive",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="paymentcase",
-            index=models.Index(
-                condition=models.Q(("state", "SETTLED"), _negated=True), fields=["-id"], name="case_open"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="paymentcase",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "SETTLED"), _negated=True),
-                    models.Q(
-                        ("settled_at__isnull", False),
-                        models.Q(("resolution", ""), _negated=True),
-                        models.Q(("evidence", ""), _negated=True),
-                        models.Q(("settled_by", ""), _negated=True),
-                    ),
-                    _connector="OR",
-                ),
-                name="settled_case_has_evidence",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="refund",
-            index=models.Index(condition=models.Q(("ask_at__isnull", False)), fields=["ask_at"], name="refund_to_ask"),
-        ),
-        migrations.AddConstraint(
-            model_name="refund",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("amount_minor__gt", 0)), name="refund_amount_positive"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="refund",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("case__isnull", True), ("purpose", "ORDER")),
-                    models.Q(("case__isnull", False), ("purpose", "CASE")),
-                    _connector="OR",
-                ),
-                name="refund_of_case_has_case",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="refund",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "FAILED"), _negated=True),
-                fields=("receipt", "purpose"),
-                name="refund_once",
-            ),
         ),
     ]

@@ -62,6 +62,15 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("code",),
+                "indexes": [
+                    models.Index(fields=["parent", "holdable"], name="region_children"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("level__in", ["COUNTRY", "PROVINCE", "CITY", "COUNTY", "SUBDIVISION"])),
+                        name="region_level_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -100,6 +109,39 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("-starts_at", "-id"),
+                "indexes": [
+                    models.Index(fields=["substation", "ends_at"], name="region_grant_of"),
+                    models.Index(fields=["ends_at"], name="region_grant_end"),
+                ],
+                "constraints": [
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[
+                            (
+                                models.Func(
+                                    models.F("region"), models.F("region"), models.Value("[]"), function="int8range"
+                                ),
+                                "&&",
+                            ),
+                            (models.Func(models.F("starts_at"), models.F("ends_at"), function="tstzrange"), "&&"),
+                        ],
+                        name="region_held_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("ends_at__gte", models.F("starts_at"))), name="region_grant_time"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("answer_days__gte", 1), ("answer_days__lte", 30)),
+                        name="region_grant_answer",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("ended_at__isnull", True), ("ended_by", "")),
+                            models.Q(("ended_at__isnull", False), models.Q(("ended_by", ""), _negated=True)),
+                            _connector="OR",
+                        ),
+                        name="region_grant_ended_by_somebody",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -167,120 +209,54 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ("-created_at", "-id"),
-            },
-        ),
-        migrations.AddIndex(
-            model_name="region",
-            index=models.Index(fields=["parent", "holdable"], name="region_children"),
-        ),
-        migrations.AddConstraint(
-            model_name="region",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("level__in", ["COUNTRY", "PROVINCE", "CITY", "COUNTY", "SUBDIVISION"])),
-                name="region_level_known",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="regiongrant",
-            index=models.Index(fields=["substation", "ends_at"], name="region_grant_of"),
-        ),
-        migrations.AddIndex(
-            model_name="regiongrant",
-            index=models.Index(fields=["ends_at"], name="region_grant_end"),
-        ),
-        migrations.AddConstraint(
-            model_name="regiongrant",
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(
-                expressions=[
-                    (
-                        models.Func(models.F("region"), models.F("region"), models.Value("[]"), function="int8range"),
-                        "&&",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "OFFERED")), fields=["lapses_at"], name="region_lead_due"
                     ),
-                    (models.Func(models.F("starts_at"), models.F("ends_at"), function="tstzrange"), "&&"),
+                    models.Index(fields=["grant", "state"], name="region_lead_of"),
+                    models.Index(fields=["state", "-created_at"], name="region_lead_listed"),
                 ],
-                name="region_held_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="regiongrant",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("ends_at__gte", models.F("starts_at"))), name="region_grant_time"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="regiongrant",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("answer_days__gte", 1), ("answer_days__lte", 30)), name="region_grant_answer"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="regiongrant",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("ended_at__isnull", True), ("ended_by", "")),
-                    models.Q(("ended_at__isnull", False), models.Q(("ended_by", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="region_grant_ended_by_somebody",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="lead",
-            index=models.Index(condition=models.Q(("state", "OFFERED")), fields=["lapses_at"], name="region_lead_due"),
-        ),
-        migrations.AddIndex(
-            model_name="lead",
-            index=models.Index(fields=["grant", "state"], name="region_lead_of"),
-        ),
-        migrations.AddIndex(
-            model_name="lead",
-            index=models.Index(fields=["state", "-created_at"], name="region_lead_listed"),
-        ),
-        migrations.AddConstraint(
-            model_name="lead",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["OPEN", "OFFERED", "TAKEN", "DECLINED", "LAPSED", "HANDLED"])),
-                name="region_lead_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="lead",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("email", ""),
-                        ("kind", "SHOP"),
-                        ("message", ""),
-                        ("name", ""),
-                        ("phone", ""),
-                        ("substation__isnull", False),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["OPEN", "OFFERED", "TAKEN", "DECLINED", "LAPSED", "HANDLED"])
+                        ),
+                        name="region_lead_state_known",
                     ),
-                    models.Q(("kind", "ASKED"), ("substation__isnull", True)),
-                    _connector="OR",
-                ),
-                name="region_lead_of_its_kind",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="lead",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state__in", ("OFFERED", "TAKEN")), _negated=True),
-                    models.Q(("grant__isnull", False), ("lapses_at__isnull", False), ("offered_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="region_lead_offered_to_somebody",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="lead",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("forgotten_at__isnull", True),
-                    models.Q(("email", ""), ("message", ""), ("name", ""), ("phone", "")),
-                    _connector="OR",
-                ),
-                name="region_lead_forgotten_whole",
-            ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("email", ""),
+                                ("kind", "SHOP"),
+                                ("message", ""),
+                                ("name", ""),
+                                ("phone", ""),
+                                ("substation__isnull", False),
+                            ),
+                            models.Q(("kind", "ASKED"), ("substation__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="region_lead_of_its_kind",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state__in", ("OFFERED", "TAKEN")), _negated=True),
+                            models.Q(
+                                ("grant__isnull", False), ("lapses_at__isnull", False), ("offered_at__isnull", False)
+                            ),
+                            _connector="OR",
+                        ),
+                        name="region_lead_offered_to_somebody",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("forgotten_at__isnull", True),
+                            models.Q(("email", ""), ("message", ""), ("name", ""), ("phone", "")),
+                            _connector="OR",
+                        ),
+                        name="region_lead_forgotten_whole",
+                    ),
+                ],
+            },
         ),
     ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from typing import Any
 
 import psycopg2
 import pytest
+from django.db.migrations.executor import MigrationExecutor
 
 from kameng.db.context import in_main
 from kameng.lib import clock
@@ -267,6 +269,33 @@ class TestKilled:
         assert "Upgraded 3 schemas" in out
         assert set(network.versions().values()) == new
         assert all(network.has_column(schema, "motto") for schema in network.schemas)
+
+    # One makes tables, the other is only recorded.
+    @pytest.mark.parametrize("moment", ["orders.0001_initial", "stock.0001_initial"])
+    def test_in_the_first_template_the_next_run_makes_the_rest(
+        self, network: Network, monkeypatch: pytest.MonkeyPatch, moment: str
+    ) -> None:
+        def made() -> tuple[Any, ...]:
+            recorded = network.sql("SELECT app, name FROM template_substation.django_migrations ORDER BY app, name")
+            return catalogue(network, "template_substation"), recorded
+
+        def killed(executor: Any, state: Any, migration: Any, **how: Any) -> Any:
+            if str(migration) == moment:
+                raise KeyboardInterrupt
+            return apply(executor, state, migration, **how)
+
+        apply = MigrationExecutor.apply_migration
+        whole = made()
+        network.sql("DROP SCHEMA template_substation CASCADE")
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(MigrationExecutor, "apply_migration", killed)
+            template.migrate_template()
+        assert 0 < len(made()[1]) < len(whole[1])
+
+        template.migrate_template()
+
+        assert made() == whole
 
 
 class TestLocks:

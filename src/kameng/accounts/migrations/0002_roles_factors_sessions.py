@@ -17,25 +17,19 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="AccessPolicy",
-            fields=[
-                ("id", models.BigIntegerField(default=1, primary_key=True, serialize=False)),
-                ("factor_for_all", models.BooleanField(default=False)),
-            ],
-        ),
-        migrations.CreateModel(
-            name="StaffSession",
+            name="StaffRole",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("device", models.CharField(blank=True, default="", max_length=64)),
-                ("agent", models.CharField(blank=True, default="", max_length=300)),
-                ("ip", models.CharField(blank=True, default="", max_length=45)),
-                ("created_at", models.DateTimeField()),
-                ("seen_at", models.DateTimeField()),
-                ("ended_at", models.DateTimeField(null=True)),
+                ("name", models.CharField(max_length=60)),
+                ("permissions", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                "ordering": ("-seen_at",),
+                "ordering": ("name",),
+                "constraints": [
+                    models.UniqueConstraint(django.db.models.functions.text.Lower("name"), name="staff_role_name_once")
+                ],
             },
         ),
         migrations.AddField(
@@ -59,6 +53,57 @@ class Migration(migrations.Migration):
                 default="MANAGER",
                 max_length=12,
             ),
+        ),
+        migrations.AddField(
+            model_name="user",
+            name="own_role",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="people",
+                to="accounts.staffrole",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("own_role__isnull", True), ("role", "VIEWER"), _connector="OR"),
+                name="own_role_stands_on_viewer",
+            ),
+        ),
+        migrations.CreateModel(
+            name="AccessPolicy",
+            fields=[
+                ("id", models.BigIntegerField(default=1, primary_key=True, serialize=False)),
+                ("factor_for_all", models.BooleanField(default=False)),
+            ],
+        ),
+        migrations.CreateModel(
+            name="StaffSession",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("device", models.CharField(blank=True, default="", max_length=64)),
+                ("agent", models.CharField(blank=True, default="", max_length=300)),
+                ("ip", models.CharField(blank=True, default="", max_length=45)),
+                ("created_at", models.DateTimeField()),
+                ("seen_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sessions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ("-seen_at",),
+                "indexes": [
+                    models.Index(fields=["user", "-seen_at"], name="staff_sessions_of_user"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Authenticator",
@@ -117,54 +162,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.CreateModel(
-            name="StaffRole",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=60)),
-                ("permissions", models.JSONField(default=list)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-            ],
             options={
-                "ordering": ("name",),
                 "constraints": [
-                    models.UniqueConstraint(django.db.models.functions.text.Lower("name"), name="staff_role_name_once")
+                    models.UniqueConstraint(fields=("user", "digest"), name="recovery_code_once"),
                 ],
             },
-        ),
-        migrations.AddField(
-            model_name="user",
-            name="own_role",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="people",
-                to="accounts.staffrole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="user",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("own_role__isnull", True), ("role", "VIEWER"), _connector="OR"),
-                name="own_role_stands_on_viewer",
-            ),
-        ),
-        migrations.AddField(
-            model_name="staffsession",
-            name="user",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="sessions", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="recoverycode",
-            constraint=models.UniqueConstraint(fields=("user", "digest"), name="recovery_code_once"),
-        ),
-        migrations.AddIndex(
-            model_name="staffsession",
-            index=models.Index(fields=["user", "-seen_at"], name="staff_sessions_of_user"),
         ),
     ]
