@@ -106,13 +106,14 @@ def move(
 def set_standing(*, substation_id: int, standing: Standing, by: Actor, now: datetime, reason: str = "") -> bool:
     """Restrict an unpaid shop further, or less; answers whether that changed anything.
 
-    Raises: LifecycleRefused when the shop is not PAST_DUE: only what is due may bite.
+    Raises: LifecycleRefused when the shop is to be restricted and is not PAST_DUE: only what is due may bite. What is paid
+    is paid in any state.
     """
     with transaction.atomic():
         row = locked(substation_id)
         if row.standing == standing:
             return False
-        if row.state != SubstationState.PAST_DUE:
+        if row.state != SubstationState.PAST_DUE and standing != Standing.GOOD:
             raise LifecycleRefused(
                 worded(_("The shop is “%(state)s” now. Nothing was changed."), state=row.get_state_display())
             )

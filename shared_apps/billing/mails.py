@@ -14,6 +14,7 @@ from kameng.db.context import in_main
 from kameng.lib.money import format_minor
 from shared_apps.billing import selectors, texts
 from shared_apps.billing.models import Invoice, Subscription
+from shared_apps.billing.states import Method
 from tenants.models import Substation
 
 Words = tuple[str, str]
@@ -53,11 +54,17 @@ def _deadlines(row: Subscription, invoice: Invoice | None) -> str:
     if row.read_only_at is None or row.shuts_at is None:
         return _("It has been paid meanwhile. Nothing is left to do.")
     number = invoice.number if invoice else ""
-    body = _(
+    by_card = _(
+        "Invoice %(number)s could not be charged to your card. Your shop goes on selling. Please have the card tried again "
+        "or use another one: from %(read_only)s on the panel can only be looked at, and on %(shut)s the storefront closes. "
+        "When you pay, everything is back at once, and nothing is lost."
+    )
+    from_balance = _(
         "Invoice %(number)s could not be paid from your prepaid balance. Your shop goes on selling. Please top up: "
         "from %(read_only)s on the panel can only be looked at, and on %(shut)s the storefront closes. When you pay, "
         "everything is back at once, and nothing is lost."
     )
+    body = by_card if row.method == Method.STRIPE else from_balance
     return body % {"number": number, "read_only": _day(row.read_only_at), "shut": _day(row.shuts_at)}
 
 
@@ -102,7 +109,8 @@ def _notice(shop: Substation, row: Subscription, invoice: Invoice | None, detail
     end = row.trial_ends_at or row.period_end
     day = f"{end.astimezone(texts.zone()):%Y-%m-%d}" if end else ""
     subject = _("%(shop)s: please top up before %(day)s") % {"shop": shop.name, "day": day}
-    fee = format_minor(row.plan.period_fee_minor(row.interval), shop.currency)
+    plan, interval = (row.next_plan, row.next_interval) if row.next_plan else (row.plan, row.interval)
+    fee = format_minor(plan.period_fee_minor(interval), shop.currency)
     body = _("On %(day)s your next period begins, and your prepaid balance does not cover its %(fee)s.")
     return subject, body % {"day": day, "fee": fee}
 

@@ -49,6 +49,8 @@ class Subscription(models.Model):
     # What the present period was charged, which is what an upgrade gives back of: a plan's price may change meanwhile.
     period_fee_minor = models.BigIntegerField(default=0)
     cancel_at_period_end = models.BooleanField(default=False)
+    # A card's channel ends it because its shop is closing. Set before the channel is asked: called off, it is to go on.
+    cancelled_by_closing = models.BooleanField(default=False, db_default=False)
     next_plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     next_interval = models.CharField(max_length=5, choices=BillingInterval.choices, blank=True, default="")
     # What a card's channel was asked to charge next because the main station chose it. Set before the channel is asked:

@@ -18,6 +18,7 @@ def renew_due() -> None:
 def dun() -> None:
     services.dun(now=clock.utc_now())
     services.end_closed(now=clock.utc_now())
+    services.tell_closings(now=clock.utc_now())
     services.tell_moved(now=clock.utc_now())
 
 

@@ -10,6 +10,7 @@ from shared_apps.billing.services._changes import (
     quoted,
     schedule_change,
 )
+from shared_apps.billing.services._closing_cards import tell_closings
 from shared_apps.billing.services._confirming import confirm_change, finish_changes
 from shared_apps.billing.services._deposits import return_deposit
 from shared_apps.billing.services._dunning import dun
@@ -29,6 +30,7 @@ from shared_apps.billing.services._invoices import (
     book_channel_payment,
     credit_note,
     find_invoice,
+    is_collected_by_card,
     issue,
     pay_from_prepaid,
     void_invoice,
@@ -86,6 +88,7 @@ __all__ = [
     "find_invoice",
     "finish_changes",
     "follow",
+    "is_collected_by_card",
     "is_ours",
     "issue",
     "keep",
@@ -106,6 +109,7 @@ __all__ = [
     "schedule_change",
     "take_event",
     "take_receipt",
+    "tell_closings",
     "tell_moved",
     "void_invoice",
 ]

@@ -20,6 +20,7 @@ from shared_apps.ledger.states import Kind
 from shared_apps.ledger.types import Leg
 
 CHANNEL = "stripe"
+GIVEN_UP = (OurInvoiceState.VOID, OurInvoiceState.UNCOLLECTIBLE)
 
 
 def take_invoice(row: Subscription, told: InvoiceState, *, now: datetime) -> None:
@@ -33,31 +34,37 @@ def take_invoice(row: Subscription, told: InvoiceState, *, now: datetime) -> Non
                 ref=told.id, told=told.currency, ours=row.substation.currency,
             )
         )  # fmt: skip
-    ours = list(Invoice.objects.filter(provider_ref=told.id).order_by("id"))
+    ours = _ours(told)
     if not ours and told.status in ("open", "paid"):
         ours = _issue_ours(row, told)
     _settle_ours(row.substation_id, ours, told, now=now)
 
 
 def _settle_ours(substation_id: int, ours: list[Invoice], told: InvoiceState, *, now: datetime) -> None:
-    """Book what the channel has collected. What the balance had paid before (a dead subscription's invoice, which its
-    payer then paid on the channel's page as well) is the shop's own money."""
+    """Book what the channel has collected. What nobody owed any more is the shop's own money: the balance had paid it (a
+    dead subscription's invoice, which its payer then paid on the channel's page as well), or it had been given up."""
     if told.paid:
-        fee_minor, twice = told.fee_minor, 0
+        fee_minor, stray = told.fee_minor, 0
         for invoice in ours:
-            if invoice.paid_by == Method.PREPAID:
-                twice += invoice.total_minor
+            if invoice.paid_by == Method.PREPAID or invoice.state in GIVEN_UP:
+                stray += invoice.total_minor
                 continue
             book_channel_payment(
                 invoice_id=invoice.pk, channel=CHANNEL, fee_minor=fee_minor, paid_at=told.paid_at or now,
                 provider_ref=told.id,
             )  # fmt: skip
             fee_minor = 0
-        if twice:
-            _credit(substation_id, told, twice, fee_minor, reference=("invoice", ours[0].number))
+        if stray:
+            _credit(substation_id, told, stray, fee_minor, reference=("invoice", ours[0].number))
     elif told.status in ("void", "uncollectible"):
         state = OurInvoiceState.VOID if told.status == "void" else OurInvoiceState.UNCOLLECTIBLE
         Invoice.objects.filter(provider_ref=told.id, state=OurInvoiceState.OPEN).update(state=state)
+
+
+def _ours(told: InvoiceState) -> list[Invoice]:
+    """What we have of it, locked. Race: somebody takes one back at this moment, and money would be booked on an invoice
+    that is void."""
+    return list(Invoice.objects.select_for_update().filter(provider_ref=told.id).order_by("id"))
 
 
 def _issue_ours(row: Subscription, told: InvoiceState) -> list[Invoice]:
@@ -112,7 +119,7 @@ def _change_of(row: Subscription) -> ChangeQuote | None:
 
 def keep_stray_money(page: PaymentPage, told: InvoiceState, *, now: datetime) -> None:
     """Money for a subscription that did not come about (cancelled at once, a second one): it is the shop's balance."""
-    ours = list(Invoice.objects.filter(provider_ref=told.id).order_by("id"))
+    ours = _ours(told)
     if ours:  # Of a subscription that was the shop's once.
         _settle_ours(page.substation_id, ours, told, now=now)
     elif told.paid and told.amount_minor > 0:

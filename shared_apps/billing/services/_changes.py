@@ -31,6 +31,7 @@ from shared_apps.billing.services._telling import claim, telling
 from shared_apps.billing.states import Method, SubscriptionState
 from shared_apps.billing.types import Line
 from shared_apps.ledger import selectors as ledger
+from tenants import lifecycle
 from tenants.models import Plan
 
 QUOTE_LIFE = timedelta(minutes=15)
@@ -230,7 +231,12 @@ def from_balance(lines: Sequence[Line]) -> list[Line]:
 
 
 def refuse_misfit(row: Subscription, plan: Plan) -> None:
-    problems = exceeded_by(row.substation, plan)
+    """Raises: ChangeRefused, where more is in use than a plan holds.
+
+    Race: somebody adds the last one at this moment. Whoever adds locks the shop's row (`tenants.limits.claim`), and so does
+    this: either it is counted here, or it finds the smaller plan.
+    """
+    problems = exceeded_by(lifecycle.locked(row.substation_id), plan)
     if problems:
         raise ChangeRefused(
             worded(_("More is in use than %(plan)s holds. %(problems)s Nothing was changed."),

@@ -11,7 +11,7 @@ from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
 from shared_apps.billing.models import DunningStep, Invoice, Subscription
 from shared_apps.billing.services import _notices
-from shared_apps.billing.services._subscriptions import align, each, lock, settle_debt
+from shared_apps.billing.services._subscriptions import GOING, align, each, lock, settle_debt
 from shared_apps.billing.states import DunningKind, InvoiceState, SubscriptionState
 from shared_apps.ledger import selectors as ledger
 from tenants import lifecycle
@@ -28,8 +28,9 @@ def dun(*, now: datetime) -> int:
     and bring shops in line that were suspended meanwhile; answers how many were looked at."""
     with in_main():
         due = list(
-            Subscription.objects.filter(state=SubscriptionState.PAST_DUE).values_list("substation_id", flat=True)
-        )
+            Subscription.objects.filter(state=SubscriptionState.PAST_DUE)
+            .exclude(substation__state__in=GOING).values_list("substation_id", flat=True)
+        )  # fmt: skip
         astray = list(_astray().values_list("substation_id", flat=True))
         soon = list(_soon(now).values_list("substation_id", flat=True))
     each(due, dun_one, now=now)
@@ -80,7 +81,9 @@ def _bring_in_line(*, substation_id: int, now: datetime) -> None:
 
 def _soon(now: datetime) -> QuerySet[Subscription]:
     """Subscriptions whose next payment is near and whose owner has not been told: this is asked every minute."""
-    renewing = Subscription.objects.filter(method="PREPAID", cancel_at_period_end=False)
+    renewing = Subscription.objects.filter(method="PREPAID", cancel_at_period_end=False).exclude(
+        substation__state__in=GOING
+    )
     told = DunningStep.objects.filter(substation_id=OuterRef("substation_id"), kind=DunningKind.NOTICE)
     return renewing.filter(
         ~Exists(told.filter(round=OuterRef("period_end"))), state=SubscriptionState.ACTIVE, period_end__gt=now,

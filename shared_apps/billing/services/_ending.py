@@ -25,9 +25,9 @@ from shared_apps.billing.services._changes import payer_reads
 from shared_apps.billing.services._errors import BillingRefused, ChannelAway
 from shared_apps.billing.services._moved import tell_quietly
 from shared_apps.billing.services._pending import refuse_beside
-from shared_apps.billing.services._subscriptions import lock
+from shared_apps.billing.services._subscriptions import lock, move
 from shared_apps.billing.services._telling import claim, telling
-from shared_apps.billing.states import Method, SubscriptionState
+from shared_apps.billing.states import Method, SubscriptionEvent, SubscriptionState
 
 log = structlog.get_logger("billing")
 
@@ -89,7 +89,7 @@ def _write(substation_id: int, *, ends: bool, action: str, by: Actor, now: datet
     with in_main():
         row = lock(substation_id)
         row.cancel_at_period_end, row.next_plan, row.next_interval, row.updated_at = ends, None, "", now
-        row.moved_to = None
+        row.moved_to, row.cancelled_by_closing = None, False
         row.save()
         audit.record(action=action, by=by, target=row.substation.public_id, at=now)
     return row
@@ -132,13 +132,17 @@ def pay_by_card(*, substation_id: int, now: datetime) -> bool:
 
 
 def end_closed(*, now: datetime) -> int:
-    """End the subscriptions by card of shops that are closed: their channel would go on charging. Answers how many
-    were looked at; one that its channel does not end now is looked at again."""
+    """End the subscriptions of shops that are closed: a card's channel would go on charging, and dunning would go on. What
+    is owed stays owed. Answers how many were looked at; one that its channel does not end now is looked at again."""
     with in_main():
-        rows = Subscription.objects.filter(method=Method.STRIPE, substation__state__in=("CLOSED", "ERASED"))
+        rows = Subscription.objects.filter(substation__state__in=("CLOSED", "ERASED"))
         found = list(rows.exclude(state=SubscriptionState.ENDED).select_related("substation"))
     for row in found:
         try:
+            if row.method != Method.STRIPE:
+                with in_main():
+                    _end_prepaid(row.substation_id, now=now)
+                continue
             with in_main():
                 account_id = account_of(row)
             channel_for(row.substation_id).cancel(
@@ -148,3 +152,10 @@ def end_closed(*, now: datetime) -> int:
         except Exception:  # One shop's trouble must not let the others be charged.
             log.exception("billing.subscription.not_ended", substation=row.substation_id)
     return len(found)
+
+
+def _end_prepaid(substation_id: int, *, now: datetime) -> None:
+    """Race: a card's page is paid at this moment. Both lock the row; what a card pays then, the next tick ends."""
+    row = lock(substation_id)
+    if row.method == Method.PREPAID and row.state != SubscriptionState.ENDED:
+        move(row, SubscriptionEvent.END, now=now)

@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from kameng.accounts import audit, catalogue
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.lib.words import worded
-from shared_apps.billing.models import ChangeQuote, Invoice, InvoiceCounter, InvoiceLine
+from shared_apps.billing.models import ChangeQuote, Invoice, InvoiceCounter, InvoiceLine, Subscription
 from shared_apps.billing.services._errors import BalanceTooLow, BillingRefused, InvoiceMissing
-from shared_apps.billing.states import InvoiceKind, InvoiceState, Method
+from shared_apps.billing.states import InvoiceKind, InvoiceState, Method, SubscriptionState
 from shared_apps.billing.texts import zone
 from shared_apps.billing.types import Line
 from shared_apps.ledger import services as ledger
@@ -140,10 +140,18 @@ def _mark_paid(invoice: Invoice, method: Method, transfer: str, *, now: datetime
 
 def void_invoice(*, number: str, reason: str, by: Actor, now: datetime, written_off: bool = False) -> Invoice:
     """Take back an invoice that nobody paid. Its number stays, so that there is no gap. Raises: InvoiceMissing,
-    BillingRefused (it is paid: a credit note reverses it), NotAllowed."""
+    BillingRefused (it is paid: a credit note reverses it; or a card's channel is collecting it, and would go on),
+    NotAllowed."""
     by.must(catalogue.INVOICES_MANAGE)
     with transaction.atomic():
         invoice = _locked_number(number)
+        if invoice.state == InvoiceState.OPEN and is_collected_by_card(invoice):
+            raise BillingRefused(
+                worded(
+                    _("Stripe is collecting invoice %(number)s from the card. Void it there; it follows here by itself."),
+                    number=number,
+                )
+            )  # fmt: skip
         if invoice.state != InvoiceState.OPEN:
             raise BillingRefused(
                 worded(_("Invoice %(number)s is not open. Nothing was changed."), number=number)
@@ -155,6 +163,15 @@ def void_invoice(*, number: str, reason: str, by: Actor, now: datetime, written_
             at=now, reason=reason[:200],
         )  # fmt: skip
     return invoice
+
+
+def is_collected_by_card(invoice: Invoice) -> bool:
+    """Whether the channel of the shop's present subscription goes on trying an open invoice."""
+    if not invoice.provider_ref:
+        return False
+    return Subscription.objects.filter(substation_id=invoice.substation_id, method=Method.STRIPE).exclude(
+        state=SubscriptionState.ENDED
+    ).exists()  # fmt: skip
 
 
 def credit_note(*, number: str, reason: str, by: Actor, now: datetime) -> Invoice:

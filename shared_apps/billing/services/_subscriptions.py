@@ -133,6 +133,8 @@ def align(row: Subscription, *, now: datetime, by: Actor = SYSTEM, reason: str =
             _notices.step(row, DunningKind.PAID, round_at=now, now=now)
         elif shop.state == ShopState.TRIAL:
             lifecycle.move(substation_id=shop.pk, event=SubstationEvent.SUBSCRIBE, by=by, now=now, reason=reason)
+        elif shop.standing != Standing.GOOD:  # It was suspended or is being closed, and has paid all the same.
+            lifecycle.set_standing(substation_id=shop.pk, standing=Standing.GOOD, by=by, now=now, reason=reason)
     elif row.state in (SubscriptionState.PAST_DUE, SubscriptionState.ENDED) and shop.state in (
         ShopState.TRIAL, ShopState.ACTIVE,
     ):  # fmt: skip
@@ -211,7 +213,7 @@ def _take_next_plan(row: Subscription, *, now: datetime) -> None:
         if row.interval not in row.plan.intervals:
             row.interval = BillingInterval.MONTH
         return
-    exceeded = exceeded_by(row.substation, plan)
+    exceeded = exceeded_by(lifecycle.locked(row.substation_id), plan)
     if exceeded:
         _notices.mail(row, "downgrade_off", now=now, reasons=[str(reason) for reason in exceeded])
         audit.record(

@@ -98,13 +98,14 @@ def _invoice_page(request: HttpRequest, row: Invoice, status: int = 200, **forms
         tell_record(record)
         reason = record.details.get("reason", "")
         record.text = words.reason_words(reason) if isinstance(reason, str) else ""
-    may_void = row.state == InvoiceState.OPEN
+    by_card = row.state == InvoiceState.OPEN and services.is_collected_by_card(row)
+    may_void = row.state == InvoiceState.OPEN and not by_card
     may_reverse = row.state == InvoiceState.PAID and row.kind != InvoiceKind.CREDIT and not row.credits.exists()
     offered = {"void": may_void, "write_off": may_void, "reverse": may_reverse}
     return page(
         request, "console/invoice.html", here="invoices", heading=row.number, status=status, row=row, lines=lines,
         crumbs=((_("Invoices"), reverse("console:invoices")),), trail=trail, credits=list(row.credits.all()),
-        may_void=may_void, may_reverse=may_reverse, opened={deed: deed in forms for deed in ENDS},
+        by_card=by_card, may_void=may_void, may_reverse=may_reverse, opened={deed: deed in forms for deed in ENDS},
         forms={deed: forms.get(deed) or ReasonForm(auto_id=f"{deed}_%s") for deed in ENDS},
         # What somebody else has done meanwhile leaves no dialog in which the refusal could stand.
         refused=[text for deed, form in forms.items() if not offered[deed] for text in form.non_field_errors()],
