@@ -55,12 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
     import django
 
     django.setup()
+    from django.db.backends.signals import connection_created
     from django.test.utils import setup_test_environment
 
     from kameng.db.backend import base
     from tests.isolation import sharding
 
     base.observers.append(sharding.observe)
+    connection_created.connect(sharding.watch_owner)
     _let_clients_log_in_at_their_host()
     setup_test_environment()  # Mail stays in memory, and responses keep their context.
 

@@ -22,13 +22,15 @@ OURS = f"(n.nspname IN ('public', 'gate') OR {TENANTS})"
 # Whole numbers that are no ids of ours: a version that people say aloud; a table's only row; tables of Django's and of
 # its apps, which no tenant refers to and which stay on one node.
 SMALL_IDS = ("splits_splitrule", "ledger_control", "django_", "auth_", "axes_")
-# What a tenant's way into the ledger runs, from the gate's doors on.
-LEDGER_WAY = ("ledger_post", "ledger_check_legs", "ledger_check_relation", "ledger_guard", "ledger_no_account")
+# The main station's own functions that change something of the ledger: an account's end, and how far it is rolled up and
+# sealed. No other function may, and no door of a tenant's may call one of them.
+LEDGER_KEEPERS = ("ledger_close_account", "ledger_roll_up", "ledger_roll_days", "ledger_rebase", "ledger_seal")
+OWNER_ALIAS = "owner"
 Rule = Callable[[], list[str]]
 
 
 def read(sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    with connections["owner"].cursor() as cursor:
+    with connections[OWNER_ALIAS].cursor() as cursor:
         cursor.execute(sql, list(values))
         return list(cursor.fetchall())
 
@@ -101,15 +103,23 @@ def strange_numbers() -> list[str]:
 
 
 def ledger_changes() -> list[str]:
-    """A function on a tenant's way into the ledger that changes or removes what stands there, or a right to do so."""
+    """A function that changes or removes what stands in the ledger, beside those of the main station that may; a way from
+    the gate to one of those; or a right to do so."""
     functions = read(
-        "SELECT p.proname, p.prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
-        "WHERE n.nspname = 'gate' OR (n.nspname = 'public' AND p.proname = ANY (%s))", list(LEDGER_WAY)
-    )  # fmt: skip
+        "SELECT p.proname, p.prosrc, n.nspname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
+        "WHERE n.nspname IN ('gate', 'public')"
+    )
     changing = re.compile(
         r"\b(?:UPDATE(?!\s+OF\b)|DELETE\s+FROM|TRUNCATE)\s+(?:ONLY\s+)?(?:public\.)?(ledger_\w+)", re.IGNORECASE
     )
-    found = [f"{name}: {match[0]}" for name, source in functions for match in changing.finditer(source)]
+    keeper = re.compile(rf"\b(?:{'|'.join(LEDGER_KEEPERS)})\b")
+    found = [
+        f"{name}: {match[0]}"
+        for name, source, schema in functions
+        if schema == "gate" or name not in LEDGER_KEEPERS
+        for pattern in (changing, keeper)
+        for match in pattern.finditer(source)
+    ]
     rights = read(
         "SELECT r.rolname || ': ' || p || ' on ' || c.relname FROM pg_class c, unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) p, "
         "pg_roles r WHERE c.relname LIKE 'ledger\\_%%' AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace "
@@ -156,7 +166,16 @@ def _named(sql: str) -> frozenset[str]:
     )
 
 
-# What crossed, since somebody looked last; filled by `observe`, on every thread.
+def joined_by_owner(sql: str) -> str:
+    """The tenants that a statement of the owner's brings together, in words; empty where it is about one at most.
+
+    The owner takes no role and belongs to no schema: it makes, upgrades and erases them, one after the other.
+    """
+    named = sorted(name for name in _named(sql) if name.startswith("s_"))
+    return f"from the owner into {', '.join(named)}: {sql[:200]}" if len(named) > 1 else ""
+
+
+# What crossed, since somebody looked last; filled by `observe` and `watch_owner`, on every thread.
 crossings: list[str] = []
 
 
@@ -165,3 +184,17 @@ def observe(scope: Scope, sql: str) -> None:
     found = "" if selftest.trying.get() else crossing(scope, sql)
     if found:
         crossings.append(found)
+
+
+def watch_owner(connection: Any, **_: Any) -> None:
+    """For Django's signal `connection_created`: have each of the owner's connections looked at as well."""
+    if connection.alias == OWNER_ALIAS and _observe_owner not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_observe_owner)
+
+
+def _observe_owner(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+    text = sql if isinstance(sql, str) else sql.as_string(context["connection"].connection)
+    found = "" if selftest.trying.get() else joined_by_owner(text)
+    if found:
+        crossings.append(found)
+    return execute(sql, params, many, context)

@@ -47,6 +47,12 @@ PLANTED = {
     "a change of the ledger behind a door of the gate": (
         "CREATE FUNCTION gate.planted() RETURNS void LANGUAGE sql AS 'UPDATE public.ledger_entry SET amount_minor = 0'",
         "a tenant's way into the ledger inserts", "planted: UPDATE public.ledger_entry"),
+    "a change of the ledger in a function of no keeper's": (
+        "CREATE FUNCTION public.planted() RETURNS void LANGUAGE sql AS 'DELETE FROM ledger_entry'",
+        "a tenant's way into the ledger inserts", "planted: DELETE FROM ledger_entry"),
+    "a door of the gate to a keeper of the ledger": (
+        "CREATE FUNCTION gate.planted() RETURNS bigint LANGUAGE sql AS 'SELECT public.ledger_rebase()'",
+        "a tenant's way into the ledger inserts", "planted: ledger_rebase"),
 }  # fmt: skip
 
 
@@ -114,4 +120,16 @@ class TestStatements:
                 cursor.execute("SELECT 1")
 
         assert [told.partition(":")[0] for told in sharding.crossings[seen:]] == [f"from public into {bob.schema_name}"]
+        del sharding.crossings[seen:]
+
+    def test_of_the_owner_are_looked_at_too(self, alice: Any, bob: Any) -> None:
+        seen = len(sharding.crossings)
+        owner = connections[settings.OWNER_ALIAS]
+        with owner.cursor() as cursor:
+            cursor.execute(f"SELECT 1 FROM {alice.schema_name}.orders_order")
+            assert sharding.crossings[seen:] == []
+            cursor.execute(f"SELECT 1 FROM {alice.schema_name}.orders_order, {bob.schema_name}.orders_order")
+
+        told = f"from the owner into {', '.join(sorted((alice.schema_name, bob.schema_name)))}"
+        assert [one.partition(":")[0] for one in sharding.crossings[seen:]] == [told]
         del sharding.crossings[seen:]
