@@ -157,6 +157,20 @@ class TestInvoices:
         assert operator.post(url("invoice_end", due), {"deed": "forget", "reason": "No reason"}).status_code == 422
         assert (state(paid), state(due)) == ("PAID", "OPEN")
 
+    def test_that_a_card_pays_are_ended_at_the_channel(self, operator: Client, shop: Any) -> None:
+        number = issue(shop)
+        with in_main():
+            Invoice.objects.filter(number=number).update(provider_ref="in_1")
+            Subscription.objects.filter(substation_id=shop.pk).update(method="STRIPE", stripe_subscription="sub_1")
+
+        page = text(operator.get(url("invoice", number)))
+        refused = operator.post(url("invoice_end", number), {"deed": "void", "reason": "Issued twice"})
+
+        assert "Stripe is collecting it from the card." in page
+        assert "Void it<" not in page
+        assert (refused.status_code, state(number)) == (422, "OPEN")
+        assert f"Stripe is collecting invoice {number} from the card." in text(refused)
+
     def test_are_only_looked_at_by_a_viewer(self, viewer: Client, shop: Any) -> None:
         number = issue(shop)
 
