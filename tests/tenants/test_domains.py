@@ -18,7 +18,7 @@ from kameng.db.context import MAIN, in_main, pointed_at
 from kameng.jobs import services as jobs
 from kameng.lib.ids import public_id
 from kameng.web import counting
-from tenants import closing, domains, hosts, lifecycle, limits, names, tls
+from tenants import closing, dns, domains, hosts, lifecycle, limits, names, tls
 from tenants.models import Domain, DomainClaim, Plan, Substation
 from tenants.states import SubstationEvent
 from tests.fakes.dns import NameServer
@@ -288,7 +288,7 @@ class TestRaces:
     ) -> None:
         claim = add(fresh_shop, name)
         set_records(outside, claim, fresh_shop)
-        asked = domains.dns.look_up
+        asked = dns.look_up
 
         def slow(domain: str, challenge: str) -> Any:
             answers = asked(domain, challenge)
@@ -297,7 +297,7 @@ class TestRaces:
             add(fresh_shop, name)  # Another token.
             return answers
 
-        monkeypatch.setattr(domains.dns, "look_up", slow)
+        monkeypatch.setattr(dns, "look_up", slow)
         with pytest.raises(domains.DomainUnknown):
             check(claim)
 
