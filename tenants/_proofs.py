@@ -17,7 +17,7 @@ from kameng.jobs import services as jobs
 from kameng.lib import clock
 from kameng.lib.errors import Missing
 from tenants import dns, hosts
-from tenants.models import Domain, DomainClaim
+from tenants.models import Domain, DomainClaim, Substation
 from tenants.names import CHALLENGE
 from tenants.states import UNREACHABLE, ClaimState
 
@@ -29,6 +29,8 @@ LATER_FOR = timedelta(days=30)  # After that it is checked when somebody asks.
 GRACE = timedelta(days=3)
 DUE_AT_ONCE = 100
 HELD = frozenset({ClaimState.VERIFIED, ClaimState.FAILING})
+NO_TOKEN = ("txt_missing", "txt_other")  # Problems that say that a claim's own token is not there.
+Seen = tuple[int, datetime | None] | None
 log = structlog.get_logger("tenants.domains")
 
 
@@ -43,6 +45,7 @@ def check(*, claim_id: int, by: Actor, now: datetime) -> DomainClaim:
     assert not connection.in_atomic_block, "DNS is asked outside any transaction."
     with in_main():
         claim = DomainClaim.objects.select_related("substation").filter(pk=claim_id).first()
+        seen = _seen(_holding(claim)) if claim is not None else None
     if claim is None:
         raise DomainUnknown(_("There is no such domain in this shop."))
     try:
@@ -52,7 +55,20 @@ def check(*, claim_id: int, by: Actor, now: datetime) -> DomainClaim:
     problem, found = _judge(claim, answers)
     if problem:
         return _failed(claim, problem, found, now=now)
-    return _proved(claim, by=by, now=now)
+    return _proved(claim, answers, seen, by=by, now=now)
+
+
+def _holding(claim: DomainClaim) -> DomainClaim | None:
+    """The claim by which another shop holds the same name. None, too, where a shop holds it without one."""
+    holders = Domain.objects.filter(domain=claim.domain).exclude(tenant_id=claim.substation_id)
+    rows = DomainClaim.objects.filter(domain=claim.domain, state__in=HELD)
+    found: DomainClaim | None = rows.filter(substation_id__in=holders.values("tenant_id")).first()
+    return found
+
+
+def _seen(claim: DomainClaim | None) -> Seen:
+    """Which claim it is, and when it was looked at last."""
+    return None if claim is None else (claim.pk, claim.checked_at)
 
 
 def _judge(claim: DomainClaim, answers: dns.Answers) -> tuple[str, str]:
@@ -88,15 +104,17 @@ def _again(claim: DomainClaim) -> DomainClaim:
     return row
 
 
-def _proved(claim: DomainClaim, *, by: Actor, now: datetime) -> DomainClaim:
+def _proved(claim: DomainClaim, answers: dns.Answers, seen: Seen, *, by: Actor, now: datetime) -> DomainClaim:
     """Hold the name for the shop. Race: two shops that prove one name at once, or one that is removed meanwhile.
 
     The claim's row is locked and must still have the token that DNS showed; the unique key on the name lets one shop through.
+    Who holds it loses it here and now when these same answers lack its token: the name has another owner, and buyers would
+    go on paying the former one. `seen`: the holder's claim as it was before DNS was asked.
     """
     with in_main():
-        row = DomainClaim.objects.select_for_update(of=("self",)).filter(pk=claim.pk, token=claim.token).first()
-        if row is None:
-            raise DomainUnknown(_("There is no such domain in this shop."))
+        row, theirs = _lock_both(claim)
+        if theirs is not None and _has_gone(theirs, answers, seen):
+            _take_off(theirs, "handed_over", now=now)
         try:
             with transaction.atomic():
                 kept, made = Domain.objects.get_or_create(
@@ -105,8 +123,7 @@ def _proved(claim: DomainClaim, *, by: Actor, now: datetime) -> DomainClaim:
                 )
         except IntegrityError:  # The other's row is not committed yet, or is by now.
             kept, made = Domain.objects.filter(domain=row.domain).first(), False
-        held_by_other = kept is None or kept.tenant_id != row.substation_id
-        if not held_by_other:
+        if kept is not None and kept.tenant_id == row.substation_id:
             was = row.state
             row.state, row.problem, row.found = ClaimState.VERIFIED, "", ""
             row.failing_since, row.checked_at = None, now
@@ -128,8 +145,42 @@ def _proved(claim: DomainClaim, *, by: Actor, now: datetime) -> DomainClaim:
     return _note(claim, "held", "", now=now)
 
 
+def _lock_both(claim: DomainClaim) -> tuple[DomainClaim, DomainClaim | None]:
+    """The claim, and that of the shop which holds the name, if another does; locked, with both shops. Raises: DomainUnknown.
+
+    Shops come before claims, and each in the order of their keys: two shops that take names from each other at once follow
+    one another. Who came to hold the name while the locks were waited for is not locked, and keeps it.
+    """
+    before = _holding(claim)
+    shops = [claim.substation_id] if before is None else [claim.substation_id, before.substation_id]
+    _lock_shops(shops)
+    claims = DomainClaim.objects.select_related("substation").filter(domain=claim.domain, substation_id__in=shops)
+    rows = {found.pk: found for found in claims.order_by("pk").select_for_update(of=("self",))}
+    row = rows.get(claim.pk)
+    if row is None or row.token != claim.token:
+        raise DomainUnknown(_("There is no such domain in this shop."))
+    after = _holding(claim)
+    return row, None if after is None else rows.get(after.pk)
+
+
+def _lock_shops(ids: list[int]) -> None:
+    """NO KEY: orders that refer to the shops go on meanwhile."""
+    list(Substation.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+
+
+def _has_gone(theirs: DomainClaim, answers: dns.Answers, seen: Seen) -> bool:
+    """Whether the holder's token is not there any more. An answer of DNS, for name servers that fail never lead here.
+
+    Race: the holder sets its record again and has it checked while our answers are on their way. Theirs are newer then, and
+    count, unless they say the same.
+    """
+    if theirs.token in answers.texts:
+        return False
+    return _seen(theirs) == seen or theirs.problem in NO_TOKEN
+
+
 def _look_at_holder(domain: str, substation_id: int, *, now: datetime) -> None:
-    """Somebody else proves a name that a shop holds: whether that shop still has its records is asked now, not tomorrow."""
+    """Somebody else proves a name whose holder still has its token: whether it still leads to the holder is asked now."""
     with in_main():
         other = (
             DomainClaim.objects.select_related("substation")
@@ -143,28 +194,43 @@ def _look_at_holder(domain: str, substation_id: int, *, now: datetime) -> None:
 def _failed(claim: DomainClaim, problem: str, found: str, *, now: datetime) -> DomainClaim:
     """Not proved (any more). What is held stays for the days of grace, told to its owner, and is then let go."""
     with in_main():
+        _lock_shops([claim.substation_id])
         row = DomainClaim.objects.select_for_update(of=("self",)).filter(pk=claim.pk, token=claim.token).first()
         if row is None:
             raise DomainUnknown(_("There is no such domain in this shop."))
+        if row.state == ClaimState.FAILING and row.failing_since and row.failing_since + GRACE <= now:
+            _take_off(row, problem, found, now=now)
+            return _again(claim)
         row.problem, row.found, row.checked_at, row.asked_at = problem, found[:300], now, None
         if row.state == ClaimState.VERIFIED:
             row.state, row.failing_since = ClaimState.FAILING, now
             _tell(row, "failing", now)
-        elif row.state == ClaimState.FAILING and row.failing_since and row.failing_since + GRACE <= now:
-            row.state = ClaimState.LOST
-            let_go(row)
-            _tell(row, "lost", now)
         row.save(update_fields=["problem", "found", "checked_at", "asked_at", "state", "failing_since"])
         return _again(claim)
 
 
+def _take_off(row: DomainClaim, problem: str, found: str = "", *, now: datetime) -> None:
+    """The shop loses the name, and its owner is told why. Its shop and the claim are locked."""
+    row.state, row.problem, row.found, row.checked_at, row.asked_at = ClaimState.LOST, problem, found[:300], now, None
+    row.save(update_fields=["state", "problem", "found", "checked_at", "asked_at"])
+    let_go(row)
+    _tell(row, "lost", now)
+
+
 def _tell(row: DomainClaim, what: str, now: datetime) -> None:
-    audit.record(action=f"tenants.domain.{what}", by=SYSTEM, target=row.substation.public_id, at=now, domain=row.domain)
+    audit.record(
+        action=f"tenants.domain.{what}", by=SYSTEM, target=row.substation.public_id, at=now, domain=row.domain,
+        reason=row.problem,
+    )  # fmt: skip
     jobs.enqueue(kind=MAIL_JOB, payload={"claim_id": row.pk, "what": what}, dedupe=f"{row.pk}:{what}")
 
 
 def let_go(row: DomainClaim) -> None:
-    Domain.objects.filter(domain=row.domain, tenant_id=row.substation_id).delete()
+    """Nothing leads to the shop by this name any more, nor is it the first address. The shop's row is locked."""
+    held = Domain.objects.filter(domain=row.domain, tenant_id=row.substation_id)
+    if held.filter(is_primary=True).exists():
+        Substation.objects.filter(pk=row.substation_id).update(sends_on=False)
+    held.delete()
     transaction.on_commit(lambda: _forget(row))
 
 

@@ -21,12 +21,13 @@ from kameng.jobs import services as jobs
 from kameng.lib.errors import Refused
 from kameng.lib.words import Sentence, worded
 from tenants import hosts, lifecycle, limits, names
-from tenants._proofs import GRACE, MAIL_JOB, DomainUnknown, check, check_due, let_go
+from tenants._proofs import GRACE, MAIL_JOB, NO_TOKEN, DomainUnknown, check, check_due, let_go
 from tenants.models import Domain, DomainClaim, Substation
 from tenants.names import CHALLENGE
 from tenants.states import UNREACHABLE, ClaimState, SubstationState
 
 CHECK_JOB = "tenants.check_domain"
+UNSEEN = frozenset({"", *NO_TOKEN, "handed_over"})  # Problems after which the TXT record is still to be set.
 MAX_CLAIMS = 20  # Of one shop at a time, proved or not: each is looked up by us.
 
 PROBLEMS: dict[str, Sentence] = {
@@ -36,7 +37,12 @@ PROBLEMS: dict[str, Sentence] = {
     "not_here": _("The name does not lead to your shop yet."),
     "elsewhere": _("The name leads somewhere else."),
     "other_shop": _("The name leads to another shop of ours."),
-    "held": _("Another shop is connected with this domain. Once its records are gone, it is let go within some days."),
+    "held": _(
+        "Another shop is connected with this domain. Take its TXT record away, and the next check gives the domain to you."
+    ),
+    "handed_over": _(
+        "Another shop has proved that this domain is its own, and your TXT record was not there any more."
+    ),
     "away": _("The name servers did not answer. We ask again."),
 }
 
@@ -120,9 +126,7 @@ def records(claim: DomainClaim) -> list[Record]:
     """What its owner has to set at their provider: the proof, and the way to the shop."""
     proved = claim.state == ClaimState.VERIFIED
     missing = claim.problem
-    texts = Record(
-        "TXT", f"{CHALLENGE}.{claim.domain}", claim.token, proved or missing not in ("", "txt_missing", "txt_other")
-    )
+    texts = Record("TXT", f"{CHALLENGE}.{claim.domain}", claim.token, proved or missing not in UNSEEN)
     if names.is_apex(claim.domain):
         addresses = settings.INGRESS_ADDRESSES
         return [texts, *(Record(_kind(address), claim.domain, address, proved) for address in addresses)]
@@ -159,11 +163,9 @@ def make_primary(*, substation_id: int, claim_id: int | None, sends_on: bool, by
 def remove(*, substation_id: int, claim_id: int, by: Actor, now: datetime) -> str:
     """Give a domain up; answers its name. At once: nothing leads here by it any more. Main scope. Raises: DomainUnknown."""
     with transaction.atomic():
+        lifecycle.locked(substation_id)  # The shop before its claim, as whoever takes the name from it does.
         claim = _claim(substation_id, claim_id, lock=True)
-        primary = Domain.objects.filter(domain=claim.domain, tenant_id=substation_id, is_primary=True).exists()
         let_go(claim)
-        if primary:
-            Substation.objects.filter(pk=substation_id).update(sends_on=False)
         audit.record(
             action="tenants.domain.removed", by=by, target=claim.substation.public_id, at=now, domain=claim.domain
         )
@@ -173,6 +175,7 @@ def remove(*, substation_id: int, claim_id: int, by: Actor, now: datetime) -> st
 
 def release_all(shop: Substation, *, now: datetime) -> int:
     """Let go of every domain of a shop that was closed; answers how many. Main scope."""
+    lifecycle.locked(shop.pk)
     rows = list(DomainClaim.objects.select_related("substation").filter(substation=shop))
     names_led = list(Domain.objects.filter(tenant=shop).values_list("domain", flat=True))
     transaction.on_commit(lambda: hosts.forget_names(names_led))
