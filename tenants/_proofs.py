@@ -17,7 +17,7 @@ from kameng.jobs import services as jobs
 from kameng.lib import clock
 from kameng.lib.errors import Missing
 from tenants import dns, hosts
-from tenants.models import Domain, DomainClaim, Substation
+from tenants.models import Domain, DomainClaim, Plan, Substation
 from tenants.names import CHALLENGE
 from tenants.states import UNREACHABLE, ClaimState
 
@@ -29,6 +29,7 @@ LATER_FOR = timedelta(days=30)  # After that it is checked when somebody asks.
 GRACE = timedelta(days=3)
 DUE_AT_ONCE = 100
 HELD = frozenset({ClaimState.VERIFIED, ClaimState.FAILING})
+NOT_IN_PLAN = "not_in_plan"  # The problem of a claim whose shop's plan has no domain of its own.
 NO_TOKEN = ("txt_missing", "txt_other")  # Problems that say that a claim's own token is not there.
 Seen = tuple[int, datetime | None] | None
 log = structlog.get_logger("tenants.domains")
@@ -44,10 +45,12 @@ def check(*, claim_id: int, by: Actor, now: datetime) -> DomainClaim:
     """Ask DNS about one claim and act on what it says. Outside any transaction. Raises: DomainUnknown."""
     assert not connection.in_atomic_block, "DNS is asked outside any transaction."
     with in_main():
-        claim = DomainClaim.objects.select_related("substation").filter(pk=claim_id).first()
+        claim = DomainClaim.objects.select_related("substation__plan").filter(pk=claim_id).first()
         seen = _seen(_holding(claim)) if claim is not None else None
     if claim is None:
         raise DomainUnknown(_("There is no such domain in this shop."))
+    if not claim.substation.plan.own_domain_allowed:  # Whatever DNS says.
+        return _failed(claim, NOT_IN_PLAN, "", now=now)
     try:
         answers = dns.look_up(claim.domain, f"{CHALLENGE}.{claim.domain}")
     except dns.DnsAway as error:
@@ -109,10 +112,13 @@ def _proved(claim: DomainClaim, answers: dns.Answers, seen: Seen, *, by: Actor, 
 
     The claim's row is locked and must still have the token that DNS showed; the unique key on the name lets one shop through.
     Who holds it loses it here and now when these same answers lack its token: the name has another owner, and buyers would
-    go on paying the former one. `seen`: the holder's claim as it was before DNS was asked.
+    go on paying the former one. `seen`: the holder's claim as it was before DNS was asked. A plan that lost its own domains
+    while DNS answered holds none: it is read under the shop's lock, which a change of plan takes.
     """
     with in_main():
         row, theirs = _lock_both(claim)
+        if not Plan.objects.get(substations=row.substation_id).own_domain_allowed:
+            return _failing(row, NOT_IN_PLAN, "", now=now)
         if theirs is not None and _has_gone(theirs, answers, seen):
             _take_off(theirs, "handed_over", now=now)
         try:
@@ -192,21 +198,31 @@ def _look_at_holder(domain: str, substation_id: int, *, now: datetime) -> None:
 
 
 def _failed(claim: DomainClaim, problem: str, found: str, *, now: datetime) -> DomainClaim:
-    """Not proved (any more). What is held stays for the days of grace, told to its owner, and is then let go."""
+    """Not proved (any more), or not in the plan."""
     with in_main():
         _lock_shops([claim.substation_id])
         row = DomainClaim.objects.select_for_update(of=("self",)).filter(pk=claim.pk, token=claim.token).first()
         if row is None:
             raise DomainUnknown(_("There is no such domain in this shop."))
-        if row.state == ClaimState.FAILING and row.failing_since and row.failing_since + GRACE <= now:
-            _take_off(row, problem, found, now=now)
-            return _again(claim)
-        row.problem, row.found, row.checked_at, row.asked_at = problem, found[:300], now, None
-        if row.state == ClaimState.VERIFIED:
-            row.state, row.failing_since = ClaimState.FAILING, now
-            _tell(row, "failing", now)
-        row.save(update_fields=["problem", "found", "checked_at", "asked_at", "state", "failing_since"])
-        return _again(claim)
+        return _failing(row, problem, found, now=now)
+
+
+def _failing(row: DomainClaim, problem: str, found: str, *, now: datetime) -> DomainClaim:
+    """What is held stays for the days of grace, told to its owner, and is then let go. Its shop and the claim are locked.
+
+    Records and plan are two matters: the days that were told of the one are none of the other.
+    """
+    another = (problem == NOT_IN_PLAN) != (row.problem == NOT_IN_PLAN)
+    begins = row.state == ClaimState.VERIFIED or (row.state == ClaimState.FAILING and another)
+    if row.state == ClaimState.FAILING and not begins and row.failing_since and row.failing_since + GRACE <= now:
+        _take_off(row, problem, found, now=now)
+        return _again(row)
+    row.problem, row.found, row.checked_at, row.asked_at = problem, found[:300], now, None
+    if begins:
+        row.state, row.failing_since = ClaimState.FAILING, now
+        _tell(row, "failing", now)
+    row.save(update_fields=["problem", "found", "checked_at", "asked_at", "state", "failing_since"])
+    return _again(row)
 
 
 def _take_off(row: DomainClaim, problem: str, found: str = "", *, now: datetime) -> None:

@@ -21,13 +21,15 @@ from kameng.jobs import services as jobs
 from kameng.lib.errors import Refused
 from kameng.lib.words import Sentence, worded
 from tenants import hosts, lifecycle, limits, names
-from tenants._proofs import GRACE, MAIL_JOB, NO_TOKEN, DomainUnknown, check, check_due, let_go
+from tenants._proofs import GRACE, MAIL_JOB, NO_TOKEN, NOT_IN_PLAN, DomainUnknown, check, check_due, let_go
 from tenants.models import Domain, DomainClaim, Substation
 from tenants.names import CHALLENGE
 from tenants.states import UNREACHABLE, ClaimState, SubstationState
 
 CHECK_JOB = "tenants.check_domain"
-UNSEEN = frozenset({"", *NO_TOKEN, "handed_over"})  # Problems after which the TXT record is still to be set.
+UNSEEN = frozenset(
+    {"", *NO_TOKEN, "handed_over", NOT_IN_PLAN}
+)  # Problems after which the TXT record is still to be set.
 MAX_CLAIMS = 20  # Of one shop at a time, proved or not: each is looked up by us.
 
 PROBLEMS: dict[str, Sentence] = {
@@ -43,6 +45,7 @@ PROBLEMS: dict[str, Sentence] = {
     "handed_over": _(
         "Another shop has proved that this domain is its own, and your TXT record was not there any more."
     ),
+    NOT_IN_PLAN: _("The shop's plan has no domain of its own. Choose one that has it, then have the domain checked."),
     "away": _("The name servers did not answer. We ask again."),
 }
 
@@ -206,4 +209,4 @@ def claims_of(substation_id: int) -> list[DomainClaim]:
     return rows
 
 
-__all__ = ["GRACE", "MAIL_JOB", "DomainUnknown", "check", "check_due"]
+__all__ = ["GRACE", "MAIL_JOB", "NOT_IN_PLAN", "DomainUnknown", "check", "check_due"]

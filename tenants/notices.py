@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from kameng.db.context import in_main
-from tenants.domains import GRACE
+from tenants.domains import GRACE, NOT_IN_PLAN
 from tenants.models import DomainClaim
 
 # Why a domain was taken off, where it was not that its records were gone.
@@ -17,6 +17,10 @@ _LOST = {
         "Another shop has proved that %(domain)s is its own, and your TXT record was not there any more, so the domain is "
         "that shop's now. Your shop is still at its own address here. If this was not meant to be, look at the records where "
         "you bought the domain. What has to stand there is in your panel:"
+    ),
+    NOT_IN_PLAN: gettext_noop(
+        "The plan of %(shop)s has had no domain of its own for %(days)s days. Your shop is still at its own address here. To "
+        "have %(domain)s back, choose a plan that has it and check the domain in your panel:"
     ),
 }
 
@@ -33,7 +37,14 @@ def mail_domain(claim_id: int, what: str) -> bool:
     shop = claim.substation
     with translation.override(shop.language):
         values = {"domain": claim.host, "shop": shop.name, "days": GRACE.days}
-        if what == "failing":
+        if what == "failing" and claim.problem == NOT_IN_PLAN:
+            subject = _("%(domain)s is about to be taken off %(shop)s") % values
+            text = _(
+                "The plan of %(shop)s has no domain of its own any more. If that is still so in %(days)s days, %(domain)s is "
+                "taken off your shop, which stays at its own address here. Your domains and the plans that have them are in "
+                "your panel:"
+            )
+        elif what == "failing":
             subject = _("%(domain)s does not lead to %(shop)s any more") % values
             text = _(
                 "We looked for the DNS records of %(domain)s and did not find them. If they are not back within %(days)s days, "

@@ -18,7 +18,7 @@ from kameng.db.context import MAIN, in_main, pointed_at
 from kameng.jobs import services as jobs
 from kameng.lib.ids import public_id
 from kameng.web import counting
-from tenants import _proofs, closing, dns, domains, hosts, lifecycle, limits, names, tls
+from tenants import _proofs, closing, dns, domains, hosts, lifecycle, limits, names, services, tls
 from tenants.models import Domain, DomainClaim, Plan, Substation
 from tenants.states import SubstationEvent
 from tests.fakes.dns import NameServer
@@ -51,6 +51,17 @@ def set_records(server: NameServer, claim: DomainClaim, shop: Any) -> None:
 def held(name: str) -> list[int]:
     with in_main():
         return list(Domain.objects.filter(domain=name).values_list("tenant_id", flat=True))
+
+
+def put_on_plan(shop: Any, **switches: bool) -> None:
+    """As the main station does it: nothing that is in use stands in its way."""
+    with in_main():
+        plan = Plan.objects.create(
+            code=public_id("p")[2:12].lower(), name_zh="-", name_en="-", supply_level="BASIC", active=False, **switches
+        )
+        services.change_plan(
+            public_id=Substation.objects.get(pk=shop.pk).public_id, plan_code=plan.code, by=SYSTEM, now=NOW
+        )
 
 
 def state(claim: DomainClaim) -> str:
@@ -165,12 +176,7 @@ class TestProof:
             assert add(fresh_shop, f"www.{apex}").domain == f"www.{apex}"
 
     def test_none_on_a_plan_without_them(self, outside: NameServer, fresh_shop: Any, name: str) -> None:
-        with in_main():
-            plan = Plan.objects.create(
-                code=f"plain-{fresh_shop.pk}", name_zh="-", name_en="-", supply_level="BASIC", active=False,
-                own_domain_allowed=False,
-            )  # fmt: skip
-            Substation.objects.filter(pk=fresh_shop.pk).update(plan=plan)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
 
         with pytest.raises(limits.NotInPlan, match="no domain of its own") as refused:
             add(fresh_shop, name)
@@ -558,6 +564,112 @@ class TestDaily:
         with in_main():
             DomainClaim.objects.filter(pk=fresh.pk).update(checked_at=NOW)
         assert domains.check_due(now=NOW + 40 * DAY) == 1  # Nobody waits for it any more.
+
+
+class TestPlan:
+    def test_a_plan_without_own_domains_proves_none(self, outside: NameServer, fresh_shop: Any, name: str) -> None:
+        claim = add(fresh_shop, name)
+        set_records(outside, claim, fresh_shop)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
+
+        checked = check(claim)
+
+        assert (checked.state, checked.problem, checked.failing_since) == ("WAITING", "not_in_plan", None)
+        assert "plan has no domain of its own" in str(domains.PROBLEMS["not_in_plan"])
+        assert (held(name), page(name), outside.asked) == ([], 404, [])
+        put_on_plan(fresh_shop, own_domain_allowed=True)
+        assert check(claim).state == "VERIFIED"
+
+    def test_nor_does_one_that_lost_them_while_dns_answered(
+        self, outside: NameServer, make_shop: Callable[..., Any], name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ann, new = make_shop(), make_shop()
+        hers = add(ann, name)
+        set_records(outside, hers, ann)
+        check(hers)
+        theirs = add(new, name)
+        set_records(outside, theirs, new)
+        asked = dns.look_up
+
+        def slow(domain: str, challenge: str) -> Any:
+            answers = asked(domain, challenge)
+            put_on_plan(new, own_domain_allowed=False)
+            return answers
+
+        monkeypatch.setattr(dns, "look_up", slow)
+
+        assert (check(theirs, NOW + DAY).problem, state(theirs)) == ("not_in_plan", "WAITING")
+        assert (held(name), state(hers)) == ([ann.pk], "VERIFIED")
+
+    def test_what_it_holds_is_told_given_three_days_and_then_taken_off(
+        self, outside: NameServer, fresh_shop: Any, name: str
+    ) -> None:
+        claim = add(fresh_shop, name)
+        set_records(outside, claim, fresh_shop)
+        check(claim)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
+        mail.outbox.clear()
+
+        assert (check(claim, NOW + DAY).state, state(claim)) == ("FAILING", "FAILING")
+        assert check(claim, NOW + 3 * DAY).state == "FAILING"
+        jobs.run_all_due()
+        assert (held(name), page(name)) == ([fresh_shop.pk], 200)
+        assert [(sent.to, sent.subject) for sent in mail.outbox] == [
+            ([fresh_shop.owner_email], f"{name} 即将从 {fresh_shop.name} 解绑")
+        ]
+        assert "版本已不含自有域名" in mail.outbox[0].body
+        assert check(claim, NOW + 4 * DAY).state == "LOST"
+        jobs.run_all_due()
+
+        assert (held(name), page(name)) == ([], 404)
+        assert mail.outbox[1].subject == f"{name} 已从 {fresh_shop.name} 解绑"
+        assert "版本已有 3 天不含自有域名" in mail.outbox[1].body
+        with in_main():
+            acts = AuditRecord.objects.filter(target=fresh_shop.public_id, action__startswith="tenants.domain.")
+            assert [(act.action, act.details) for act in acts.order_by("pk")][-2:] == [
+                ("tenants.domain.failing", {"domain": name, "reason": "not_in_plan"}),
+                ("tenants.domain.lost", {"domain": name, "reason": "not_in_plan"}),
+            ]
+        assert (check(claim, NOW + 5 * DAY).state, held(name)) == ("LOST", [])
+
+    def test_name_servers_that_are_away_delay_nothing(self, outside: NameServer, fresh_shop: Any, name: str) -> None:
+        claim = add(fresh_shop, name)
+        set_records(outside, claim, fresh_shop)
+        check(claim)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
+        outside.broken = True
+
+        assert [check(claim, NOW + day * DAY).state for day in (1, 4)] == ["FAILING", "LOST"]
+
+    def test_a_plan_that_has_them_again_in_time_changes_nothing(
+        self, outside: NameServer, fresh_shop: Any, name: str
+    ) -> None:
+        claim = add(fresh_shop, name)
+        set_records(outside, claim, fresh_shop)
+        check(claim)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
+        check(claim, NOW + DAY)
+        put_on_plan(fresh_shop, own_domain_allowed=True)
+
+        back = check(claim, NOW + 4 * DAY)
+
+        assert (back.state, back.failing_since, held(name)) == ("VERIFIED", None, [fresh_shop.pk])
+
+    def test_days_that_were_told_of_the_records_are_none_of_the_plan_s(
+        self, outside: NameServer, fresh_shop: Any, name: str
+    ) -> None:
+        claim = add(fresh_shop, name)
+        set_records(outside, claim, fresh_shop)
+        check(claim)
+        outside.zone.clear()
+        check(claim, NOW + DAY)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
+        set_records(outside, claim, fresh_shop)
+
+        checked = check(claim, NOW + 4 * DAY)
+
+        assert (checked.state, checked.failing_since) == ("FAILING", NOW + 4 * DAY)
+        assert held(name) == [fresh_shop.pk]
 
 
 class TestEnd:

@@ -56,11 +56,15 @@ def index(request: HttpRequest) -> HttpResponseBase:
 
 
 def _row(claim: DomainClaim) -> dict[str, Any]:
+    failing = claim.state == ClaimState.FAILING
+    leaving = failing and claim.problem == domains.NOT_IN_PLAN  # Its records may well stand.
     return {
-        "claim": claim, "records": domains.records(claim), "problem": domains.PROBLEMS.get(claim.problem, ""),
+        "claim": claim, "records": domains.records(claim), "failing": failing, "leaving": leaving,
+        "problem": "" if leaving else domains.PROBLEMS.get(claim.problem, ""),
+        "state_words": _("Connected, but not in the plan") if leaving else claim.get_state_display(),
         "checking": claim.asked_at is not None, "primary": getattr(claim, "primary", False),
         "connected": claim.state in (ClaimState.VERIFIED, ClaimState.FAILING),
-        "verified": claim.state == ClaimState.VERIFIED, "failing": claim.state == ClaimState.FAILING,
+        "verified": claim.state == ClaimState.VERIFIED,
         "until": claim.failing_since + domains.GRACE if claim.failing_since else None,
     }  # fmt: skip
 

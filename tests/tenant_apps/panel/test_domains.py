@@ -78,6 +78,20 @@ class TestDomains:
         assert here.get("/").status_code == 200
         assert Client(HTTP_HOST=name).get("/").status_code == 404
 
+    def test_one_that_is_about_to_be_taken_off_for_the_plan_says_so(self, office: Office) -> None:
+        now = clock.utc_now()
+        with in_main():
+            DomainClaim.objects.create(
+                substation_id=office.shop.pk, domain=f"{office.shop.slug}.net", token="t", state="FAILING",
+                problem="not_in_plan", created_at=now, checked_at=now, failing_since=now,
+            )  # fmt: skip
+
+        shown = words(office.owner.get("/panel/domains/"))
+
+        assert "Connected, but not in the plan" in shown
+        assert "The plan has no domain of its own If that is still so at" in shown
+        assert "records are gone" not in shown
+
     @pytest.mark.parametrize(
         ("typed", "said"),
         [
