@@ -20,6 +20,7 @@ from kameng.web.actors import actor
 from tenant_apps.panel.access import screen
 from tenant_apps.panel.forms.lifecycle import DomainForm
 from tenant_apps.panel.page import page, refuse, say
+from tenant_apps.panel.selectors import plan
 from tenants import domains
 from tenants.models import DomainClaim
 from tenants.states import ClaimState
@@ -50,6 +51,7 @@ def index(request: HttpRequest) -> HttpResponseBase:
     return page(
         request, "panel/domains.html", here="domains", heading=pgettext("menu", "Domains"), form=form, rows=rows,
         own_host=tenant.host, scheme=settings.SCHEME, authority=settings.AUTHORITY, sends_on=tenant.sends_on,
+        has_own_domain=plan.has_own_domain(), grace_days=domains.GRACE.days,
         own_is_first=not any(row["primary"] for row in rows), checking=any(row["checking"] for row in rows),
         status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip
