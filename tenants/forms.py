@@ -48,6 +48,28 @@ def price_words(plan: Plan) -> list[str]:
     return [str(words) for words in found]
 
 
+def limit_words(plan: Plan) -> list[str]:
+    """What a plan holds, in words, one a line; what has no bound is said once."""
+    bounds = (
+        (plan.max_listings, _("%(n)s listings on the shelf")),
+        (plan.max_staff, _("%(n)s log-ins for your team")),
+        (plan.max_own_products, _("%(n)s products of your own")),
+    )
+    found: list[Any] = [words % {"n": bound} for bound, words in bounds if bound is not None]
+    if not found:
+        found.append(_("As many listings and log-ins as you like"))
+    found.append(_("API for programs") if plan.api_allowed else _("No API"))
+    found.append(
+        _("A domain of your own") if plan.own_domain_allowed else _("On our address, without a domain of your own")
+    )
+    return [str(words) for words in found]
+
+
+def fee_words(plan: Plan) -> str:
+    """What of each sale the main station keeps."""
+    return str(_("platform fee %(percent)s %%") % {"percent": f"{plan.platform_fee_bps / 100:g}"})
+
+
 class CityField(forms.CharField):
     """A city by its name: the browser's own list, and one that searches pinyin, too, where script runs (`kameng/find`)."""
 
@@ -88,11 +110,7 @@ class SignupForm(forms.Form):
         choices = []
         for plan in plans:
             name, pitch = (plan.name_en, plan.pitch_en) if english else (plan.name_zh, plan.pitch_zh)
-            words = [
-                pitch,
-                *price_words(plan),
-                _("platform fee %(percent)s %%") % {"percent": f"{plan.platform_fee_bps / 100:g}"},
-            ]
+            words = [pitch, *price_words(plan), fee_words(plan)]
             choices.append((plan.code, CardLabel(name, " · ".join(filter(None, words)), period_words(plan))))
         field: Any = self.fields["plan"]
         field.choices = choices

@@ -3,6 +3,7 @@
 The bound stands in the plan, in the shared schema; what is in use is counted by whoever owns the things. A service that
 adds calls `claim` in its own transaction; a screen shows `limit`. A shop can have more than its plan allows (the main
 station lowered the plan, or the library brought back a product): nothing is taken away then, and nothing can be added.
+Own domains are let go after days of grace (`tenants._proofs`), because a name that leads to the shop is in use all the time.
 """
 
 from __future__ import annotations

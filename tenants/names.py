@@ -7,6 +7,7 @@ name, is ours or nobody's, or could pass for somebody else's, is refused in word
 from __future__ import annotations
 
 import ipaddress
+import re
 import unicodedata
 from functools import cache
 
@@ -34,6 +35,23 @@ TOGETHER = (
 )
 # Cyrillic, Greek and Armenian letters that the eye takes for Latin ones: a word of nothing else reads as a Latin word.
 AS_LATIN = str.maketrans("аеорсухіјѕһԁԛԝкмнтвгпьӏɡαβεζηικμνορτυχγωոսցհ", "aeopcyxijshdqwkmhtbrnblgabezhikmnoptyxywnugh")
+# Latin letters that no decomposition makes plain, by the words of their names in Unicode: ɢ is LATIN LETTER SMALL CAPITAL G, ø
+# LATIN SMALL LETTER O WITH STROKE, ı LATIN SMALL LETTER DOTLESS I. A letter that has a name of its own is taken for another.
+_BY_NAME = {
+    "AE": "ae", "ALPHA": "a", "AO": "ao", "AU": "au", "AV": "av", "AY": "ay", "BETA": "b", "CHI": "x", "DELTA": "d", "ENG": "n",
+    "ESH": "f", "ETH": "d", "EZH": "z", "GAMMA": "y", "IOTA": "i", "KRA": "k", "LAMBDA": "l", "OE": "oe", "OMEGA": "w",
+    "OO": "oo", "PHI": "f", "SCHWA": "e", "SHARP S": "b", "THORN": "p", "UPSILON": "u", "WYNN": "p",
+}  # fmt: skip
+_SHAPES = "BARRED|CLOSED|DOTLESS|HALF|INSULAR|INVERTED|LONG|OPEN|REVERSED|SCRIPT|SIDEWAYS|SMALL|STIRRUP|TAILLESS|TOP|BOTTOM|TURNED"
+_NAMED = re.compile(
+    rf"LATIN (?:SMALL LETTER|LETTER SMALL CAPITAL) (?:(?:{_SHAPES}|SMALL CAPITAL) )*([A-Z]|{'|'.join(_BY_NAME)})(?: WITH .*)?"
+)
+# Those whose name says another thing than the eye does, or nothing.
+_BY_EYE = {
+    "ǀ": "l", "ǃ": "i", "œ": "oe", "ʌ": "a", "ɯ": "w", "ʍ": "m", "ɥ": "y", "ʉ": "u", "ᵻ": "i", "ᵾ": "u", "ꭇ": "r", "ꭏ": "u",
+    "ꝇ": "l", "ꝛ": "r", "ꞻ": "a", "ꞽ": "i", "ꞿ": "u", "ƅ": "b", "ƨ": "s", "ƽ": "s",
+}  # fmt: skip
+_LATIN_ENDS = 0x1E000  # The last of them, of phonetics, are below.
 
 
 class DomainRefused(Invalid):
@@ -196,14 +214,37 @@ def _refuse_lookalike(name: str) -> None:
                 "“%(label)s” mixes letters of several scripts, which only look alike. Use one script for a name."
             )
             raise Lookalike(worded(message, label=label), field="domain")
-        as_latin = unicodedata.normalize("NFKD", label).translate(AS_LATIN)
-        plain = "".join(char for char in as_latin if not unicodedata.combining(char))
-        if not label.isascii() and plain.isascii() and scripts != {"LATIN"}:
+        plain = _plain(label)
+        pretends = scripts != {"LATIN"} or any(_is_no_spelling(char) for char in label)
+        if not label.isascii() and plain.isascii() and pretends:
             message = _("“%(label)s” reads as “%(plain)s” and is not it. Buyers could not tell them apart.")
             raise Lookalike(worded(message, label=label, plain=plain), field="domain")
-        if plain.isascii() and slugs.is_brand_like(plain):
+        # Of a word in which Latin stands among Chinese, what is Latin; other scripts have no part of it that reads by itself.
+        if (plain.isascii() or "LATIN" in scripts) and slugs.is_brand_like(re.sub(r"[^a-z0-9-]+", "-", plain)):
             message = _("“%(label)s” could be taken for a known company's own site. Connect another domain.")
             raise Lookalike(worded(message, label=label), field="domain")
+
+
+def _plain(label: str) -> str:
+    """A label as the eye reads it, in plain letters where there is one for each."""
+    if label.isascii():
+        return label
+    folded = unicodedata.normalize("NFKD", label).translate(AS_LATIN).translate(_plain_letters())
+    return "".join(char for char in folded if not unicodedata.combining(char))
+
+
+def _is_no_spelling(char: str) -> bool:
+    """Small capitals and the g of phonetics: hardly a language is written with them, and a name in them is there to deceive."""
+    name = unicodedata.name(char, "")
+    return "SMALL CAPITAL" in name or "SCRIPT G" in name
+
+
+@cache
+def _plain_letters() -> dict[int, str]:
+    """Letters beyond ASCII to those that they are read as; made once a process, when a name of other letters comes."""
+    named = {code: _NAMED.fullmatch(unicodedata.name(chr(code), "")) for code in range(0x80, _LATIN_ENDS)}
+    letters = {code: _BY_NAME.get(found[1], found[1].lower()) for code, found in named.items() if found}
+    return letters | {ord(char): plain for char, plain in _BY_EYE.items()}
 
 
 def _script(char: str) -> str:

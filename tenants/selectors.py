@@ -9,8 +9,8 @@ from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from kameng.lib.errors import Missing
-from tenants.models import Plan, Substation, SyncState
-from tenants.states import UNREACHABLE, SubstationState
+from tenants.models import DomainClaim, Plan, Substation, SyncState
+from tenants.states import UNREACHABLE, ClaimState, SubstationState
 
 
 class SubstationMissing(Missing):
@@ -54,6 +54,11 @@ def substation(public_id: str) -> Substation:
     if found is None:
         raise SubstationMissing(_("There is no such substation."))
     return found
+
+
+def domains_in_use(substation_id: int) -> int:
+    """How many domains of its own a shop has: those that lead to it, and those that wait for DNS."""
+    return DomainClaim.objects.filter(substation_id=substation_id).exclude(state=ClaimState.LOST).count()
 
 
 def shop_names(ids: set[int] | list[int] | None = None) -> dict[int, ShopName]:

@@ -23,7 +23,7 @@ from kameng.web.actors import client_ip
 from kameng.web.transactions import own_transactions
 from tenants import addresses, admission, answers, regions
 from tenants import signup as signups
-from tenants.forms import CodeForm, SignupForm
+from tenants.forms import CodeForm, SignupForm, limit_words
 from tenants.models import Plan, Signup, SignupStep
 from tenants.provisioning import steps as provisioning_steps
 from tenants.states import SignupState, StepState, SupplyLevel
@@ -51,23 +51,6 @@ def site_nav(request: HttpRequest) -> list[dict[str, Any]]:
 
 def plans() -> list[Plan]:
     return list(Plan.objects.filter(active=True))
-
-
-def limit_words(plan: Plan) -> list[str]:
-    """What a plan holds, in words, one a line; what has no bound is said once."""
-    bounds = (
-        (plan.max_listings, _("%(n)s listings on the shelf")),
-        (plan.max_staff, _("%(n)s log-ins for your team")),
-        (plan.max_own_products, _("%(n)s products of your own")),
-    )
-    found = [words % {"n": bound} for bound, words in bounds if bound is not None]
-    if not found:
-        found.append(_("As many listings and log-ins as you like"))
-    found.append(_("API for programs") if plan.api_allowed else _("No API"))
-    found.append(
-        _("A domain of your own") if plan.own_domain_allowed else _("On our address, without a domain of your own")
-    )
-    return found
 
 
 @require_GET

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from kameng.lib.money import format_minor
 from kameng.lib.words import in_english
 from kameng.ui.fields import CardLabel
-from tenants.forms import price_words
+from tenants.forms import fee_words, limit_words, price_words
 from tenants.models import Plan
 from tenants.states import BillingInterval
 
@@ -44,7 +44,7 @@ def card(plan: Plan, interval: str) -> CardLabel:
     english = in_english()
     name, pitch = (plan.name_en, plan.pitch_en) if english else (plan.name_zh, plan.pitch_zh)
     fee = plan.period_fee_minor(interval)
-    words = [pitch, *price_words(plan)]
+    words = [pitch, *price_words(plan), *limit_words(plan), fee_words(plan)]
     if interval == BillingInterval.YEAR:
         saved = 12 * plan.monthly_fee_minor - fee
         if saved > 0:

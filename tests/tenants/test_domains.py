@@ -18,7 +18,7 @@ from kameng.db.context import MAIN, in_main, pointed_at
 from kameng.jobs import services as jobs
 from kameng.lib.ids import public_id
 from kameng.web import counting
-from tenants import closing, domains, hosts, lifecycle, limits, names, tls
+from tenants import _proofs, closing, dns, domains, hosts, lifecycle, limits, names, services, tls
 from tenants.models import Domain, DomainClaim, Plan, Substation
 from tenants.states import SubstationEvent
 from tests.fakes.dns import NameServer
@@ -51,6 +51,29 @@ def set_records(server: NameServer, claim: DomainClaim, shop: Any) -> None:
 def held(name: str) -> list[int]:
     with in_main():
         return list(Domain.objects.filter(domain=name).values_list("tenant_id", flat=True))
+
+
+def put_on_plan(shop: Any, **switches: bool) -> None:
+    """As the main station does it: nothing that is in use stands in its way."""
+    with in_main():
+        plan = Plan.objects.create(
+            code=public_id("p")[2:12].lower(), name_zh="-", name_en="-", supply_level="BASIC", active=False, **switches
+        )
+        services.change_plan(
+            public_id=Substation.objects.get(pk=shop.pk).public_id, plan_code=plan.code, by=SYSTEM, now=NOW
+        )
+
+
+def state(claim: DomainClaim) -> str:
+    with in_main():
+        return str(DomainClaim.objects.get(pk=claim.pk).state)
+
+
+def served(name: str) -> int:
+    """The shop that a visitor of the name comes to, as the cache knows it."""
+    found = hosts.substation_for(name)
+    assert found is not None
+    return found.id
 
 
 def page(host: str, path: str = "/") -> int:
@@ -153,12 +176,7 @@ class TestProof:
             assert add(fresh_shop, f"www.{apex}").domain == f"www.{apex}"
 
     def test_none_on_a_plan_without_them(self, outside: NameServer, fresh_shop: Any, name: str) -> None:
-        with in_main():
-            plan = Plan.objects.create(
-                code=f"plain-{fresh_shop.pk}", name_zh="-", name_en="-", supply_level="BASIC", active=False,
-                own_domain_allowed=False,
-            )  # fmt: skip
-            Substation.objects.filter(pk=fresh_shop.pk).update(plan=plan)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
 
         with pytest.raises(limits.NotInPlan, match="no domain of its own") as refused:
             add(fresh_shop, name)
@@ -226,7 +244,39 @@ class TestTakeover:
         assert (checked.state, checked.problem) == ("WAITING", "held")
         assert held(name) == [ann.pk]
 
-    def test_a_name_that_changed_hands_comes_free_after_the_grace_and_no_sooner(
+    def test_a_name_that_changed_hands_serves_its_new_owner_at_once(
+        self, outside: NameServer, make_shop: Callable[..., Any], name: str
+    ) -> None:
+        ann, new = make_shop(), make_shop()
+        hers = add(ann, name)
+        set_records(outside, hers, ann)
+        check(hers)
+        with in_main():
+            domains.make_primary(substation_id=ann.pk, claim_id=hers.pk, sends_on=True, by=SYSTEM, now=NOW)
+        assert served(name) == ann.pk
+        theirs = add(new, name)
+        set_records(outside, theirs, new)
+        mail.outbox.clear()
+
+        assert check(theirs, NOW + DAY).state == "VERIFIED"
+
+        assert (held(name), served(name)) == ([new.pk], new.pk)
+        with in_main():
+            lost = DomainClaim.objects.get(pk=hers.pk)
+            assert (lost.state, lost.problem, lost.checked_at) == ("LOST", "handed_over", NOW + DAY)
+            assert domains.records(lost)[0].done is False
+            assert Substation.objects.get(pk=ann.pk).sends_on is False
+            told = AuditRecord.objects.get(target=ann.public_id, action="tenants.domain.lost")
+            assert told.details == {"domain": name, "reason": "handed_over"}
+            assert AuditRecord.objects.filter(target=new.public_id, action="tenants.domain.verified").count() == 1
+        assert hosts.substation_for(ann.host).primary == ""  # type: ignore[union-attr]
+        jobs.run_all_due()
+        assert [(sent.to, sent.subject) for sent in mail.outbox] == [
+            ([ann.owner_email], f"{name} 已从 {ann.name} 解绑")
+        ]
+        assert "另一家店铺已证明" in mail.outbox[0].body and new.name not in mail.outbox[0].body
+
+    def test_nobody_loses_a_name_to_name_servers_that_fail(
         self, outside: NameServer, make_shop: Callable[..., Any], name: str
     ) -> None:
         ann, new = make_shop(), make_shop()
@@ -235,14 +285,43 @@ class TestTakeover:
         check(hers)
         theirs = add(new, name)
         set_records(outside, theirs, new)
+        outside.broken = True
+
+        assert check(theirs, NOW + DAY).problem == "away"
+
+        assert (held(name), state(hers)) == ([ann.pk], "VERIFIED")
+
+    def test_while_the_holder_s_token_stands_its_grace_runs(
+        self, outside: NameServer, make_shop: Callable[..., Any], name: str
+    ) -> None:
+        ann, new = make_shop(), make_shop()
+        hers = add(ann, name)
+        set_records(outside, hers, ann)
+        check(hers)
+        theirs = add(new, name)
+        outside.zone[f"_kameng-challenge.{name}", "TXT"].append(theirs.token)
+        outside.zone[name, "CNAME"] = [new.host]
 
         assert check(theirs, NOW + DAY).problem == "held"
+        assert state(hers) == "FAILING"  # Asked about at once, not tomorrow.
+        assert check(theirs, NOW + 3 * DAY).problem == "held"
+        check(theirs, NOW + 4 * DAY)
+        assert check(theirs, NOW + 4 * DAY).state == "VERIFIED"
+
+        assert (held(name), state(hers)) == ([new.pk], "LOST")
+
+    def test_a_name_that_is_held_without_a_claim_is_not_handed_over(
+        self, outside: NameServer, make_shop: Callable[..., Any], name: str
+    ) -> None:
+        """Whoever put it there said by no record that it is theirs, so that no record's absence says that it is not."""
+        ann, new = make_shop(), make_shop()
         with in_main():
-            assert DomainClaim.objects.get(pk=hers.pk).state == "FAILING"  # Asked about at once, not tomorrow.
-        assert check(theirs, NOW + 2 * DAY).problem == "held"
-        check(theirs, NOW + 5 * DAY)
-        assert check(theirs, NOW + 5 * DAY).state == "VERIFIED"
-        assert held(name) == [new.pk]
+            Domain.objects.create(domain=name, tenant_id=ann.pk, is_primary=False, verified_at=NOW)
+        theirs = add(new, name)
+        set_records(outside, theirs, new)
+
+        assert check(theirs).problem == "held"
+        assert held(name) == [ann.pk]
 
     def test_a_claim_keeps_nobody_out(self, outside: NameServer, make_shop: Callable[..., Any], name: str) -> None:
         squatter, owner = make_shop(), make_shop()
@@ -283,12 +362,137 @@ class TestRaces:
         assert second.result().problem == "held"
         assert held(name) == [ann.pk]
 
+    def test_two_that_prove_at_once_what_a_third_holds_no_more_one_gets_it(
+        self, outside: NameServer, make_shop: Callable[..., Any], name: str
+    ) -> None:
+        former, *shops = make_shop(), make_shop(), make_shop()
+        theirs = add(former, name)
+        set_records(outside, theirs, former)
+        check(theirs)
+        claims = [add(shop, name) for shop in shops]
+        outside.zone[f"_kameng-challenge.{name}", "TXT"] = [claim.token for claim in claims]
+        del outside.zone[name, "CNAME"]
+        outside.zone[name, "A"] = [INGRESS]
+
+        answers = all_at_once([lambda claim=claim: check(claim, NOW + DAY) for claim in claims])
+
+        assert sorted((claim.state, claim.problem) for claim in answers) == [("VERIFIED", ""), ("WAITING", "held")]
+        winner = next(claim for claim in answers if claim.state == "VERIFIED")
+        assert (held(name), state(theirs)) == ([winner.substation_id], "LOST")
+
+    def test_two_shops_that_take_a_name_from_each_other_follow_one_another(
+        self, outside: NameServer, make_shop: Callable[..., Any], name: str
+    ) -> None:
+        shops = [make_shop(), make_shop()]
+        taken = []
+        for shop, other, one in ((*shops, f"a.{name}"), (*reversed(shops), f"b.{name}")):
+            former, claim = add(other, one), add(shop, one)
+            set_records(outside, former, other)
+            check(former)
+            set_records(outside, claim, shop)
+            taken.append(claim)
+
+        answers = all_at_once([lambda claim=claim: check(claim, NOW + DAY) for claim in taken])
+
+        assert [claim.state for claim in answers] == ["VERIFIED", "VERIFIED"]
+        assert [held(claim.domain) for claim in taken] == [[shop.pk] for shop in shops]
+
+    def test_a_holder_that_sets_its_record_again_meanwhile_keeps_the_name(
+        self, outside: NameServer, make_shop: Callable[..., Any], name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its check came after the answers by which it would lose the name."""
+        ann, new = make_shop(), make_shop()
+        hers = add(ann, name)
+        set_records(outside, hers, ann)
+        check(hers)
+        theirs = add(new, name)
+        set_records(outside, theirs, new)
+        asked = dns.look_up
+
+        def slow(domain: str, challenge: str) -> Any:
+            answers = asked(domain, challenge)
+            monkeypatch.setattr(dns, "look_up", asked)
+            set_records(outside, hers, ann)
+            check(hers, NOW + DAY)
+            return answers
+
+        monkeypatch.setattr(dns, "look_up", slow)
+
+        assert check(theirs, NOW + DAY).problem == "held"
+        assert (held(name), state(hers)) == ([ann.pk], "VERIFIED")
+
+    def test_a_former_holder_s_old_answers_do_not_take_it_back(
+        self, outside: NameServer, make_shop: Callable[..., Any], name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ann, new = make_shop(), make_shop()
+        hers = add(ann, name)
+        set_records(outside, hers, ann)
+        check(hers)
+        theirs = add(new, name)
+        asked = dns.look_up
+
+        def slow(domain: str, challenge: str) -> Any:
+            answers = asked(domain, challenge)
+            monkeypatch.setattr(dns, "look_up", asked)
+            set_records(outside, theirs, new)
+            check(theirs, NOW + DAY)
+            return answers
+
+        monkeypatch.setattr(dns, "look_up", slow)
+
+        assert check(hers, NOW + DAY).state == "LOST"
+        assert (held(name), state(theirs)) == ([new.pk], "VERIFIED")
+
+    def test_who_takes_a_name_waits_for_its_holder_who_gives_it_up(
+        self, outside: NameServer, make_shop: Callable[..., Any], name: str
+    ) -> None:
+        ann, new = make_shop(), make_shop()
+        hers = add(ann, name)
+        set_records(outside, hers, ann)
+        check(hers)
+        with in_main():
+            domains.make_primary(substation_id=ann.pk, claim_id=hers.pk, sends_on=True, by=SYSTEM, now=NOW)
+        theirs = add(new, name)
+        set_records(outside, theirs, new)
+        with in_main():
+            lifecycle.locked(ann.pk)
+            second = Runner(lambda: check(theirs, NOW + DAY))
+            second.wait_until_blocked()
+            domains.remove(substation_id=ann.pk, claim_id=hers.pk, by=SYSTEM, now=NOW)
+
+        assert second.result().state == "VERIFIED"
+        assert held(name) == [new.pk]
+        with in_main():
+            assert not AuditRecord.objects.filter(target=ann.public_id, action="tenants.domain.lost").exists()
+
+    def test_nothing_is_lost_when_the_new_owner_s_part_fails(
+        self, outside: NameServer, make_shop: Callable[..., Any], name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ann, new = make_shop(), make_shop()
+        hers = add(ann, name)
+        set_records(outside, hers, ann)
+        check(hers)
+        theirs = add(new, name)
+        set_records(outside, theirs, new)
+        recorded = _proofs.audit.record
+
+        def failing(*, action: str, **more: Any) -> None:
+            if action == "tenants.domain.verified":
+                raise RuntimeError("the disk is full")
+            recorded(action=action, **more)
+
+        monkeypatch.setattr(_proofs.audit, "record", failing)
+        with pytest.raises(RuntimeError, match="disk is full"):
+            check(theirs, NOW + DAY)
+
+        assert (held(name), state(hers), state(theirs)) == ([ann.pk], "VERIFIED", "WAITING")
+
     def test_a_claim_that_is_removed_while_dns_answers_is_not_connected(
         self, outside: NameServer, fresh_shop: Any, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         claim = add(fresh_shop, name)
         set_records(outside, claim, fresh_shop)
-        asked = domains.dns.look_up
+        asked = dns.look_up
 
         def slow(domain: str, challenge: str) -> Any:
             answers = asked(domain, challenge)
@@ -297,7 +501,7 @@ class TestRaces:
             add(fresh_shop, name)  # Another token.
             return answers
 
-        monkeypatch.setattr(domains.dns, "look_up", slow)
+        monkeypatch.setattr(dns, "look_up", slow)
         with pytest.raises(domains.DomainUnknown):
             check(claim)
 
@@ -360,6 +564,112 @@ class TestDaily:
         with in_main():
             DomainClaim.objects.filter(pk=fresh.pk).update(checked_at=NOW)
         assert domains.check_due(now=NOW + 40 * DAY) == 1  # Nobody waits for it any more.
+
+
+class TestPlan:
+    def test_a_plan_without_own_domains_proves_none(self, outside: NameServer, fresh_shop: Any, name: str) -> None:
+        claim = add(fresh_shop, name)
+        set_records(outside, claim, fresh_shop)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
+
+        checked = check(claim)
+
+        assert (checked.state, checked.problem, checked.failing_since) == ("WAITING", "not_in_plan", None)
+        assert "plan has no domain of its own" in str(domains.PROBLEMS["not_in_plan"])
+        assert (held(name), page(name), outside.asked) == ([], 404, [])
+        put_on_plan(fresh_shop, own_domain_allowed=True)
+        assert check(claim).state == "VERIFIED"
+
+    def test_nor_does_one_that_lost_them_while_dns_answered(
+        self, outside: NameServer, make_shop: Callable[..., Any], name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ann, new = make_shop(), make_shop()
+        hers = add(ann, name)
+        set_records(outside, hers, ann)
+        check(hers)
+        theirs = add(new, name)
+        set_records(outside, theirs, new)
+        asked = dns.look_up
+
+        def slow(domain: str, challenge: str) -> Any:
+            answers = asked(domain, challenge)
+            put_on_plan(new, own_domain_allowed=False)
+            return answers
+
+        monkeypatch.setattr(dns, "look_up", slow)
+
+        assert (check(theirs, NOW + DAY).problem, state(theirs)) == ("not_in_plan", "WAITING")
+        assert (held(name), state(hers)) == ([ann.pk], "VERIFIED")
+
+    def test_what_it_holds_is_told_given_three_days_and_then_taken_off(
+        self, outside: NameServer, fresh_shop: Any, name: str
+    ) -> None:
+        claim = add(fresh_shop, name)
+        set_records(outside, claim, fresh_shop)
+        check(claim)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
+        mail.outbox.clear()
+
+        assert (check(claim, NOW + DAY).state, state(claim)) == ("FAILING", "FAILING")
+        assert check(claim, NOW + 3 * DAY).state == "FAILING"
+        jobs.run_all_due()
+        assert (held(name), page(name)) == ([fresh_shop.pk], 200)
+        assert [(sent.to, sent.subject) for sent in mail.outbox] == [
+            ([fresh_shop.owner_email], f"{name} 即将从 {fresh_shop.name} 解绑")
+        ]
+        assert "版本已不含自有域名" in mail.outbox[0].body
+        assert check(claim, NOW + 4 * DAY).state == "LOST"
+        jobs.run_all_due()
+
+        assert (held(name), page(name)) == ([], 404)
+        assert mail.outbox[1].subject == f"{name} 已从 {fresh_shop.name} 解绑"
+        assert "版本已有 3 天不含自有域名" in mail.outbox[1].body
+        with in_main():
+            acts = AuditRecord.objects.filter(target=fresh_shop.public_id, action__startswith="tenants.domain.")
+            assert [(act.action, act.details) for act in acts.order_by("pk")][-2:] == [
+                ("tenants.domain.failing", {"domain": name, "reason": "not_in_plan"}),
+                ("tenants.domain.lost", {"domain": name, "reason": "not_in_plan"}),
+            ]
+        assert (check(claim, NOW + 5 * DAY).state, held(name)) == ("LOST", [])
+
+    def test_name_servers_that_are_away_delay_nothing(self, outside: NameServer, fresh_shop: Any, name: str) -> None:
+        claim = add(fresh_shop, name)
+        set_records(outside, claim, fresh_shop)
+        check(claim)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
+        outside.broken = True
+
+        assert [check(claim, NOW + day * DAY).state for day in (1, 4)] == ["FAILING", "LOST"]
+
+    def test_a_plan_that_has_them_again_in_time_changes_nothing(
+        self, outside: NameServer, fresh_shop: Any, name: str
+    ) -> None:
+        claim = add(fresh_shop, name)
+        set_records(outside, claim, fresh_shop)
+        check(claim)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
+        check(claim, NOW + DAY)
+        put_on_plan(fresh_shop, own_domain_allowed=True)
+
+        back = check(claim, NOW + 4 * DAY)
+
+        assert (back.state, back.failing_since, held(name)) == ("VERIFIED", None, [fresh_shop.pk])
+
+    def test_days_that_were_told_of_the_records_are_none_of_the_plan_s(
+        self, outside: NameServer, fresh_shop: Any, name: str
+    ) -> None:
+        claim = add(fresh_shop, name)
+        set_records(outside, claim, fresh_shop)
+        check(claim)
+        outside.zone.clear()
+        check(claim, NOW + DAY)
+        put_on_plan(fresh_shop, own_domain_allowed=False)
+        set_records(outside, claim, fresh_shop)
+
+        checked = check(claim, NOW + 4 * DAY)
+
+        assert (checked.state, checked.failing_since) == ("FAILING", NOW + 4 * DAY)
+        assert held(name) == [fresh_shop.pk]
 
 
 class TestEnd:

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from kameng.db.context import SchemaScope, in_substation
 from kameng.lib.words import Sentence, worded
+from tenants import selectors
 from tenants.models import Plan, Substation
 
 _USED = """SELECT (SELECT count(*) FROM listings_listing WHERE on_shelf AND active),
@@ -18,6 +19,7 @@ def exceeded_by(substation: Substation, plan: Plan) -> list[Sentence]:
     with in_substation(SchemaScope(substation.schema_name)), connection.cursor() as cursor:
         cursor.execute(_USED)
         listings, staff, tokens = cursor.fetchone()
+    domains = 0 if plan.own_domain_allowed else selectors.domains_in_use(substation.pk)
     found: list[Sentence] = []
     if plan.max_listings is not None and listings > plan.max_listings:
         found.append(
@@ -35,4 +37,11 @@ def exceeded_by(substation: Substation, plan: Plan) -> list[Sentence]:
         )  # fmt: skip
     if not plan.api_allowed and tokens:
         found.append(worded(_("%(used)s API tokens are in use, and the plan has none: revoke them."), used=tokens))
+    if domains:
+        found.append(
+            worded(
+                _("The shop has %(used)s domains of its own, and the plan has none: remove them on the Domains page."),
+                used=domains,
+            )
+        )
     return found

@@ -55,6 +55,6 @@ BRANDS_AS_PART = (
     "youtube", "iqiyi", "youku", "bilibili", "mihoyo", "hoyoverse", "riot", "riotgames", "valorant", "roblox",
     "blizzard", "battlenet", "netease", "garena", "pubg", "qq", "qqpay", "douyin", "tiktok", "kuaishou",
     "xiaohongshu", "meituan", "baidu", "huawei", "xiaomi", "adobe", "jetbrains", "openai", "telegram", "whatsapp",
-    "facebook", "instagram", "jd", "gov", "police", "gongan", "chinamobile", "chinaunicom", "chinatelecom", "10086",
+    "facebook", "instagram", "linkedin", "jd", "gov", "police", "gongan", "chinamobile", "chinaunicom", "chinatelecom", "10086",
     "10010", "10000",
 )  # fmt: skip

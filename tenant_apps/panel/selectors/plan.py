@@ -21,3 +21,8 @@ def staff() -> Limit:
 def has_api() -> bool:
     """Whether programs may work in the shop."""
     return limits.allows(limits.Switch.API)
+
+
+def has_own_domain() -> bool:
+    """Whether the shop may have domains of its own."""
+    return limits.allows(limits.Switch.OWN_DOMAIN)

@@ -61,6 +61,42 @@ def facts(seen: Overview) -> list[dict[str, str]]:
     return [{"label": label, "value": value} for label, value in found]
 
 
+def differences(old: Plan, new: Plan) -> list[dict[str, Any]]:
+    """What a shop has otherwise on another plan, row by row, before and after; `lost`: it has less then, or pays more."""
+    found = []
+    bounds = (
+        (_("SKUs on the shelf"), old.max_listings, new.max_listings),
+        (_("People who may log in"), old.max_staff, new.max_staff),
+        (_("Products of your own"), old.max_own_products, new.max_own_products),
+    )
+    for label, before, after in bounds:
+        less = after is not None and (before is None or after < before)
+        found.append((label, _bound(before), _bound(after), less))
+    switches = (
+        (_("API"), old.api_allowed, new.api_allowed),
+        (_("Domain of your own"), old.own_domain_allowed, new.own_domain_allowed),
+    )
+    for label, had, has in switches:
+        found.append((label, _included(had), _included(has), had and not has))
+    more = new.platform_fee_bps > old.platform_fee_bps
+    found.append((_("Platform fee"), f"{old.platform_fee_bps / 100:g} %", f"{new.platform_fee_bps / 100:g} %", more))
+    later = new.settlement_days > old.settlement_days
+    found.append((pgettext("money", "Settlement"), f"T+{old.settlement_days}", f"T+{new.settlement_days}", later))
+    return [
+        {"label": label, "before": before, "after": after, "lost": lost}
+        for label, before, after, lost in found
+        if before != after
+    ]
+
+
+def _bound(bound: int | None) -> str:
+    return _("no limit") if bound is None else f"{bound:,}"
+
+
+def _included(allowed: bool) -> str:
+    return _("included") if allowed else _("not in this plan")
+
+
 def usage_rows(shelf: Limit, staff: Limit, plan: Plan) -> list[dict[str, Any]]:
     """How much of the plan is in use; `bound` None has no bar."""
     rows: list[dict[str, Any]] = []
@@ -69,7 +105,7 @@ def usage_rows(shelf: Limit, staff: Limit, plan: Plan) -> list[dict[str, Any]]:
         tone = "danger" if limit.full else "warning" if limit.near else ""
         rows.append({"label": label, "text": text, "used": limit.used, "bound": limit.bound, "tone": tone})
     for label, allowed in ((_("API"), plan.api_allowed), (_("Domain of your own"), plan.own_domain_allowed)):
-        rows.append({"label": label, "text": _("included") if allowed else _("not in this plan"), "bound": None})
+        rows.append({"label": label, "text": _included(allowed), "bound": None})
     return rows
 
 

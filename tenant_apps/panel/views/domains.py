@@ -20,6 +20,7 @@ from kameng.web.actors import actor
 from tenant_apps.panel.access import screen
 from tenant_apps.panel.forms.lifecycle import DomainForm
 from tenant_apps.panel.page import page, refuse, say
+from tenant_apps.panel.selectors import plan
 from tenants import domains
 from tenants.models import DomainClaim
 from tenants.states import ClaimState
@@ -50,17 +51,22 @@ def index(request: HttpRequest) -> HttpResponseBase:
     return page(
         request, "panel/domains.html", here="domains", heading=pgettext("menu", "Domains"), form=form, rows=rows,
         own_host=tenant.host, scheme=settings.SCHEME, authority=settings.AUTHORITY, sends_on=tenant.sends_on,
+        has_own_domain=plan.has_own_domain(), grace_days=domains.GRACE.days,
         own_is_first=not any(row["primary"] for row in rows), checking=any(row["checking"] for row in rows),
         status=422 if form.is_bound and form.errors else 200,
     )  # fmt: skip
 
 
 def _row(claim: DomainClaim) -> dict[str, Any]:
+    failing = claim.state == ClaimState.FAILING
+    leaving = failing and claim.problem == domains.NOT_IN_PLAN  # Its records may well stand.
     return {
-        "claim": claim, "records": domains.records(claim), "problem": domains.PROBLEMS.get(claim.problem, ""),
+        "claim": claim, "records": domains.records(claim), "failing": failing, "leaving": leaving,
+        "problem": "" if leaving else domains.PROBLEMS.get(claim.problem, ""),
+        "state_words": _("Connected, but not in the plan") if leaving else claim.get_state_display(),
         "checking": claim.asked_at is not None, "primary": getattr(claim, "primary", False),
         "connected": claim.state in (ClaimState.VERIFIED, ClaimState.FAILING),
-        "verified": claim.state == ClaimState.VERIFIED, "failing": claim.state == ClaimState.FAILING,
+        "verified": claim.state == ClaimState.VERIFIED,
         "until": claim.failing_since + domains.GRACE if claim.failing_since else None,
     }  # fmt: skip
 

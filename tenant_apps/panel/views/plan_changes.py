@@ -25,7 +25,7 @@ from shared_apps.billing import selectors, services
 from shared_apps.billing.forms import TermsForm
 from tenant_apps.panel.access import outside_deed, screen
 from tenant_apps.panel.page import page, say
-from tenant_apps.panel.views._billing_words import terms_name
+from tenant_apps.panel.views._billing_words import differences, terms_name
 from tenant_apps.panel.views.billing import HERE, refused, shop_id
 
 
@@ -70,6 +70,7 @@ def change(request: HttpRequest, quote: str) -> HttpResponseBase:
         heading=worded(gettext_lazy("Change to %(plan)s"), plan=terms_name(offer.plan, offer.interval)),
         crumbs=((_("Plan and billing"), reverse("panel:billing")), (_("Choose a plan"), reverse("panel:plan"))),
         offer=offer, seen=seen, lines=lines, by_card=by_card, new_label=terms_name(offer.plan, offer.interval),
+        changes=differences(seen.plan, offer.plan),
         old_label=terms_name(seen.plan, seen.subscription.interval if seen.subscription else ""),
         then_minor=offer.plan.period_fee_minor(offer.interval), after_minor=seen.prepaid_minor - offer.total_minor,
         card_minor=offer.total_minor - offer.balance_minor,

@@ -15,7 +15,7 @@ from kameng.accounts.types import SYSTEM
 from kameng.db.context import MAIN, in_main, in_substation, pointed_at
 from shared_apps.billing import selectors, services
 from shared_apps.billing.models import ChangeQuote, Invoice
-from tenants.models import Plan, Substation
+from tenants.models import DomainClaim, Plan, Substation
 from tests.shared_apps.billing.stage import APRIL, MARCH, make_plan, prepaid, state, top_up
 
 MID_MARCH = datetime(2031, 3, 16, 14, tzinfo=UTC)  # 15.5 of the 31 days are over.
@@ -31,6 +31,13 @@ def invoices(shop: Any) -> list[tuple[str, str, int]]:
 def plan_of(shop: Any) -> str:
     with in_main():
         return str(Substation.objects.select_related("plan").get(pk=shop.pk).plan.code)
+
+
+def claim(shop: Any, label: str, *, state: str) -> None:
+    with in_main():
+        DomainClaim.objects.create(
+            substation=shop, domain=f"{label}.{shop.slug}-cards.com", token="t", state=state, created_at=MARCH
+        )
 
 
 class TestUpgrade:
@@ -235,6 +242,51 @@ class TestDowngrade:
             row = selectors.subscription(shop.pk)
         assert row is not None
         assert row.next_plan is None
+
+    def test_own_domains_are_in_use_where_the_plan_has_none(self, subscribed: Callable[..., Any]) -> None:
+        small = make_plan(monthly_fee_minor=9_800, own_domain_allowed=False)
+        small_with = make_plan(monthly_fee_minor=9_800)
+        pro = make_plan(monthly_fee_minor=29_800)
+        shop = subscribed(pro)
+        claim(shop, "a", state="VERIFIED")
+        claim(shop, "b", state="FAILING")
+        claim(shop, "c", state="WAITING")
+        claim(shop, "d", state="LOST")
+        claim(subscribed(pro), "a", state="WAITING")
+
+        change = services.quote_change(substation_id=shop.pk, plan_code=small.code, interval="MONTH", now=MID_MARCH)
+        with pytest.raises(services.ChangeRefused) as refusal:
+            services.schedule_change(
+                substation_id=shop.pk, plan_code=small.code, interval="MONTH", by=SYSTEM, now=MID_MARCH
+            )
+
+        (problem,) = change.problems
+        assert str(problem) == (
+            "The shop has 3 domains of its own, and the plan has none: remove them on the Domains page."
+        )
+        assert str(problem) in str(refusal.value)
+        with in_main():
+            row = selectors.subscription(shop.pk)
+        assert row is not None
+        assert row.next_plan is None
+        other = services.quote_change(substation_id=shop.pk, plan_code=small_with.code, interval="MONTH", now=MID_MARCH)
+        assert other.problems == ()
+
+    def test_a_domain_that_was_added_meanwhile_keeps_it_from_coming_about(self, subscribed: Callable[..., Any]) -> None:
+        small = make_plan(monthly_fee_minor=9_800, own_domain_allowed=False)
+        pro = make_plan(monthly_fee_minor=29_800)
+        shop = subscribed(pro)
+        top_up(shop, 50_000)
+        services.schedule_change(
+            substation_id=shop.pk, plan_code=small.code, interval="MONTH", by=SYSTEM, now=MID_MARCH
+        )
+        claim(shop, "a", state="VERIFIED")
+
+        with in_main():
+            services.renew(substation_id=shop.pk, now=APRIL)
+
+        assert plan_of(shop) == pro.code
+        assert invoices(shop) == [("PERIOD", "PAID", 29_800)]
 
     def test_that_does_not_fit_any_more_at_the_periods_end_does_not_come_about(
         self, subscribed: Callable[..., Any]

@@ -19,6 +19,7 @@ from tenants.models import Plan, Substation
 from tenants.states import Standing, SubstationEvent
 from tests.shared_apps.billing.stage import make_plan, prepaid, top_up
 from tests.tenant_apps.panel.office import Office
+from tests.tenant_apps.storefront.conftest import words
 
 
 @pytest.fixture
@@ -64,8 +65,8 @@ class TestLooking:
     def test_says_plan_price_balance_and_what_is_in_use(self, paying: Office) -> None:
         page = paying.owner.get("/panel/billing/").content.decode()
 
-        for words in ("Small", "¥98.00 a month", "¥500.00", "Paid until", "SKUs on the shelf"):
-            assert words in page, words
+        for said in ("Small", "¥98.00 a month", "¥500.00", "Paid until", "SKUs on the shelf"):
+            assert said in page, said
 
     @pytest.mark.parametrize("path", ["", "plans/", "invoices/KM-2031-000001.pdf", "back/"])
     def test_is_the_owners_alone(self, paying: Office, path: str) -> None:
@@ -129,6 +130,41 @@ class TestChanging:
         assert prepaid(paying.shop) == 50_000 - quote.total_minor
         assert invoices(paying) == [("PRORATA", "PAID")]
         assert plan_of(paying) == big.code
+
+    def test_each_plan_says_what_it_holds(self, paying: Office) -> None:
+        make_plan(
+            monthly_fee_minor=1_900, name_en="Tiny", max_listings=7, max_staff=2, api_allowed=False,
+            own_domain_allowed=False, platform_fee_bps=450,
+        )  # fmt: skip
+
+        shown = words(paying.owner.get("/panel/billing/plans/"))
+
+        said = (
+            "7 listings on the shelf · 2 log-ins for your team · No API · On our address, without a domain of your own"
+        )
+        assert f"{said} · platform fee 4.5 %" in shown
+
+    def test_says_what_is_lost_and_won_by_it(self, paying: Office) -> None:
+        with in_main():
+            Plan.objects.filter(code=plan_of(paying)).update(platform_fee_bps=200, max_listings=None, settlement_days=7)
+        tiny = make_plan(
+            monthly_fee_minor=1_900, max_listings=7, max_staff=2, api_allowed=False, own_domain_allowed=False,
+            platform_fee_bps=450, settlement_days=1,
+        )  # fmt: skip
+
+        address = paying.owner.post("/panel/billing/quote/", {"terms": f"{tiny.code}/MONTH"})["Location"]
+        page = paying.owner.get(address)
+
+        assert (
+            "What changes SKUs on the shelf no limit → 7 People who may log in no limit → 2 API included → not in this plan "
+            "Domain of your own included → not in this plan Platform fee 2 % → 4.5 % Settlement T+7 → T+1 What it costs"
+        ) in words(page)
+        assert page.content.decode().count('→ <span class="text-danger">') == 5
+
+    def test_that_holds_the_same_says_nothing_changes(self, paying: Office, big: Plan) -> None:
+        address = paying.owner.post("/panel/billing/quote/", {"terms": f"{big.code}/MONTH"})["Location"]
+
+        assert "What changes" not in words(paying.owner.get(address))
 
     def test_by_card_says_what_the_balance_pays_and_what_the_card(self, paying: Office) -> None:
         plan = make_plan(monthly_fee_minor=29_800, opening_fee_minor=20_000, deposit_minor=5_000)

@@ -10,7 +10,8 @@ from kameng.db.context import in_main
 from kameng.jobs import services as jobs
 from kameng.lib import clock
 from tenants import dns, hosts
-from tenants.models import Domain, DomainClaim
+from tenants.models import Domain, DomainClaim, Substation
+from tests.shared_apps.billing.stage import make_plan
 from tests.tenant_apps.panel.office import Office
 from tests.tenant_apps.storefront.conftest import words
 
@@ -77,6 +78,51 @@ class TestDomains:
         office.owner.post(f"/panel/domains/{claim.pk}/remove/")
         assert here.get("/").status_code == 200
         assert Client(HTTP_HOST=name).get("/").status_code == 404
+
+    def test_a_plan_without_them_is_said_before_anything_is_typed(self, office: Office) -> None:
+        now = clock.utc_now()
+        with in_main():
+            plan = make_plan(own_domain_allowed=False)
+            Substation.objects.filter(pk=office.shop.pk).update(plan=plan)
+            claim = DomainClaim.objects.create(
+                substation_id=office.shop.pk, domain=f"{office.shop.slug}.net", token="t", state="VERIFIED",
+                created_at=now, checked_at=now,
+            )  # fmt: skip
+
+        page = office.owner.get("/panel/domains/")
+
+        assert (
+            "The shop’s plan has no domain of its own None can be added. Those that are connected are taken off"
+            in words(page)
+        )
+        assert 'href="/panel/billing/plans/"' in page.content.decode()
+        assert "Add a domain" not in words(page) and 'name="domain"' not in page.content.decode()
+        assert f"{office.shop.slug}.net" in words(page)
+        refused = office.owner.post("/panel/domains/", {"domain": "cards.example.org"})
+        assert refused.status_code == 422
+        assert office.owner.post(f"/panel/domains/{claim.pk}/remove/").status_code == 302
+        with in_main():
+            assert not DomainClaim.objects.filter(substation_id=office.shop.pk).exists()
+
+    def test_a_plan_with_them_has_the_form_and_no_warning(self, office: Office) -> None:
+        shown = words(office.owner.get("/panel/domains/"))
+
+        assert "Add a domain" in shown
+        assert "plan has no domain" not in shown
+
+    def test_one_that_is_about_to_be_taken_off_for_the_plan_says_so(self, office: Office) -> None:
+        now = clock.utc_now()
+        with in_main():
+            DomainClaim.objects.create(
+                substation_id=office.shop.pk, domain=f"{office.shop.slug}.net", token="t", state="FAILING",
+                problem="not_in_plan", created_at=now, checked_at=now, failing_since=now,
+            )  # fmt: skip
+
+        shown = words(office.owner.get("/panel/domains/"))
+
+        assert "Connected, but not in the plan" in shown
+        assert "The plan has no domain of its own If that is still so at" in shown
+        assert "records are gone" not in shown
 
     @pytest.mark.parametrize(
         ("typed", "said"),
