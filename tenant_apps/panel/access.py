@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import catalogue
+from kameng.accounts import access, catalogue
 from kameng.accounts.access import allowed, may
 from kameng.lib.errors import Forbidden
 from kameng.web.transactions import own_transactions
@@ -57,7 +57,8 @@ def screen(look: str, *, change: str = "") -> Callable[[View], View]:
 
 
 def even_unpaid(view: View) -> View:
-    """Mark a deed that an unpaid shop may still do: what is owed to a buyer, and paying. Innermost decorator."""
+    """Mark a deed that an unpaid shop may still do: what is owed to a buyer, paying, and taking along what is its own.
+    Innermost decorator."""
     view.even_unpaid = True  # type: ignore[attr-defined]
     return view
 
@@ -89,13 +90,27 @@ def _paid_to_change(view: View) -> View:
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        tenant: Any = getattr(request, "tenant", None)
-        unpaid = tenant is not None and tenant.read_only
+        unpaid = bool(getattr(_tenant(request), "read_only", False))
         if unpaid and request.method not in ("GET", "HEAD") and not getattr(view, "even_unpaid", False):
             raise PanelReadOnly()
         return view(request, *args, **kwargs)
 
     return guarded
+
+
+def _tenant(request: HttpRequest) -> Any:
+    return getattr(request, "tenant", None)
+
+
+def is_closed(request: HttpRequest) -> bool:
+    """Whether the shop is closed for good."""
+    return bool(getattr(_tenant(request), "closed", False))
+
+
+def may_change(request: HttpRequest) -> bool:
+    """Whether the page offers its deeds: the reader's role allows them, and the shop is neither unpaid nor closed."""
+    held = is_closed(request) or getattr(_tenant(request), "read_only", False)
+    return access.may_change(request) and not held
 
 
 def sees_money(request: HttpRequest) -> bool:
@@ -106,8 +121,7 @@ def sees_money(request: HttpRequest) -> bool:
 def _in_shop_zone(view: View) -> View:
     @wraps(view)
     def zoned(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        tenant: Any = getattr(request, "tenant", None)
-        closed = tenant is not None and tenant.state == "CLOSED" and not getattr(view, "open_when_closed", False)
+        closed = is_closed(request) and not getattr(view, "open_when_closed", False)
         if closed and request.method not in ("GET", "HEAD"):
             raise ShopClosed(_("Your shop is closed for good: it can be read and exported, not changed."))
         with timezone.override(zoneinfo.ZoneInfo(shops.shop_settings().time_zone)):

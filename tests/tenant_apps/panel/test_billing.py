@@ -16,9 +16,9 @@ from shared_apps.billing import selectors, services
 from shared_apps.billing.models import Invoice, Subscription
 from tenants import hosts, lifecycle
 from tenants.models import Plan, Substation
-from tenants.states import Standing, SubstationEvent
+from tenants.states import Standing
 from tests.shared_apps.billing.stage import make_plan, prepaid, top_up
-from tests.tenant_apps.panel.office import Office
+from tests.tenant_apps.panel.office import Office, move_shop, owe
 
 
 @pytest.fixture
@@ -38,16 +38,6 @@ def paying(office: Office) -> Office:
 @pytest.fixture
 def big(paying: Office) -> Plan:
     return make_plan(monthly_fee_minor=29_800, name_en="Big")
-
-
-def owe(office: Office, standing: Standing) -> None:
-    """An unpaid shop, as dunning leaves it."""
-    with in_main():
-        lifecycle.move(
-            substation_id=office.shop.pk, event=SubstationEvent.MISS_PAYMENT, by=SYSTEM, now=clock.utc_now(),
-            standing=standing,
-        )  # fmt: skip
-        hosts.forget(Substation.objects.get(pk=office.shop.pk))
 
 
 def invoices(office: Office) -> list[tuple[str, str]]:
@@ -263,3 +253,12 @@ class TestUnpaid:
 
         assert answer.status_code == 403
         assert "not paid" in answer.json()["error"]["message"]
+
+    @pytest.mark.parametrize("standing", [Standing.READ_ONLY, Standing.SHUT])
+    def test_what_is_due_restricts_no_shop_that_is_suspended(self, paying: Office, standing: Standing) -> None:
+        owe(paying, standing)
+
+        move_shop(paying, "SUSPEND")
+
+        assert paying.owner.post("/panel/steps/share/").status_code == 302
+        assert b"the panel can only be looked at" not in paying.owner.get("/panel/").content

@@ -9,7 +9,9 @@ import pytest
 from django.conf import settings
 from django.core import mail
 
+from kameng.accounts import tokens
 from kameng.accounts.models import User
+from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main, in_substation
 from kameng.jobs import services as jobs
 from kameng.lib import clock
@@ -201,6 +203,40 @@ class TestClosing:
         front = office.browser().get("/")
         assert (front.status_code, "has closed for good" in words(front)) == (503, True)
         assert office.browser().get(f"/o/{paid.number}/{paid.token}/").status_code == 200
+
+    def test_it_offers_no_deed_that_it_would_refuse(self, office: Office) -> None:
+        buttons = {"settings/": "Save the settings", "domains/": "Add the domain"}
+        before = {path: label in words(office.owner.get(f"/panel/{path}")) for path, label in buttons.items()}
+        self.begin(office)
+        office.owner.post("/panel/closing/finish/")
+
+        after = {path: label in words(office.owner.get(f"/panel/{path}")) for path, label in buttons.items()}
+
+        assert set(before.values()) == {True}
+        assert set(after.values()) == {False}
+
+    def test_its_programs_read_and_change_nothing(self, office: Office) -> None:
+        with in_substation(office.shop):
+            owner = User.objects.get(pk=office.users["OWNER"])
+            _token, secret = tokens.create(
+                user=owner, name="Robot", scopes=["listings:read", "listings:write"], by=SYSTEM, now=clock.utc_now()
+            )
+        self.begin(office)
+        office.owner.post("/panel/closing/finish/")
+        with_token: Any = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+        before, browser = office.counts(), office.browser()
+
+        read = browser.get("/api/v1/panel/listings/", **with_token)
+        refused = browser.patch(
+            f"/api/v1/panel/listings/{office.goods.code}/",
+            {"on_shelf": False},
+            content_type="application/json",
+            **with_token,
+        )
+
+        assert (read.status_code, refused.status_code) == (200, 403)
+        assert "closed for good" in refused.json()["error"]["message"]
+        assert office.counts() == before
 
     def test_money_that_comes_after_the_end_becomes_a_case(self, office: Office) -> None:
         from shared_apps.receipts.models import PaymentCase
