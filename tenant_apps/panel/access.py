@@ -57,8 +57,8 @@ def screen(look: str, *, change: str = "") -> Callable[[View], View]:
 
 
 def even_unpaid(view: View) -> View:
-    """Mark a deed that an unpaid shop may still do: what is owed to a buyer, paying, and taking along what is its own.
-    Innermost decorator."""
+    """Mark a deed that an unpaid shop may still do: what is owed to a buyer, paying, taking along what is its own,
+    and closing. Innermost decorator."""
     view.even_unpaid = True  # type: ignore[attr-defined]
     return view
 

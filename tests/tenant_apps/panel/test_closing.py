@@ -18,7 +18,7 @@ from kameng.lib import clock
 from tenant_apps.orders.services import ShopClosed
 from tenants import closing, hosts
 from tenants.models import Substation
-from tests.tenant_apps.panel.office import Office
+from tests.tenant_apps.panel.office import Office, owe
 from tests.tenant_apps.storefront.conftest import words
 
 pytestmark = pytest.mark.usefixtures("no_jobs")
@@ -159,6 +159,40 @@ class TestClosing:
 
         assert state(office) == "ACTIVE"
         assert office.browser().get("/").status_code == 200
+
+    @pytest.mark.parametrize("standing", ["READ_ONLY", "SHUT"])
+    def test_who_owes_closes_the_shop_and_calls_it_off(self, office: Office, standing: str) -> None:
+        owe(office, standing)
+
+        asked = words(office.owner.get("/panel/closing/"))
+        begun = self.begin(office, reason="I stop")
+        going = (state(office), words(office.owner.get("/panel/closing/")))
+        kept = office.owner.post("/panel/closing/keep/")
+
+        assert f"Type {office.shop.slug}.localhost to confirm." in asked
+        assert (begun.status_code, going[0]) == (302, "CLOSING")
+        assert "Keep the shop" in going[1]
+        assert (kept.status_code, state(office)) == (302, "PAST_DUE")
+
+    def test_who_may_not_close_it_may_not_while_it_is_unpaid_either(self, office: Office) -> None:
+        owe(office, "READ_ONLY")
+        with in_substation(office.shop):
+            User.objects.filter(pk=office.users["VIEWER"]).update(role="FINANCE")
+        finance = office.browser("VIEWER")
+
+        page = words(finance.get("/panel/closing/"))
+        refused = finance.post("/panel/closing/begin/", {"typed": f"{office.shop.slug}.localhost"})
+
+        assert "to confirm." not in page
+        assert (refused.status_code, state(office)) == (403, "PAST_DUE")
+
+    def test_a_shop_that_is_not_being_closed_has_nothing_to_call_off(self, office: Office) -> None:
+        owe(office, "SHUT")
+
+        refused = office.owner.post("/panel/closing/keep/")
+
+        assert (refused.status_code, state(office)) == (409, "PAST_DUE")
+        assert "“Payment due” now. Nothing was changed." in words(refused)
 
     def test_is_closed_by_itself_a_day_after_the_last_thing_ended(self, office: Office) -> None:
         office.place()
