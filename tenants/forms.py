@@ -36,10 +36,10 @@ def period_words(plan: Plan) -> str:
     return str(_("%(sum)s a month") % {"sum": format_minor(plan.monthly_fee_minor)})
 
 
-def price_words(plan: Plan) -> list[str]:
-    """What else a plan asks for, or gives away."""
+def price_words(plan: Plan, *, opens: bool) -> list[str]:
+    """What else a plan asks for, or gives away. `opens`: a shop begins with it; the days of trial are that one's alone."""
     found = []
-    if plan.has_trial:
+    if opens and plan.has_trial:
         found.append(_("%(days)s days free") % {"days": plan.trial_days})
     if plan.opening_fee_minor and plan.monthly_fee_minor:
         found.append(_("%(sum)s to open") % {"sum": format_minor(plan.opening_fee_minor)})
@@ -90,7 +90,7 @@ class SignupForm(forms.Form):
             name, pitch = (plan.name_en, plan.pitch_en) if english else (plan.name_zh, plan.pitch_zh)
             words = [
                 pitch,
-                *price_words(plan),
+                *price_words(plan, opens=True),
                 _("platform fee %(percent)s %%") % {"percent": f"{plan.platform_fee_bps / 100:g}"},
             ]
             choices.append((plan.code, CardLabel(name, " · ".join(filter(None, words)), period_words(plan))))

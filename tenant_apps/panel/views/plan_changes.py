@@ -45,7 +45,7 @@ def _plans_page(request: HttpRequest, form: TermsForm | None, status: int = 200)
     return page(
         request, "panel/billing_plans.html", here=HERE, heading=_("Choose a plan"), seen=seen,
         crumbs=((_("Plan and billing"), reverse("panel:billing")),), plan_label=seen.plan.label,
-        form=form or TermsForm(plans=offered, initial={"terms": present}), status=status,
+        form=form or TermsForm(plans=offered, opens=False, initial={"terms": present}), status=status,
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def quote(request: HttpRequest) -> HttpResponseBase:
     """Reckon a change of plan, and show it."""
     with in_main():
         offered = selectors.plans_on_offer()
-    form = TermsForm(request.POST, plans=offered)
+    form = TermsForm(request.POST, plans=offered, opens=False)
     if not form.is_valid():
         messages.error(request, _("Choose one of the plans."))
         return redirect("panel:plan")

@@ -7,18 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from kameng.accounts import tokens
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main, in_substation
 from kameng.lib import clock
 from shared_apps.billing import selectors, services
+from shared_apps.billing.forms import card
 from shared_apps.billing.models import Invoice, Subscription
 from tenants import hosts, lifecycle
 from tenants.models import Plan, Substation
 from tenants.states import Standing
 from tests.shared_apps.billing.stage import make_plan, prepaid, top_up
 from tests.tenant_apps.panel.office import Office, move_shop, owe
+from tests.tenant_apps.storefront.conftest import words
 
 
 @pytest.fixture
@@ -148,6 +151,16 @@ class TestChanging:
         assert answer["Location"] != first
         assert b"not the same any more" in browser.get(answer["Location"]).content
         assert (prepaid(paying.shop), invoices(paying), plan_of(paying) != big.code) == (50_000, [], True)
+
+    def test_promises_no_free_days_to_a_shop_that_is_open(self, paying: Office) -> None:
+        plan = make_plan(monthly_fee_minor=29_800, trial_days=17, name_en="Tried", active=True)
+
+        shown = words(paying.owner.get("/panel/billing/plans/"))
+
+        assert "Tried" in shown
+        assert "17 days free" not in shown
+        with translation.override("en"):
+            assert [card(plan, "MONTH", opens=opens).text for opens in (True, False)] == ["17 days free", ""]
 
     def test_another_shops_quote_changes_nothing(
         self, paying: Office, big: Plan, make_office: Callable[..., Office]
