@@ -66,7 +66,8 @@ def even_unpaid(view: View) -> View:
 def outside_deed(permission: str) -> Callable[[View], View]:
     """A deed that calls the outside: no transaction is around it but those that it opens.
 
-    Who asks stands in the database, so that is looked up in a transaction of its own. Paying is always allowed.
+    Who asks stands in the database, so that is looked up in a transaction of its own. Paying is always allowed, to a
+    closed shop by those that are marked (`open_when_closed`).
     """
 
     def decorated(view: View) -> View:
@@ -77,7 +78,10 @@ def outside_deed(permission: str) -> Callable[[View], View]:
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             with transaction.atomic():
                 answer = door(request)
-            return view(request, *args, **kwargs) if answer is passed else answer
+            if answer is not passed:
+                return answer
+            _refuse_when_closed(request, view)
+            return view(request, *args, **kwargs)
 
         checked.permissions = (permission, permission)  # type: ignore[attr-defined]
         return own_transactions(checked)
@@ -118,12 +122,17 @@ def sees_money(request: HttpRequest) -> bool:
     return may(request, catalogue.MONEY_LOOK)
 
 
+def _refuse_when_closed(request: HttpRequest, view: View) -> None:
+    """Raises: ShopClosed, unless the view is marked."""
+    if is_closed(request) and not getattr(view, "open_when_closed", False):
+        raise ShopClosed(_("Your shop is closed for good: it can be read and exported, not changed."))
+
+
 def _in_shop_zone(view: View) -> View:
     @wraps(view)
     def zoned(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        closed = is_closed(request) and not getattr(view, "open_when_closed", False)
-        if closed and request.method not in ("GET", "HEAD"):
-            raise ShopClosed(_("Your shop is closed for good: it can be read and exported, not changed."))
+        if request.method not in ("GET", "HEAD"):
+            _refuse_when_closed(request, view)
         with timezone.override(zoneinfo.ZoneInfo(shops.shop_settings().time_zone)):
             return view(request, *args, **kwargs)
 
