@@ -36,10 +36,10 @@ def period_words(plan: Plan) -> str:
     return str(_("%(sum)s a month") % {"sum": format_minor(plan.monthly_fee_minor)})
 
 
-def price_words(plan: Plan) -> list[str]:
-    """What else a plan asks for, or gives away."""
+def price_words(plan: Plan, *, opens: bool) -> list[str]:
+    """What else a plan asks for, or gives away. `opens`: a shop begins with it; the days of trial are that one's alone."""
     found = []
-    if plan.has_trial:
+    if opens and plan.has_trial:
         found.append(_("%(days)s days free") % {"days": plan.trial_days})
     if plan.opening_fee_minor and plan.monthly_fee_minor:
         found.append(_("%(sum)s to open") % {"sum": format_minor(plan.opening_fee_minor)})
@@ -110,7 +110,7 @@ class SignupForm(forms.Form):
         choices = []
         for plan in plans:
             name, pitch = (plan.name_en, plan.pitch_en) if english else (plan.name_zh, plan.pitch_zh)
-            words = [pitch, *price_words(plan), fee_words(plan)]
+            words = [pitch, *price_words(plan, opens=True), fee_words(plan)]
             choices.append((plan.code, CardLabel(name, " · ".join(filter(None, words)), period_words(plan))))
         field: Any = self.fields["plan"]
         field.choices = choices

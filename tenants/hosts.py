@@ -52,8 +52,16 @@ class TenantInfo:
 
     @property
     def read_only(self) -> bool:
-        """Whether its people may only look, and pay what is due."""
-        return self.standing in (Standing.READ_ONLY, Standing.SHUT)
+        """Whether its people may only look, and pay what is due.
+
+        While it is PAST_DUE, and in no other state: what dunning left in `standing` does not outlast what was due.
+        """
+        return self.state == SubstationState.PAST_DUE and self.standing in (Standing.READ_ONLY, Standing.SHUT)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed for good: its panel is read and exported from, and changes nothing."""
+        return self.state == SubstationState.CLOSED
 
 
 def info_of(substation: Substation, primary: str = "") -> TenantInfo:

@@ -18,16 +18,16 @@ CHOICE_SEPARATOR = "/"
 
 
 class TermsForm(forms.Form):
-    """One choice of plan and period: "pro/YEAR"."""
+    """One choice of plan and period: "pro/YEAR". `opens`: a shop is opened with it, and doesn't change to it."""
 
     terms = forms.ChoiceField(label="", widget=forms.RadioSelect)
 
-    def __init__(self, *args: Any, plans: list[Plan], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, plans: list[Plan], opens: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["terms"]
         field.label = _("Plan")
         field.choices = [
-            (f"{plan.code}{CHOICE_SEPARATOR}{interval}", card(plan, interval))
+            (f"{plan.code}{CHOICE_SEPARATOR}{interval}", card(plan, interval, opens=opens))
             for plan in plans
             for interval in plan.intervals
         ]
@@ -39,12 +39,12 @@ class TermsForm(forms.Form):
         return code, interval
 
 
-def card(plan: Plan, interval: str) -> CardLabel:
+def card(plan: Plan, interval: str, *, opens: bool) -> CardLabel:
     """A plan for a period, as a card says it."""
     english = in_english()
     name, pitch = (plan.name_en, plan.pitch_en) if english else (plan.name_zh, plan.pitch_zh)
     fee = plan.period_fee_minor(interval)
-    words = [pitch, *price_words(plan), *limit_words(plan), fee_words(plan)]
+    words = [pitch, *price_words(plan, opens=opens), *limit_words(plan), fee_words(plan)]
     if interval == BillingInterval.YEAR:
         saved = 12 * plan.monthly_fee_minor - fee
         if saved > 0:

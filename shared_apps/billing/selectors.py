@@ -64,6 +64,15 @@ def balance_or_nothing(substation_id: int | None, account: str) -> int:
     return ledger.balance_minor(code) if ledger.has_account(code) else 0
 
 
+def lacking_minor(substation_id: int) -> int:
+    """What the prepaid balance lacks of all that it has to pay: debts, and the open invoices that no card is charged for."""
+    due = open_invoices(substation_id)
+    if pays_by_card(subscription(substation_id)):
+        due = due.filter(provider_ref="")
+    owed = int(due.aggregate(total=Sum("total_minor"))["total"] or 0) + balance_or_nothing(substation_id, "receivable")
+    return max(0, owed - balance_or_nothing(substation_id, "prepaid"))
+
+
 def invoices(*, substation_id: int | None = None) -> QuerySet[Invoice]:
     """Invoices, the newest first; of one substation or of all, with their substation."""
     rows = Invoice.objects.select_related("substation")

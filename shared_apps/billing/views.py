@@ -56,7 +56,9 @@ def _page(
         "lines": [{"text": line.text_en if english else line.text_zh, "amount_minor": line.amount_minor} for line in lines],
         "total_minor": total, "balance_minor": balance, "missing_minor": max(0, total - balance),
         "ways": _shown(ways, signup), "problem": problem, "came_back": "back" in request.GET,
-        "form": form or TermsForm(plans=plans, initial={"terms": f"{signup.plan.code}/{signup.interval}"}),
+        "form": form or TermsForm(
+            plans=plans, opens=True, initial={"terms": f"{signup.plan.code}/{signup.interval}"}
+        ),
         "then_minor": signup.plan.period_fee_minor(signup.interval), "trial_days": signup.plan.trial_days if signup.plan.has_trial else 0,
     }  # fmt: skip
     return render(request, "billing/pay.html", context, status=status)
@@ -88,7 +90,7 @@ def _shown(ways: tuple[WayToPay, ...], signup: Signup) -> list[dict[str, Any]]:
 def choose(request: HttpRequest, public_id: str) -> HttpResponse:
     """Open on another plan, or for another period."""
     signup = mine(request, public_id)
-    form = TermsForm(request.POST, plans=selectors.plans_on_offer())
+    form = TermsForm(request.POST, plans=selectors.plans_on_offer(), opens=True)
     if not form.is_valid():
         return _page(request, signup, form=form, status=422)
     code, interval = form.chosen

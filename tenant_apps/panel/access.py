@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import catalogue
+from kameng.accounts import access, catalogue
 from kameng.accounts.access import allowed, may
 from kameng.lib.errors import Forbidden
 from kameng.web.transactions import own_transactions
@@ -57,7 +57,8 @@ def screen(look: str, *, change: str = "") -> Callable[[View], View]:
 
 
 def even_unpaid(view: View) -> View:
-    """Mark a deed that an unpaid shop may still do: what is owed to a buyer, and paying. Innermost decorator."""
+    """Mark a deed that an unpaid shop may still do: what is owed to a buyer, paying, taking along what is its own,
+    and closing. Innermost decorator."""
     view.even_unpaid = True  # type: ignore[attr-defined]
     return view
 
@@ -65,7 +66,8 @@ def even_unpaid(view: View) -> View:
 def outside_deed(permission: str) -> Callable[[View], View]:
     """A deed that calls the outside: no transaction is around it but those that it opens.
 
-    Who asks stands in the database, so that is looked up in a transaction of its own. Paying is always allowed.
+    Who asks stands in the database, so that is looked up in a transaction of its own. Paying is always allowed, to a
+    closed shop by those that are marked (`open_when_closed`).
     """
 
     def decorated(view: View) -> View:
@@ -76,7 +78,10 @@ def outside_deed(permission: str) -> Callable[[View], View]:
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             with transaction.atomic():
                 answer = door(request)
-            return view(request, *args, **kwargs) if answer is passed else answer
+            if answer is not passed:
+                return answer
+            _refuse_when_closed(request, view)
+            return view(request, *args, **kwargs)
 
         checked.permissions = (permission, permission)  # type: ignore[attr-defined]
         return own_transactions(checked)
@@ -89,8 +94,7 @@ def _paid_to_change(view: View) -> View:
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        tenant: Any = getattr(request, "tenant", None)
-        unpaid = tenant is not None and tenant.read_only
+        unpaid = bool(getattr(_tenant(request), "read_only", False))
         if unpaid and request.method not in ("GET", "HEAD") and not getattr(view, "even_unpaid", False):
             raise PanelReadOnly()
         return view(request, *args, **kwargs)
@@ -98,18 +102,37 @@ def _paid_to_change(view: View) -> View:
     return guarded
 
 
+def _tenant(request: HttpRequest) -> Any:
+    return getattr(request, "tenant", None)
+
+
+def is_closed(request: HttpRequest) -> bool:
+    """Whether the shop is closed for good."""
+    return bool(getattr(_tenant(request), "closed", False))
+
+
+def may_change(request: HttpRequest) -> bool:
+    """Whether the page offers its deeds: the reader's role allows them, and the shop is neither unpaid nor closed."""
+    held = is_closed(request) or getattr(_tenant(request), "read_only", False)
+    return access.may_change(request) and not held
+
+
 def sees_money(request: HttpRequest) -> bool:
     """Whether the reader may see what the shop earns."""
     return may(request, catalogue.MONEY_LOOK)
 
 
+def _refuse_when_closed(request: HttpRequest, view: View) -> None:
+    """Raises: ShopClosed, unless the view is marked."""
+    if is_closed(request) and not getattr(view, "open_when_closed", False):
+        raise ShopClosed(_("Your shop is closed for good: it can be read and exported, not changed."))
+
+
 def _in_shop_zone(view: View) -> View:
     @wraps(view)
     def zoned(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        tenant: Any = getattr(request, "tenant", None)
-        closed = tenant is not None and tenant.state == "CLOSED" and not getattr(view, "open_when_closed", False)
-        if closed and request.method not in ("GET", "HEAD"):
-            raise ShopClosed(_("Your shop is closed for good: it can be read and exported, not changed."))
+        if request.method not in ("GET", "HEAD"):
+            _refuse_when_closed(request, view)
         with timezone.override(zoneinfo.ZoneInfo(shops.shop_settings().time_zone)):
             return view(request, *args, **kwargs)
 

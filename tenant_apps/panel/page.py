@@ -14,14 +14,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from kameng.accounts import catalogue, support
-from kameng.accounts.access import may, may_change, permission_words
+from kameng.accounts.access import may, permission_words
 from kameng.accounts.views import local_address
 from kameng.db.context import MAIN, pointed_at
 from kameng.lib import clock
 from kameng.lib.errors import DomainError
 from kameng.lib.words import Sentence
 from shared_apps.regions import selectors as regions
-from tenant_apps.panel.access import sees_money
+from tenant_apps.panel.access import is_closed, may_change, sees_money
 from tenant_apps.panel.selectors import orders
 from tenant_apps.shop import selectors as shops
 
@@ -41,7 +41,6 @@ def page(
     **context: Any,
 ) -> HttpResponse:
     """Render a screen. `here` names the menu's entry that it belongs to; crumbs are (label, address) pairs."""
-    unpaid = bool(getattr(getattr(request, "tenant", None), "read_only", False))
     frame = _frame(request)
     trail = [{"label": label, "url": url} for label, url in crumbs]
     shown = {
@@ -60,9 +59,9 @@ def page(
         "support_present": support.present(clock.utc_now())
         if frame == FRAME and may(request, catalogue.SUPPORT_VISITS)
         else [],
-        "may_change": may_change(request) and not unpaid,
-        # What a buyer has paid for is delivered, whatever the shop owes.
-        "may_deliver": may(request, catalogue.ORDERS_DELIVER),
+        "may_change": may_change(request),
+        # What a buyer has paid for is delivered, whatever the shop owes. A closed one has nothing left to deliver.
+        "may_deliver": may(request, catalogue.ORDERS_DELIVER) and not is_closed(request),
         **context,
     }
     response = render(request, template, shown, status=status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from typing import Any
 
@@ -101,6 +102,18 @@ class TestStanding:
     )
     def test_who_sells(self, state: SubstationState, standing: Standing, expected: bool) -> None:
         assert sells(state, standing) is expected
+
+    def test_whose_panel_is_only_looked_at(self, db: None, alice: Any) -> None:
+        row = Substation.objects.select_related("plan").get(pk=alice.pk)
+        bitten, closed = set(), set()
+
+        for row.state, row.standing in itertools.product(SubstationState, Standing):
+            info = hosts.info_of(row)
+            bitten |= {(row.state, row.standing)} if info.read_only else set()
+            closed |= {row.state} if info.closed else set()
+
+        assert bitten == {(S.PAST_DUE, Standing.READ_ONLY), (S.PAST_DUE, Standing.SHUT)}
+        assert closed == {S.CLOSED}
 
 
 class TestHosts:

@@ -16,7 +16,7 @@ from kameng.jobs import services as jobs
 from kameng.lib.errors import ProviderError
 from shared_apps.billing.models import PaymentPage, Subscription
 from shared_apps.billing.services._card_channels import channel_of
-from shared_apps.billing.services._errors import BillingRefused, ChannelAway
+from shared_apps.billing.services._errors import BillingRefused, ChannelAway, refuse_closed
 from shared_apps.billing.services._invoices import deposit
 from shared_apps.billing.services._pending import refuse_beside
 from shared_apps.billing.states import Method, PagePurpose, PageState, SubscriptionState
@@ -38,7 +38,7 @@ def open_subscription_page(
     """A hosted page on which a substation subscribes by card, and where its payer goes. Outside any transaction.
 
     What was paid for before runs on: the first charge comes when it is over. Raises: BillingRefused (something is due
-    first; a card pays for it already), NoWayToPay, ChannelAway.
+    first; a card pays for it already; the shop is closed), NoWayToPay, ChannelAway.
     """
     assert not connection.in_atomic_block, "open_subscription_page calls the channel: not inside a transaction."
     channel = channel_of(account_id, offered=True)
@@ -83,6 +83,7 @@ def _write_page(
     """The page's row with what is charged once on it (opening fee, deposit), and the days that are free before."""
     # Race: two clicks. The substation's row is locked, so that the second one finds the first's page.
     shop = Substation.objects.select_for_update(of=("self",)).get(pk=substation_id)
+    refuse_closed(shop.state)
     plan = Plan.objects.get(code=plan_code)
     if not plan.period_fee_minor(interval):
         raise BillingRefused(_("This plan costs nothing for that period; no card is needed."))

@@ -22,7 +22,13 @@ from kameng.lib.words import Sentence, worded
 from shared_apps.billing import prorata, selectors, texts
 from shared_apps.billing.models import ChangeQuote, Subscription
 from shared_apps.billing.services._card_channels import channel_for
-from shared_apps.billing.services._errors import BillingRefused, ChangeRefused, ChannelAway, QuoteOutdated
+from shared_apps.billing.services._errors import (
+    BillingRefused,
+    ChangeRefused,
+    ChannelAway,
+    QuoteOutdated,
+    refuse_closed,
+)
 from shared_apps.billing.services._fitting import exceeded_by
 from shared_apps.billing.services._invoices import deposit, prepaid
 from shared_apps.billing.services._pending import refuse_beside
@@ -63,7 +69,7 @@ def quote_change(*, substation_id: int, plan_code: str, interval: str, now: date
 
     Outside any transaction: where a card pays, its channel is asked what it would charge.
     Raises: ChangeRefused (the present plan, one that is not offered, not for that interval), BillingRefused (something
-    is due first), ChannelAway.
+    is due first, or the shop is closed), ChannelAway.
     """
     assert not connection.in_atomic_block, "quote_change may call a channel: not inside a transaction."
     at = now.replace(microsecond=0)
@@ -147,6 +153,7 @@ def payer_reads(row: Subscription, plan: Plan) -> str:
 
 
 def _offered(row: Subscription, plan_code: str, interval: str) -> Plan:
+    refuse_closed(row.substation.state)
     plan = Plan.objects.filter(code=plan_code, active=True).first()
     if plan is None:
         raise ChangeRefused(_("This plan is not on offer. Nothing was changed."), field="plan")

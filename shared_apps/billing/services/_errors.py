@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext_lazy as _
+
 from kameng.lib.errors import Invalid, Missing, Refused, Unavailable
+from tenants.states import SubstationState
+
+_CLOSED = (SubstationState.CLOSED, SubstationState.ERASED)
 
 
 class BillingRefused(Refused):
@@ -63,3 +68,14 @@ class ChannelAway(Unavailable):
     """The payment channel does not answer now. What was asked is kept; the same deed may be done again."""
 
     code = "channel_away"
+
+
+def is_closed(state: str) -> bool:
+    """Whether a shop in this state is closed for good, or gone: what it owes can be paid, and nothing more."""
+    return state in _CLOSED
+
+
+def refuse_closed(state: str) -> None:
+    """Raises: BillingRefused, where the shop is closed for good: it is charged nothing more."""
+    if is_closed(state):
+        raise BillingRefused(_("The shop is closed for good: no plan of it begins or changes. Nothing was charged."))

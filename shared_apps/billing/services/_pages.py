@@ -22,13 +22,22 @@ from kameng.accounts import audit
 from kameng.accounts.types import SYSTEM, Actor
 from kameng.db.context import in_main
 from kameng.lib.errors import ProviderError
+from kameng.lib.money import format_minor
+from kameng.lib.words import worded
 from shared_apps.billing import selectors
 from shared_apps.billing.channel import PageChannel, PageRequest
 from shared_apps.billing.models import PaymentPage, Subscription
 from shared_apps.billing.services import _opening
 from shared_apps.billing.services._card_pages import open_subscription_page
 from shared_apps.billing.services._cards import ask_about_checkout
-from shared_apps.billing.services._errors import AmountInvalid, ChannelAway, NoWayToPay, PageMissing
+from shared_apps.billing.services._errors import (
+    AmountInvalid,
+    BillingRefused,
+    ChannelAway,
+    NoWayToPay,
+    PageMissing,
+    is_closed,
+)
 from shared_apps.billing.services._invoices import CHANNEL_FEE, prepaid
 from shared_apps.billing.services._subscriptions import collect
 from shared_apps.billing.services._taken_back import post, repay
@@ -63,8 +72,9 @@ def open_top_up(
     """Open a page on which the prepaid balance is topped up, and answer where the payer goes.
 
     Outside any transaction. `return_url` and `cancel_url` may have `{page}` in them, which becomes the page's id. An
-    open page of the same sum and account is used again, so that two clicks pay once.
-    Raises: AmountInvalid, NoWayToPay, ChannelAway.
+    open page of the same sum and account is used again, so that two clicks pay once. A shop that is closed pays what it
+    owes, and no more: what is left on its balance then would pay for nothing.
+    Raises: AmountInvalid, BillingRefused (the shop is closed, and owes less), NoWayToPay, ChannelAway.
     """
     assert not connection.in_atomic_block, "open_top_up calls the channel: not inside a transaction."
     if not 0 < amount_minor <= MOST_MINOR:
@@ -122,6 +132,8 @@ def _page(
 ) -> PaymentPage:
     # Race: two clicks. The substation's row is locked, so that the second one finds the first's page.
     substation = Substation.objects.select_for_update(of=("self",)).get(pk=substation_id)
+    if is_closed(substation.state):
+        _refuse_beyond(selectors.lacking_minor(substation_id), amount_minor)
     if not selectors.collecting_accounts().filter(pk=account_id).exists():
         raise NoWayToPay(gettext_lazy("This way to pay is not offered any more. Choose another."))
     same = PaymentPage.objects.filter(
@@ -141,6 +153,18 @@ def _page(
         amount_minor=amount_minor, purpose=str(purpose),
     )  # fmt: skip
     return page
+
+
+def _refuse_beyond(owed_minor: int, amount_minor: int) -> None:
+    if not owed_minor:
+        raise BillingRefused(gettext_lazy("The shop is closed for good and owes nothing. Nothing was charged."))
+    if amount_minor > owed_minor:
+        raise BillingRefused(
+            worded(
+                gettext_lazy("The shop is closed for good: it can pay the %(sum)s that it owes, and no more."),
+                sum=format_minor(owed_minor),
+            )
+        )
 
 
 def is_ours(payment_id: str) -> bool:

@@ -94,6 +94,9 @@ class HasScope(permissions.BasePermission):
         if token is not None and wanted not in token.scopes:
             self.message = _("This token lacks the scope %(scope)s. Make one that has it.") % {"scope": wanted}
             return False
+        if method != "GET" and getattr(getattr(request, "tenant", None), "closed", False):
+            self.message = _("The shop is closed for good: everything can be read and nothing be changed.")
+            return False
         unpaid = getattr(getattr(request, "tenant", None), "read_only", False)
         if method != "GET" and unpaid and not getattr(view, "even_unpaid", False):
             self.message = _("The shop's plan is not paid: until it is, everything can be read and nothing be changed.")

@@ -7,7 +7,7 @@ from typing import Any
 from django.template.defaultfilters import date as date_filter
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import gettext_lazy, pgettext
 
 from kameng.lib.money import format_minor
 from shared_apps.billing.states import Method, SubscriptionState
@@ -41,17 +41,17 @@ def price_of(plan: Plan, interval: str) -> str:
     return words % {"sum": format_minor(fee)}
 
 
-def facts(seen: Overview) -> list[dict[str, str]]:
-    """The plan at a glance, row by row."""
+def facts(seen: Overview, *, going: bool) -> list[dict[str, str]]:
+    """The plan at a glance, row by row. `going`: the shop is being closed, or is; what would have come next does not."""
     row = seen.subscription
     found = [(_("Price"), price_of(seen.plan, row.interval if row else BillingInterval.MONTH))]
     if row is not None and row.state == SubscriptionState.TRIAL and row.trial_ends_at:
         found.append((_("Free until"), day(row.trial_ends_at)))
     elif row is not None and row.state == SubscriptionState.ACTIVE and row.period_end:
         found.append((_("Paid until"), day(row.period_end)))
-    if row is not None and row.cancel_at_period_end and not row.is_moved:
+    if not going and row is not None and row.cancel_at_period_end and not row.is_moved:
         found.append((_("Then"), _("It ends, and the storefront closes.")))
-    elif row is not None and (row.next_plan is not None or row.is_moved):
+    elif not going and row is not None and (row.next_plan is not None or row.is_moved):
         then = row.next_plan or row.moved_to or seen.plan
         found.append((_("Then"), f"{then.label}, {price_of(then, row.next_interval or row.interval)}"))
     if row is not None and row.plan.costs:
@@ -109,15 +109,32 @@ def usage_rows(shelf: Limit, staff: Limit, plan: Plan) -> list[dict[str, Any]]:
     return rows
 
 
-def notice_of(seen: Overview, standing: str) -> dict[str, str] | None:
-    """What has to be known and done before all else; None when all is well."""
+_DUE_ALL_THE_SAME = {
+    "SUSPENDED": gettext_lazy("It can be paid. Your shop stays suspended until the main station resumes it."),
+    "CLOSING": gettext_lazy(
+        "It can be paid. Your shop is being closed: it takes no orders, and nothing more is charged. Should you keep it, it is "
+        "as unpaid as it was."
+    ),
+    "CLOSED": gettext_lazy("It can still be paid. Your shop is closed for good, and nothing more is charged."),
+}
+
+
+def notice_of(seen: Overview, state: str, standing: str) -> dict[str, str] | None:
+    """What has to be known and done before all else, in the shop's state and standing; None when all is well."""
     row = seen.subscription
-    if row is None:
+    if state in _DUE_ALL_THE_SAME and seen.due_minor:
+        return {
+            "tone": "warning", "deed": "pay", "title": _("%(sum)s is due") % {"sum": format_minor(seen.due_minor)},
+            "text": str(_DUE_ALL_THE_SAME[state]),
+        }  # fmt: skip
+    if row is None or state in ("CLOSING", "CLOSED"):
         return None
     if row.state == SubscriptionState.ENDED:
         return {
             "tone": "danger", "deed": "plan", "title": _("Your subscription has ended and the storefront is closed"),
-            "text": _("Nothing is lost. Choose a plan, and the shop is open again at once."),
+            "text": _("Nothing is lost. Choose a plan, and the shop is open again as soon as the main station resumes it.")
+            if state == "SUSPENDED"
+            else _("Nothing is lost. Choose a plan, and the shop is open again at once."),
         }  # fmt: skip
     if row.state != SubscriptionState.PAST_DUE or row.read_only_at is None or row.shuts_at is None:
         return None

@@ -68,6 +68,7 @@ def _proved(request: HttpRequest) -> HttpResponse | None:
 @require_POST
 @screen(catalogue.ARCHIVE_MAKE)
 @open_when_closed
+@even_unpaid  # It changes nothing of the shop; who owes may take what is theirs along.
 def make(request: HttpRequest) -> HttpResponse:
     """An archive without codes at once; one with them after a second factor."""
     codes = request.POST.get("deed", "plain") == "codes"

@@ -1,7 +1,7 @@
 """Plan and billing: what the shop pays the main station, what is due, and every invoice. Another plan: `plan_changes`.
 
 What is shown is read in the request's transaction; what calls a payment channel is an `outside_deed`, which opens its own
-and only ever answers with a redirect.
+and only ever answers with a redirect. A shop that is closed reads all of it and pays what it owes; no more is asked of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kameng.web.actors import actor, client_ip
 from shared_apps.billing import pdf, selectors, services
 from shared_apps.billing.states import Method, SubscriptionState
 from shared_apps.billing.types import Overview, WayToPay
-from tenant_apps.panel.access import even_unpaid, outside_deed, screen
+from tenant_apps.panel.access import even_unpaid, is_closed, open_when_closed, outside_deed, screen
 from tenant_apps.panel.forms.billing import TopUpForm
 from tenant_apps.panel.lists import paged
 from tenant_apps.panel.page import page, say
@@ -35,6 +35,7 @@ from tenant_apps.panel.selectors import plan as usage
 from tenant_apps.panel.views._billing_words import facts, method_words, notice_of, usage_rows
 
 HERE = "billing"
+GOING = ("CLOSING", "CLOSED")  # Nothing more is charged to these, so that no deed about a plan is offered.
 
 
 def shop_id(request: HttpRequest) -> int:
@@ -49,26 +50,30 @@ def shop_id(request: HttpRequest) -> int:
 @screen(catalogue.BILLING_MANAGE)
 def index(request: HttpRequest) -> HttpResponseBase:
     """The present plan, what it holds, what is due and what was paid."""
+    tenant: Any = request.tenant  # type: ignore[attr-defined]
+    going = tenant.state in GOING
     with in_main():
         seen = selectors.overview(shop_id(request))
+        lacking = selectors.lacking_minor(shop_id(request)) if going else 0
         found = paged(request, selectors.invoices(substation_id=shop_id(request)))
         rows = list(found.object_list)
     found.object_list = rows
     wanted = request.GET.get("amount", "")
-    missing = max(0, seen.due_minor - seen.prepaid_minor)
+    missing = lacking if going else max(0, seen.due_minor - seen.prepaid_minor)
     amount = wanted or (str(money.minor_to_decimal(missing)) if missing else "")
     form = TopUpForm(ways=_way_choices(seen.ways), initial={"amount": amount})
     return page(
         request, "panel/billing.html", here=HERE, heading=_("Plan and billing"), seen=seen, rows=found,
-        plan_label=seen.plan.label, facts=facts(seen), notice=notice_of(seen, request.tenant.standing),  # type: ignore[attr-defined]
+        plan_label=seen.plan.label, facts=facts(seen, going=going), notice=notice_of(seen, tenant.state, tenant.standing),
         usage=usage_rows(usage.shelf(), usage.staff(), seen.plan), form=form, top_up_open="amount" in request.GET,
-        by_card=selectors.pays_by_card(seen.subscription), card_ways=_card_ways(seen), **_deeds(seen),
+        by_card=selectors.pays_by_card(seen.subscription), card_ways=[] if going else _card_ways(seen), going=going,
+        may_top_up=bool(lacking) or not going, **_deeds(seen, going=going),
     )  # fmt: skip
 
 
-def _deeds(seen: Overview) -> dict[str, Any]:
+def _deeds(seen: Overview, *, going: bool) -> dict[str, Any]:
     row = seen.subscription
-    runs = row is not None and row.state in (SubscriptionState.TRIAL, SubscriptionState.ACTIVE)
+    runs = not going and row is not None and row.state in (SubscriptionState.TRIAL, SubscriptionState.ACTIVE)
     has_end = row is not None and (row.period_end is not None or row.trial_ends_at is not None)
     return {
         "may_cancel": runs and has_end and not row.cancel_at_period_end,
@@ -125,6 +130,7 @@ def back(request: HttpRequest) -> HttpResponseBase:
 
 @require_POST
 @screen(catalogue.BILLING_MANAGE)
+@open_when_closed
 @even_unpaid
 def pay(request: HttpRequest) -> HttpResponseBase:
     """Pay what is due from the prepaid balance; what it does not cover leads to the top-up."""
@@ -144,6 +150,7 @@ def pay(request: HttpRequest) -> HttpResponseBase:
 
 @require_POST
 @outside_deed(catalogue.BILLING_MANAGE)
+@open_when_closed
 def top_up(request: HttpRequest) -> HttpResponseBase:
     """To a hosted page that fills the prepaid balance."""
     with in_main():
@@ -184,6 +191,7 @@ def card(request: HttpRequest) -> HttpResponseBase:
 
 @require_POST
 @outside_deed(catalogue.BILLING_MANAGE)
+@open_when_closed
 def portal(request: HttpRequest) -> HttpResponseBase:
     """To the channel's own page of cards and receipts."""
     with in_main():
@@ -200,6 +208,7 @@ def portal(request: HttpRequest) -> HttpResponseBase:
 
 @require_POST
 @outside_deed(catalogue.BILLING_MANAGE)
+@open_when_closed
 def retry(request: HttpRequest) -> HttpResponseBase:
     """Have the card tried again for what is due."""
     try:
@@ -207,12 +216,18 @@ def retry(request: HttpRequest) -> HttpResponseBase:
     except DomainError as refusal:
         return refused(request, refusal)
     if paid:
-        say(request, _("The card was charged. Everything works again."))
+        say(
+            request,
+            _("The card was charged. Nothing is due any more.")
+            if is_closed(request)
+            else _("The card was charged. Everything works again."),
+        )
     return redirect("panel:billing")
 
 
 @require_http_methods(["POST"])
 @outside_deed(catalogue.BILLING_MANAGE)
+@open_when_closed
 def check(request: HttpRequest) -> HttpResponseBase:
     """Ask the channel what became of a payment page; goes on as soon as it has ended."""
     public_id = request.POST.get("page", "")

@@ -58,6 +58,7 @@ def _shown(request: HttpRequest, form: CloseForm | None = None, refund_form: Ref
 
 @require_POST
 @screen(catalogue.SHOP_CLOSE)
+@even_unpaid  # Who can't pay any more may stop, and need not wait to be stopped.
 def begin(request: HttpRequest) -> HttpResponse:
     form = CloseForm(request.POST)
     if form.is_valid():
@@ -77,6 +78,7 @@ def begin(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @screen(catalogue.SHOP_CLOSE)
+@even_unpaid
 def keep(request: HttpRequest) -> HttpResponse:
     with in_main():
         closing.keep(public_id=request.tenant.public_id, by=actor(request), now=clock.utc_now())  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ from kameng.lib.words import in_english, worded
 from kameng.web.actors import actor
 from shared_apps.billing import selectors, services
 from shared_apps.billing.forms import TermsForm
-from tenant_apps.panel.access import outside_deed, screen
+from tenant_apps.panel.access import is_closed, outside_deed, screen
 from tenant_apps.panel.page import page, say
 from tenant_apps.panel.views._billing_words import differences, terms_name
 from tenant_apps.panel.views.billing import HERE, refused, shop_id
@@ -32,7 +32,9 @@ from tenant_apps.panel.views.billing import HERE, refused, shop_id
 @require_GET
 @screen(catalogue.BILLING_MANAGE)
 def plans(request: HttpRequest) -> HttpResponseBase:
-    """The plans on offer, beside the present one."""
+    """The plans on offer, beside the present one; a shop that is closed has none to choose."""
+    if is_closed(request):
+        return refused(request, _("Your shop is closed for good: there is no plan to choose any more."))
     return _plans_page(request, None)
 
 
@@ -45,7 +47,7 @@ def _plans_page(request: HttpRequest, form: TermsForm | None, status: int = 200)
     return page(
         request, "panel/billing_plans.html", here=HERE, heading=_("Choose a plan"), seen=seen,
         crumbs=((_("Plan and billing"), reverse("panel:billing")),), plan_label=seen.plan.label,
-        form=form or TermsForm(plans=offered, initial={"terms": present}), status=status,
+        form=form or TermsForm(plans=offered, opens=False, initial={"terms": present}), status=status,
     )  # fmt: skip
 
 
@@ -53,6 +55,8 @@ def _plans_page(request: HttpRequest, form: TermsForm | None, status: int = 200)
 @screen(catalogue.BILLING_MANAGE)
 def change(request: HttpRequest, quote: str) -> HttpResponseBase:
     """What a change would do and cost, as it was reckoned; nothing has happened yet."""
+    if is_closed(request):
+        return redirect("panel:plan")
     with in_main():
         try:
             offer = services.quoted(substation_id=shop_id(request), quote_public_id=quote)
@@ -84,7 +88,7 @@ def quote(request: HttpRequest) -> HttpResponseBase:
     """Reckon a change of plan, and show it."""
     with in_main():
         offered = selectors.plans_on_offer()
-    form = TermsForm(request.POST, plans=offered)
+    form = TermsForm(request.POST, plans=offered, opens=False)
     if not form.is_valid():
         messages.error(request, _("Choose one of the plans."))
         return redirect("panel:plan")

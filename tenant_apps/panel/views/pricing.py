@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from kameng.accounts import catalogue
-from kameng.accounts.access import may_change
 from kameng.lib import clock, money
 from kameng.lib.errors import DomainError, Invalid
 from kameng.lib.words import Sentence, worded
@@ -26,7 +25,7 @@ from tenant_apps.listings.pricing import StoredRule, as_rule, earnings, explaine
 from tenant_apps.listings.states import RuleKind, RuleScope
 from tenant_apps.listings.types import CategoryTree, PreviewRow, RulePreview, ShelfCategory
 from tenant_apps.panel import words
-from tenant_apps.panel.access import screen
+from tenant_apps.panel.access import may_change, screen
 from tenant_apps.panel.forms.pricing import ManyForm, RuleFilters, RuleForm, Target
 from tenant_apps.panel.lists import Column, export, local_time, paged, wants_export
 from tenant_apps.panel.page import back_to, page, refuse, say

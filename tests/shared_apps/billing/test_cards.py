@@ -130,6 +130,22 @@ class TestSubscribe:
             assert Substation.objects.get(pk=shop.pk).plan_id == plan.pk
         assert prepaid(shop) == 0
 
+    @pytest.mark.parametrize("gone", ["CLOSED", "ERASED"])
+    def test_a_shop_that_is_closed_is_led_to_no_page(
+        self, stripe: Stripe, subscribed: Callable[..., Any], gone: str
+    ) -> None:
+        plan = make_plan(monthly_fee_minor=9_800)
+        shop = subscribed(make_plan(), at=stripe.now, paid=False)
+        with in_main():
+            Substation.objects.filter(pk=shop.pk).update(state=gone)
+
+        with pytest.raises(services.BillingRefused, match="The shop is closed for good"):
+            open_page(stripe, shop, plan)
+
+        with in_main():
+            assert not PaymentPage.objects.filter(substation_id=shop.pk).exists()
+        assert stripe.fake.requests == []
+
     def test_told_in_any_order_and_twice_ends_the_same(self, stripe: Stripe, subscribed: Callable[..., Any]) -> None:
         plan = make_plan(monthly_fee_minor=9_800)
         shop = subscribed(make_plan(), at=stripe.now, paid=False)

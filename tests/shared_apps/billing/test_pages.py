@@ -11,11 +11,14 @@ import pytest
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main
 from shared_apps.billing import selectors, services
-from shared_apps.billing.models import PaymentPage
+from shared_apps.billing.models import ChangeQuote, PaymentPage, Subscription
 from shared_apps.ledger import selectors as ledger
+from shared_apps.ledger import services as ledger_services
+from shared_apps.ledger.types import Leg
 from shared_apps.receipts.models import PaymentCase, Receipt
 from tenant_apps.payments import providers
-from tests.shared_apps.billing.stage import APRIL, MARCH, make_plan, prepaid, state
+from tenants.models import Substation
+from tests.shared_apps.billing.stage import APRIL, MARCH, make_plan, prepaid, state, top_up
 from tests.tenant_apps import market
 from tests.tenant_apps.channel import MemoryChannel, time_out
 
@@ -155,6 +158,74 @@ class TestOpening:
 
         with pytest.raises(services.NoWayToPay):
             open_page(fresh_shop, theirs)
+
+
+class TestClosed:
+    """A shop that is closed for good: its balance pays for nothing that is to come."""
+
+    @pytest.fixture
+    def owing(self, subscribed: Callable[..., Any]) -> Any:
+        """A closed shop that owes ¥98, of which ¥30 are on its balance."""
+        shop = subscribed(make_plan(monthly_fee_minor=9_800))
+        with in_main():
+            services.renew(substation_id=shop.pk, now=APRIL)
+            Substation.objects.filter(pk=shop.pk).update(state="CLOSED")
+        top_up(shop, 3_000, APRIL)
+        return shop
+
+    def test_pays_what_it_owes(self, owing: Any, account: Any, channel: MemoryChannel) -> None:
+        page = open_page(owing, account, 6_800, APRIL)
+        channel.pays(page.public_id, 6_800, at=APRIL)
+
+        services.ask_about(page_public_id=page.public_id, now=APRIL)
+
+        assert prepaid(owing) == 0
+        with in_main():
+            assert not selectors.open_invoices(owing.pk).exists()
+
+    def test_is_not_sent_to_pay_more(self, owing: Any, account: Any, channel: MemoryChannel) -> None:
+        with pytest.raises(services.BillingRefused, match=r"it can pay the ¥68\.00 that it owes, and no more"):
+            open_page(owing, account, 6_801, APRIL)
+
+        self.nothing_was_opened(owing, channel)
+
+    @pytest.mark.parametrize("gone", ["CLOSED", "ERASED"])
+    def test_is_not_sent_to_pay_what_it_does_not_owe(
+        self, fresh_shop: Any, account: Any, channel: MemoryChannel, gone: str
+    ) -> None:
+        with in_main():
+            Substation.objects.filter(pk=fresh_shop.pk).update(state=gone)
+
+        with pytest.raises(services.BillingRefused, match="owes nothing"):
+            open_page(fresh_shop, account, 1)
+
+        self.nothing_was_opened(fresh_shop, channel)
+
+    def test_pays_a_debt_as_well(self, owing: Any, account: Any, channel: MemoryChannel) -> None:
+        with in_main():
+            ledger_services.post_transfer(
+                key=f"test-debt:{owing.pk}", kind="case", currency="CNY", event_at=APRIL,
+                legs=[Leg(f"substation:{owing.pk}:receivable", 500), Leg("channel:till:clearing", -500)],
+            )  # fmt: skip
+            assert selectors.lacking_minor(owing.pk) == 7_300
+
+        assert open_page(owing, account, 7_300, APRIL).state == "OPEN"
+
+    def test_begins_no_other_plan(self, owing: Any) -> None:
+        with in_main():
+            Subscription.objects.filter(substation_id=owing.pk).update(state="ENDED", due_since=None)
+        plan = make_plan(monthly_fee_minor=29_800)
+
+        with pytest.raises(services.BillingRefused, match="no plan of it begins or changes"):
+            services.quote_change(substation_id=owing.pk, plan_code=plan.code, interval="MONTH", now=APRIL)
+
+        with in_main():
+            assert not ChangeQuote.objects.filter(substation_id=owing.pk).exists()
+
+    def nothing_was_opened(self, shop: Any, channel: MemoryChannel) -> None:
+        with in_main():
+            assert not PaymentPage.objects.filter(substation_id=shop.pk).exists()
+        assert channel.calls == []
 
 
 class TestForgery:

@@ -99,6 +99,25 @@ class Office:
             return list(AuditRecord.objects.order_by("pk").values_list("action", flat=True))
 
 
+def move_shop(office: Office, *events: str, **fields: Any) -> None:
+    """Take the shop through events of its life, as whoever moves it does; `fields` are set with the last."""
+    from kameng.accounts.types import SYSTEM
+    from tenants import lifecycle
+    from tenants.states import SubstationEvent
+
+    with in_main():
+        for event in events:
+            lifecycle.move(
+                substation_id=office.shop.pk, event=SubstationEvent(event), by=SYSTEM, now=clock.utc_now(),
+                **(fields if event == events[-1] else {}),
+            )  # fmt: skip
+
+
+def owe(office: Office, standing: str) -> None:
+    """An unpaid shop, as dunning leaves it."""
+    move_shop(office, "MISS_PAYMENT", standing=standing)
+
+
 def move(goods: market.Goods, category_id: int) -> None:
     """Into another category. Main scope."""
     from shared_apps.library.models import Product

@@ -18,7 +18,7 @@ from kameng.lib import clock
 from tenants.archive import exports
 from tenants.models import ShopExport
 from tests.kameng.accounts.test_second_factor import with_app
-from tests.tenant_apps.panel.office import Office
+from tests.tenant_apps.panel.office import Office, move_shop, owe
 from tests.tenant_apps.storefront.conftest import words
 
 pytestmark = pytest.mark.usefixtures("no_jobs")
@@ -139,6 +139,34 @@ class TestArchives:
     @pytest.mark.unproved
     def test_one_without_codes_asks_for_nothing(self, office: Office) -> None:
         assert office.owner.post("/panel/archives/make/", {"deed": "plain"}).status_code == 302
+
+    @pytest.mark.parametrize("standing", ["READ_ONLY", "SHUT"])
+    def test_who_owes_takes_what_is_theirs_along(self, office: Office, standing: str) -> None:
+        owe(office, standing)
+        owner = office.owner
+
+        offered = words(owner.get("/panel/archives/"))
+        made = owner.post("/panel/archives/make/", {"deed": "plain"})
+
+        assert "Export everything" in offered
+        assert "Export with the codes" in offered
+        assert made.status_code == 302
+        with in_main():
+            assert ShopExport.objects.filter(substation_id=office.shop.pk).count() == 1
+
+    @pytest.mark.parametrize("standing", ["READ_ONLY", "SHUT"])
+    def test_so_does_who_was_closed_while_they_owed(self, office: Office, standing: str) -> None:
+        owe(office, standing)
+        move_shop(office, "BEGIN_CLOSING", "CLOSE")
+        owner = office.owner
+
+        offered = re.search(r'<form[^>]*action="/panel/archives/make/"', owner.get("/panel/archives/").content.decode())
+        made = owner.post("/panel/archives/make/", {"deed": "plain"})
+
+        assert offered is not None
+        assert made.status_code == 302
+        with in_main():
+            assert ShopExport.objects.filter(substation_id=office.shop.pk).count() == 1
 
     def test_whoever_may_make_one_and_not_see_codes_gets_none_with_codes(self, office: Office) -> None:
         with in_substation(office.shop):

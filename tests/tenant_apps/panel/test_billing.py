@@ -7,18 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from kameng.accounts import tokens
 from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main, in_substation
 from kameng.lib import clock
 from shared_apps.billing import selectors, services
-from shared_apps.billing.models import Invoice, Subscription
+from shared_apps.billing.forms import card
+from shared_apps.billing.models import Invoice, PaymentPage, Subscription
 from tenants import hosts, lifecycle
 from tenants.models import Plan, Substation
-from tenants.states import Standing, SubstationEvent
+from tenants.states import Standing
 from tests.shared_apps.billing.stage import make_plan, prepaid, top_up
-from tests.tenant_apps.panel.office import Office
+from tests.tenant_apps import market
+from tests.tenant_apps.panel.office import Office, move_shop, owe
 from tests.tenant_apps.storefront.conftest import words
 
 
@@ -39,16 +42,6 @@ def paying(office: Office) -> Office:
 @pytest.fixture
 def big(paying: Office) -> Plan:
     return make_plan(monthly_fee_minor=29_800, name_en="Big")
-
-
-def owe(office: Office, standing: Standing) -> None:
-    """An unpaid shop, as dunning leaves it."""
-    with in_main():
-        lifecycle.move(
-            substation_id=office.shop.pk, event=SubstationEvent.MISS_PAYMENT, by=SYSTEM, now=clock.utc_now(),
-            standing=standing,
-        )  # fmt: skip
-        hosts.forget(Substation.objects.get(pk=office.shop.pk))
 
 
 def invoices(office: Office) -> list[tuple[str, str]]:
@@ -195,6 +188,16 @@ class TestChanging:
         assert b"not the same any more" in browser.get(answer["Location"]).content
         assert (prepaid(paying.shop), invoices(paying), plan_of(paying) != big.code) == (50_000, [], True)
 
+    def test_promises_no_free_days_to_a_shop_that_is_open(self, paying: Office) -> None:
+        plan = make_plan(monthly_fee_minor=29_800, trial_days=17, name_en="Tried", active=True)
+
+        shown = words(paying.owner.get("/panel/billing/plans/"))
+
+        assert "Tried" in shown
+        assert "17 days free" not in shown
+        with translation.override("en"):
+            assert [card(plan, "MONTH", opens=opens).text for opens in (True, False)] == ["17 days free", ""]
+
     def test_another_shops_quote_changes_nothing(
         self, paying: Office, big: Plan, make_office: Callable[..., Office]
     ) -> None:
@@ -299,3 +302,134 @@ class TestUnpaid:
 
         assert answer.status_code == 403
         assert "not paid" in answer.json()["error"]["message"]
+
+    @pytest.mark.parametrize("standing", [Standing.READ_ONLY, Standing.SHUT])
+    def test_what_is_due_restricts_no_shop_that_is_suspended(self, paying: Office, standing: Standing) -> None:
+        owe(paying, standing)
+
+        move_shop(paying, "SUSPEND")
+
+        assert paying.owner.post("/panel/steps/share/").status_code == 302
+        assert b"the panel can only be looked at" not in paying.owner.get("/panel/").content
+
+
+def fall_due(office: Office, *, left_minor: int = 0) -> str:
+    """The next period begins and nothing pays for it; then `left_minor` is on the balance. Answers the invoice's number."""
+    with in_main():
+        row = selectors.subscription(office.shop.pk)
+        top_up(office.shop, -50_000, clock.utc_now())
+        invoice = services.renew(substation_id=office.shop.pk, now=row.period_end)  # type: ignore[union-attr,arg-type]
+    if left_minor:
+        top_up(office.shop, left_minor, clock.utc_now())
+    assert invoice is not None
+    return str(invoice.number)
+
+
+class TestSuspended:
+    def test_says_what_is_due_and_that_paying_does_not_resume_it(self, paying: Office) -> None:
+        fall_due(paying)
+        move_shop(paying, "SUSPEND")
+
+        page = words(paying.owner.get("/panel/billing/"))
+
+        assert "¥98.00 is due It can be paid. Your shop stays suspended until the main station resumes it." in page
+
+
+class TestClosing:
+    def test_promises_nothing_that_paying_would_not_bring(self, paying: Office) -> None:
+        fall_due(paying)
+        move_shop(paying, "BEGIN_CLOSING")
+
+        page = words(paying.owner.get("/panel/billing/"))
+
+        assert "Your shop is being closed: it takes no orders, and nothing more is charged." in page
+        assert "Top up and pay" in page
+        assert "Buyers can still order" not in page
+        assert "everything works again" not in page
+
+    def test_offers_no_deed_about_a_plan_of_which_no_period_begins(self, paying: Office) -> None:
+        move_shop(paying, "BEGIN_CLOSING")
+
+        page = words(paying.owner.get("/panel/billing/"))
+
+        assert "Next payment ¥0.00 None while the shop is being closed" in page
+        assert "Keep the shop first, if you want to change its plan." in page
+        assert [deed for deed in PLAN_DEEDS if deed in page] == []
+
+
+PLAN_DEEDS = ("Change the plan", "Cancel the subscription", "Top up", "To the payment page", "Pay by card from now on")
+
+
+class TestClosed:
+    @pytest.fixture
+    def closed(self, paying: Office) -> Office:
+        move_shop(paying, "BEGIN_CLOSING", "CLOSE")
+        return paying
+
+    def test_invites_nobody_to_pay_for_what_is_over(self, closed: Office) -> None:
+        page = words(closed.owner.get("/panel/billing/"))
+
+        assert "Small" in page
+        assert "Next payment ¥0.00 Nothing more is charged" in page
+        assert [deed for deed in PLAN_DEEDS if deed in page] == []
+
+    def test_plans_are_neither_chosen_nor_changed(self, closed: Office, big: Plan) -> None:
+        before, browser = closed.counts(), closed.owner
+
+        for deed, data in (
+            ("quote", {"terms": f"{big.code}/MONTH"}), ("change/quo_unknown/confirm", {}), ("card", {}), ("cancel", {}),
+            ("keep", {}),
+        ):  # fmt: skip
+            answer = browser.post(f"/panel/billing/{deed}/", data)
+            assert (answer.status_code, "closed for good" in words(answer)) == (403, True), deed
+        led_back = browser.get("/panel/billing/plans/", follow=True)
+
+        assert "there is no plan to choose any more" in words(led_back)
+        assert (prepaid(closed.shop), invoices(closed), closed.counts()) == (50_000, [], before)
+        with in_main():
+            row = selectors.subscription(closed.shop.pk)
+            assert (row.state, row.cancel_at_period_end) == ("ACTIVE", False)  # type: ignore[union-attr]
+
+    def test_a_shop_that_owes_nothing_puts_nothing_on_its_balance(self, closed: Office) -> None:
+        with in_main():
+            account = market.ensure_account()
+
+        answer = closed.owner.post("/panel/billing/top-up/", {"amount": "10", "way": str(account.id)}, follow=True)
+
+        assert "The shop is closed for good and owes nothing. Nothing was charged." in words(answer)
+        with in_main():
+            assert not PaymentPage.objects.filter(substation_id=closed.shop.pk).exists()
+
+    def test_what_it_owes_is_read_and_paid(self, paying: Office) -> None:
+        number = fall_due(paying, left_minor=9_800)
+        move_shop(paying, "BEGIN_CLOSING", "CLOSE")
+        browser = paying.owner
+
+        page = words(browser.get("/panel/billing/"))
+        paper = browser.get(f"/panel/billing/invoices/{number}.pdf")
+        paid = browser.post("/panel/billing/pay/")
+
+        assert "Pay ¥98.00 now" in page
+        assert "¥98.00 is due It can still be paid. Your shop is closed for good, and nothing more is charged." in page
+        assert (paper.status_code, paid["Location"]) == (200, "/panel/billing/")
+        assert (invoices(paying), prepaid(paying.shop)) == ([("PERIOD", "PAID")], 0)
+        with in_main():
+            assert Substation.objects.get(pk=paying.shop.pk).state == "CLOSED"
+
+    def test_what_is_lacking_is_topped_up_and_no_more(self, paying: Office) -> None:
+        fall_due(paying, left_minor=3_000)
+        move_shop(paying, "BEGIN_CLOSING", "CLOSE")
+        with in_main():
+            account = market.ensure_account()
+
+        page = paying.owner.get("/panel/billing/")
+        more = paying.owner.post("/panel/billing/top-up/", {"amount": "68.01", "way": str(account.id)}, follow=True)
+
+        assert b'name="amount" value="68.00"' in page.content
+        assert "it can pay the ¥68.00 that it owes, and no more." in words(more)
+        with in_main():
+            assert not PaymentPage.objects.filter(substation_id=paying.shop.pk).exists()
+
+    @pytest.mark.parametrize("deed", ["retry", "portal", "check"])
+    def test_the_ways_to_pay_it_are_not_shut(self, closed: Office, deed: str) -> None:
+        assert closed.owner.post(f"/panel/billing/{deed}/", {"page": "bpg_unknown"}).status_code == 302

@@ -9,14 +9,16 @@ import pytest
 from django.conf import settings
 from django.core import mail
 
+from kameng.accounts import tokens
 from kameng.accounts.models import User
+from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_main, in_substation
 from kameng.jobs import services as jobs
 from kameng.lib import clock
 from tenant_apps.orders.services import ShopClosed
 from tenants import closing, hosts
 from tenants.models import Substation
-from tests.tenant_apps.panel.office import Office
+from tests.tenant_apps.panel.office import Office, owe
 from tests.tenant_apps.storefront.conftest import words
 
 pytestmark = pytest.mark.usefixtures("no_jobs")
@@ -158,6 +160,40 @@ class TestClosing:
         assert state(office) == "ACTIVE"
         assert office.browser().get("/").status_code == 200
 
+    @pytest.mark.parametrize("standing", ["READ_ONLY", "SHUT"])
+    def test_who_owes_closes_the_shop_and_calls_it_off(self, office: Office, standing: str) -> None:
+        owe(office, standing)
+
+        asked = words(office.owner.get("/panel/closing/"))
+        begun = self.begin(office, reason="I stop")
+        going = (state(office), words(office.owner.get("/panel/closing/")))
+        kept = office.owner.post("/panel/closing/keep/")
+
+        assert f"Type {office.shop.slug}.localhost to confirm." in asked
+        assert (begun.status_code, going[0]) == (302, "CLOSING")
+        assert "Keep the shop" in going[1]
+        assert (kept.status_code, state(office)) == (302, "PAST_DUE")
+
+    def test_who_may_not_close_it_may_not_while_it_is_unpaid_either(self, office: Office) -> None:
+        owe(office, "READ_ONLY")
+        with in_substation(office.shop):
+            User.objects.filter(pk=office.users["VIEWER"]).update(role="FINANCE")
+        finance = office.browser("VIEWER")
+
+        page = words(finance.get("/panel/closing/"))
+        refused = finance.post("/panel/closing/begin/", {"typed": f"{office.shop.slug}.localhost"})
+
+        assert "to confirm." not in page
+        assert (refused.status_code, state(office)) == (403, "PAST_DUE")
+
+    def test_a_shop_that_is_not_being_closed_has_nothing_to_call_off(self, office: Office) -> None:
+        owe(office, "SHUT")
+
+        refused = office.owner.post("/panel/closing/keep/")
+
+        assert (refused.status_code, state(office)) == (409, "PAST_DUE")
+        assert "“Payment due” now. Nothing was changed." in words(refused)
+
     def test_is_closed_by_itself_a_day_after_the_last_thing_ended(self, office: Office) -> None:
         office.place()
         self.begin(office)
@@ -201,6 +237,40 @@ class TestClosing:
         front = office.browser().get("/")
         assert (front.status_code, "has closed for good" in words(front)) == (503, True)
         assert office.browser().get(f"/o/{paid.number}/{paid.token}/").status_code == 200
+
+    def test_it_offers_no_deed_that_it_would_refuse(self, office: Office) -> None:
+        buttons = {"settings/": "Save the settings", "domains/": "Add the domain"}
+        before = {path: label in words(office.owner.get(f"/panel/{path}")) for path, label in buttons.items()}
+        self.begin(office)
+        office.owner.post("/panel/closing/finish/")
+
+        after = {path: label in words(office.owner.get(f"/panel/{path}")) for path, label in buttons.items()}
+
+        assert set(before.values()) == {True}
+        assert set(after.values()) == {False}
+
+    def test_its_programs_read_and_change_nothing(self, office: Office) -> None:
+        with in_substation(office.shop):
+            owner = User.objects.get(pk=office.users["OWNER"])
+            _token, secret = tokens.create(
+                user=owner, name="Robot", scopes=["listings:read", "listings:write"], by=SYSTEM, now=clock.utc_now()
+            )
+        self.begin(office)
+        office.owner.post("/panel/closing/finish/")
+        with_token: Any = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+        before, browser = office.counts(), office.browser()
+
+        read = browser.get("/api/v1/panel/listings/", **with_token)
+        refused = browser.patch(
+            f"/api/v1/panel/listings/{office.goods.code}/",
+            {"on_shelf": False},
+            content_type="application/json",
+            **with_token,
+        )
+
+        assert (read.status_code, refused.status_code) == (200, 403)
+        assert "closed for good" in refused.json()["error"]["message"]
+        assert office.counts() == before
 
     def test_money_that_comes_after_the_end_becomes_a_case(self, office: Office) -> None:
         from shared_apps.receipts.models import PaymentCase
