@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from kameng.accounts import people
 from kameng.accounts.models import ApiToken, User
+from kameng.accounts.types import SYSTEM
 from kameng.db.context import in_substation
 from kameng.lib import clock
 from tests.api.conftest import (
@@ -50,6 +52,21 @@ class TestTokens:
 
         assert api.get("panel/orders/").error["code"] == "authentication_failed"
         assert api.get("listings/").status == 401
+
+    def test_rest_with_a_person_who_is_locked_out_and_are_theirs_again(
+        self, shop: Any, program: tuple[ApiToken, Api]
+    ) -> None:
+        """A token is a line in the shop's list that others can end, and its program has nobody who logs in anew."""
+        token, api = program
+        a_user("OWNER", shop)  # One who can log in always stays.
+        answers = []
+
+        for active in (False, True):
+            with in_substation(shop):
+                people.set_active(user_id=token.user_id, active=active, by=SYSTEM, now=clock.utc_now())
+            answers.append(api.get("panel/orders/").status)
+
+        assert answers == [401, 200]
 
     def test_never_may_more_than_their_person(self, shop: Any, program: tuple[ApiToken, Api], buy: Buy) -> None:
         token, api = program

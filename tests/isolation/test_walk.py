@@ -14,7 +14,8 @@ from django.conf import settings
 from django.core import mail
 from django.http import HttpRequest, HttpResponse
 
-from kameng.db.context import MAIN, in_substation, pointed_at
+from kameng.accounts import catalogue
+from kameng.db.context import MAIN, in_main, in_substation, pointed_at
 from kameng.web import counting
 from tests.isolation.walk import routes, scene, visits, watch
 from tests.isolation.walk.routes import Route
@@ -87,6 +88,8 @@ def _judge(visit: visits.Visit, cast: scene.Scene, at_home: bool) -> list[str]:
         return [f"answers {response.status_code}"]
     if response.status_code == 429:
         return ["answers 429, which proves nothing"]
+    if visit.visitor.may_look:
+        return []
     return [f"gives away the {name}" for name in watch.given_away(cast.bob, visit.sent, response, at_home=at_home)]
 
 
@@ -192,6 +195,43 @@ class TestTheWalkItself:
         said = {"reads": "gives away the buyer", "writes": "orders_order changed", "breaks": "answers 500"}[fault]
         assert [one for one in found if said in one]
 
+    @pytest.mark.parametrize("to_whom", ["a shop's people", "the station's people"])
+    @pytest.mark.parametrize("fault", ["reads", "writes"])
+    def test_finds_a_leak_that_shows_to_small_members_alone(
+        self, cast: scene.Scene, monkeypatch: pytest.MonkeyPatch, to_whom: str, fault: str
+    ) -> None:
+        """A page with a branch for those who may not see the money, which no owner and no stranger ever comes into."""
+        from kameng.web.transactions import own_transactions
+        from shared_apps.console.views import front as console
+        from tenant_apps.orders.models import Order
+        from tenant_apps.panel.views import overview as panel
+
+        bob, number = cast.bob.shop, cast.bob.orders["paid"].number
+        view, host, name, whole = {
+            "a shop's people": (panel.index, "shop", "panel:overview", catalogue.MONEY_LOOK),
+            "the station's people": (console.home, "main", "console:overview", catalogue.SYSTEM_MANAGE),
+        }[to_whom]
+
+        @own_transactions
+        def leaky(request: HttpRequest) -> HttpResponse:
+            user: Any = request.user
+            with in_substation(cast.alice.shop) if host == "shop" else in_main():
+                spared = not user.is_authenticated or user.may(whole)
+            if spared:
+                return HttpResponse()
+            with in_substation(bob):
+                if fault == "writes":
+                    Order.objects.filter(number=number).update(ip="127.0.0.9")
+                return HttpResponse(Order.objects.get(number=number).contact if fault == "reads" else "")
+
+        route = next(route for route in routes.routes(host) if route.name == name)
+        monkeypatch.setattr(_pattern_of(view, host), "callback", leaky)
+
+        _count, found = walk(route, cast)
+
+        said = {"reads": "gives away the buyer", "writes": "orders_order changed"}[fault]
+        assert [one for one in found if said in one]
+
     def test_sees_what_is_packed_in_a_spreadsheet(self, cast: scene.Scene) -> None:
         bob = cast.bob
         owner = visits.Visitor("its owner", bob.host, scene.browser(bob.host, bob.users["OWNER"], bob.shop), bob)
@@ -210,8 +250,8 @@ def _leads_nowhere(told: str) -> bool:
     )
 
 
-def _pattern_of(view: Any) -> Any:
-    """The entry of the shop's URL map that leads to `view`."""
+def _pattern_of(view: Any, host: str = "shop") -> Any:
+    """The entry of the host's URL map that leads to `view`."""
     from django.urls import URLPattern, get_resolver
 
     def search(patterns: Any) -> Any:
@@ -223,4 +263,4 @@ def _pattern_of(view: Any) -> Any:
                 return found
         return None
 
-    return search(get_resolver(routes.HOSTS["shop"]).url_patterns)
+    return search(get_resolver(routes.HOSTS[host]).url_patterns)

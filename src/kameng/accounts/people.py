@@ -14,7 +14,7 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit, catalogue, roles
+from kameng.accounts import audit, catalogue, roles, sessions
 from kameng.accounts.catalogue import Place
 from kameng.accounts.models import Role, StaffRole, User, place
 from kameng.accounts.types import Actor
@@ -159,6 +159,9 @@ def set_role(*, user_id: int, role: str, by: Actor, now: datetime) -> User:
 def set_active(*, user_id: int, active: bool, by: Actor, now: datetime) -> User:
     """Lock somebody out at once, their API tokens with them, or let them in again.
 
+    Their sessions end for good: who was locked out for a lost telephone is not let in on it again. Their tokens rest
+    meanwhile, and are there again with them.
+
     Raises: NotAllowed, PersonUnknown, MoreThanYours, LastOfAll.
     """
     by.must(catalogue.PEOPLE_MANAGE)
@@ -173,6 +176,9 @@ def set_active(*, user_id: int, active: bool, by: Actor, now: datetime) -> User:
             _keep_one(able, user)
         user.is_active = active
         user.save(update_fields=["is_active"])
+        # Letting in ends them as well. Race: somebody whose password was right just before they were locked out has a
+        # session that began just after; until now it opened nothing.
+        sessions.end_all(user=user, now=now)
         _record("activated" if active else "deactivated", user, by, now)
     return user
 

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from kameng.accounts import audit, factors
+from kameng.accounts import audit, factors, sessions
 from kameng.accounts.models import INVITATION_LIFE, User
 from kameng.accounts.types import Actor
 from kameng.db.context import current_schema
@@ -80,12 +80,13 @@ def holder_of(entry: str) -> User:
 
 
 def set_by_pass(*, entry: str, password: str, by: Actor, now: datetime) -> User:
-    """Set the password that the pass allows to set. Raises: PassRefused, PasswordRefused."""
+    """Set the password that the pass allows to set, and log its person out everywhere. Raises: PassRefused, PasswordRefused."""
     with transaction.atomic():
         # Race: the same link twice at once. The second waits for the row and then finds another fingerprint.
         User.objects.select_for_update().filter(pk=holder_of(entry).pk).first()
         user = holder_of(entry)
         _set(user, password)
+        sessions.end_all(user=user, now=now)
         audit.record(action="accounts.password.set", by=by, target=user.email, at=now)
     return user
 

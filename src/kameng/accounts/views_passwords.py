@@ -9,7 +9,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import update_session_auth_hash
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -87,11 +86,13 @@ def change(request: HttpRequest) -> HttpResponseBase:
     form = ChangePasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            changed = recovery.change(user=user, by=actor(request), now=clock.utc_now(), **form.cleaned_data)
+            by, now = actor(request), clock.utc_now()
+            changed = recovery.change(user=user, by=by, now=now, **form.cleaned_data)
         except DomainError as error:
             form.add_error(error.field if error.field in form.fields else None, str(error))
         else:
-            update_session_auth_hash(request, changed)
+            # The new password ends the other sessions by itself; their rows must say so, or the list shows them.
+            sessions.end_elsewhere(request=request, user=changed, by=by, now=now)
             messages.success(request, _("Your password is changed. Other browsers were logged out."))
             return redirect(home_of(request))
     context = {"form": form, "home": home_of(request)}

@@ -14,8 +14,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection, connections
 from django.test import Client
+from fido2.cose import ES256
+from fido2.webauthn import AttestedCredentialData
 
-from kameng.accounts import recovery, tokens
+from kameng.accounts import catalogue, recovery, tokens
 from kameng.accounts.models import Passkey, Role, StaffRole, StaffSession, User
 from kameng.accounts.tokens import MAIN_SCOPES, SHOP_SCOPES
 from kameng.accounts.types import SYSTEM
@@ -51,6 +53,7 @@ PASSWORD = "correct horse battery staple"
 # Bob's rows are counted from here: an id of his is none of Alice's, whose row of the same number would answer for it.
 FIRST_ID = 7_000_000
 
+NO_KEY = ES256({1: 2, 3: -7, -1: 1, -2: bytes(32), -3: bytes(32)})  # The shape of a public key; it opens nothing.
 PRICES = {"alice": Decimal("12345.67"), "bob": Decimal("87654.31")}
 # What each pays by terms of its own, for codes of its own SKU and for the one that both sell. No clock shows such seconds.
 PRIVATE = {"alice": Decimal("71.1357"), "bob": Decimal("78.8642")}
@@ -121,6 +124,9 @@ class Scene:
     operator: Any
     operator_secret: str
     main: dict[str, Any]
+    clerks: dict[
+        str, Any
+    ]  # Of the main station: who may look at everything ("LOOKS"), and at its plans alone ("SMALL").
 
 
 def set_up(make_shop: Callable[..., Any]) -> Scene:
@@ -139,7 +145,12 @@ def set_up(make_shop: Callable[..., Any]) -> Scene:
         _row, secret = tokens.create(
             user=operator, name="walk", scopes=list(MAIN_SCOPES), by=SYSTEM, now=clock.utc_now()
         )
-    return Scene(alice, bob, operator, secret, _main_things(bob, operator))
+        small = StaffRole.objects.create(name=f"Role {_word()}", permissions=[catalogue.PLANS_LOOK])
+        clerks = {
+            name: User.objects.create_user(f"{_word()}@station.example", PASSWORD, role=Role.VIEWER, own_role=own)
+            for name, own in (("LOOKS", None), ("SMALL", small))
+        }
+    return Scene(alice, bob, operator, secret, _main_things(bob, operator), clerks)
 
 
 def _word() -> str:
@@ -212,12 +223,17 @@ def _dress(side: Side) -> None:
         )
         side.token_id = row.pk
         side.secret_marks["token"] = f"ERP {mark}"
-        side.role_id = StaffRole.objects.create(name=f"Role {mark}", permissions=["goods.look"]).pk
+        own = StaffRole.objects.create(name=f"Role {mark}", permissions=["goods.look"])
+        side.role_id = own.pk
+        side.users["OWN"] = User.objects.create_user(
+            f"own-{mark}@example.net", PASSWORD, name=f"Own {mark}", role=Role.VIEWER, own_role=own
+        )
         side.secret_marks["role"] = f"Role {mark}"
         staff, now = side.users["VIEWER"], clock.utc_now()
         side.passkey_id = Passkey.objects.create(
-            user=staff, name=f"Key {mark}", host=side.host, credential_id=mark.encode(), credential=b"x"
-        ).pk
+            user=staff, name=f"Key {mark}", host=side.host, credential_id=mark.encode(),
+            credential=AttestedCredentialData.create(bytes(16), mark.encode(), NO_KEY),  # Its owner visits, too.
+        ).pk  # fmt: skip
         side.session_id = StaffSession.objects.create(user=staff, agent=f"Agent {mark}", created_at=now, seen_at=now).pk
         MarkupRule.objects.create(scope="SKU", target_id=side.sold["manual"].sku_id, kind="PRICE", value=price)
     with pointed_at(side.shop):

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from django.test import Client
 
-from kameng.accounts.models import Role, User
+from kameng.accounts.models import User
 from kameng.db.context import in_main, in_substation, pointed_at
 from tenant_apps.shop.models import ShopSettings
 from tenants import hosts
@@ -21,17 +21,25 @@ from tests.isolation.walk.routes import Route
 from tests.isolation.walk.scene import Scene, Side, browser
 
 MAIN = "localhost"
+# Of a shop's people, beside its owner. A page may show to one of them what it shows to nobody who may do more.
+MEMBERS = {"STAFF": "staff", "VIEWER": "viewer", "OWN": "member with a role of its own"}
 
 
 @dataclass
 class Visitor:
-    """One who asks at one host. `holds`: whose secrets he has, which are sent along where an address takes any."""
+    """One who asks at one host. `holds`: whose secrets he has, which are sent along where an address takes any.
+
+    `once`: he takes each of an address's methods once, and not in every way there is: one of many members. `may_look`: it
+    is his work to read what is Bob's, and no leak; that he changes nothing of it counts.
+    """
 
     name: str
     host: str
     client: Client
     holds: Side
     headers: dict[str, str] = field(default_factory=dict)
+    once: bool = False
+    may_look: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,8 @@ def _at_the_main_station(scene: Scene) -> list[Visitor]:
         Visitor("who began another signup", MAIN, applicant, alice, token),
         Visitor("another shop's owner", MAIN, browser(MAIN, alice.users["OWNER"], alice.shop), alice),
         Visitor("another shop's program", MAIN, browser(MAIN), alice, {"Authorization": f"Bearer {alice.secret}"}),
+        Visitor("who may look there", MAIN, browser(MAIN, scene.clerks["LOOKS"]), alice, once=True, may_look=True),
+        Visitor("who may see its plans", MAIN, browser(MAIN, scene.clerks["SMALL"]), alice, once=True),
     ]
 
 
@@ -102,6 +112,10 @@ def _at_alices(scene: Scene) -> list[Visitor]:
         ),
         Visitor("the other shop's owner", alice.host, browser(alice.host, bob.users["OWNER"], bob.shop), bob),
         Visitor("the other's program", alice.host, browser(alice.host), bob, {"Authorization": f"Bearer {bob.secret}"}),
+        *(
+            Visitor(f"its {what}", alice.host, browser(alice.host, alice.users[role], alice.shop), bob, once=True)
+            for role, what in MEMBERS.items()
+        ),
     ]
 
 
@@ -114,6 +128,9 @@ def _at_bobs(scene: Scene) -> list[Visitor]:
         Visitor("another shop's buyer", bob.host, _buyer(alice, bob.host), alice, order),
         Visitor("another shop's owner", bob.host, browser(bob.host, alice.users["OWNER"], alice.shop), alice),
         Visitor("another's program", bob.host, browser(bob.host), alice, {"Authorization": f"Bearer {alice.secret}"}),
+        Visitor(
+            "another shop's staff", bob.host, browser(bob.host, alice.users["STAFF"], alice.shop), alice, once=True
+        ),
     ]
 
 
@@ -126,12 +143,14 @@ def _buyer(side: Side, host: str = "") -> Client:
 
 def visits(route: Route, visitor: Visitor, scene: Scene) -> Iterator[Visit]:
     """Each method with each of the ways to fill the address; a read bare, with everything in its query, and as a file."""
-    full = visitor.holds is scene.bob
-    for values in ways.fill(route, scene, full=full):
+    filled = ways.fill(route, scene, full=visitor.holds is scene.bob)
+    for values in filled[:1] if visitor.once else filled:
         path = route.path(values)
         for method in route.methods:
             if method == "get":
                 yield Visit(visitor, method, path)
+                if visitor.once:
+                    continue
                 yield Visit(visitor, method, f"{path}?{urlencode(fields.query(scene, visitor.holds))}")
                 if not route.is_api:
                     yield Visit(visitor, method, f"{path}?export=xlsx")
@@ -178,11 +197,12 @@ def pointed_at_main() -> Any:
 
 
 def mend(side: Side) -> None:
-    """Alice's shop as it was: an address before may have closed it, or locked its owner out."""
+    """Alice's shop as it was: an address before may have closed it, or locked its people out."""
     with in_main():
         Substation.objects.filter(pk=side.shop.pk).update(state=SubstationState.ACTIVE, standing=Standing.GOOD)
     hosts.forget(side.shop)
     with in_substation(side.shop):
         ShopSettings.objects.update(open=True, name=side.public_marks["name"])
-        owner = side.users["OWNER"]
-        User.objects.filter(pk=owner.pk).update(role=Role.OWNER, is_active=True, password=owner.password)
+        for user in side.users.values():
+            as_it_was = {"role": user.role, "own_role": user.own_role_id, "password": user.password}
+            User.objects.filter(pk=user.pk).update(is_active=True, **as_it_was)

@@ -22,6 +22,8 @@ from tests.isolation.walk.scene import Scene, Side
 ANYBODYS = {
     # An owner's deeds at the main station are kept there; what is kept about Bob bears his name.
     "accounts_auditrecord": "target = (SELECT public_id FROM public.tenants_substation WHERE id = %(id)s)",
+    # The visitors from the main station have sessions there, which say when they were seen.
+    "accounts_staffsession": "user_id <> ALL (%(clerks)s)",
     # Of a new shop, or offered to the one that holds its city.
     "regions_lead": "substation_id = %(id)s OR grant_id IN (SELECT id FROM public.regions_regiongrant "
     "WHERE substation_id = %(id)s)",
@@ -86,7 +88,10 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 def _tables(scene: Scene) -> dict[str, Any]:
     shop = scene.bob.shop
     with connections["owner"].cursor() as cursor:
-        cursor.execute(_statement(shop.pk, shop.schema_name), {"id": shop.pk, "schema": shop.schema_name})
+        clerks = [user.pk for user in scene.clerks.values()]
+        cursor.execute(
+            _statement(shop.pk, shop.schema_name), {"id": shop.pk, "schema": shop.schema_name, "clerks": clerks}
+        )
         return {f"table {name}": (count, youngest) for name, count, youngest in cursor.fetchall()}
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from django.test import Client
 
-from kameng.accounts import catalogue, factors, people, roles
+from kameng.accounts import catalogue, factors, people, roles, sessions
 from kameng.accounts.catalogue import Place
 from kameng.accounts.models import Role, User
 from kameng.accounts.types import SYSTEM, Actor, ActorKind
 from kameng.db.context import in_main, in_substation
 from kameng.lib import clock
+from kameng.lib.ids import public_id
 from tests.tenant_apps.panel.conftest import make_office, office  # noqa: F401  # Fixtures.
 from tests.tenant_apps.panel.office import PASSWORD, Office
 from tests.tenant_apps.racing import Runner
@@ -73,6 +75,57 @@ def test_of_two_who_can_log_in_none_is_the_last(office: Office) -> None:
         User.objects.create_user("second@example.com", PASSWORD, role=Role.OWNER)
 
         assert people.last_able() is None
+
+
+class TestLockingOut:
+    HOMES: ClassVar[dict[Place, str]] = {Place.SHOP: "/panel/", Place.MAIN: "/console/"}
+
+    def log_in(self, host: str, email: str) -> Client:
+        browser = Client(HTTP_HOST=host)
+        assert browser.post("/login/", {"email": email, "password": PASSWORD}).status_code == 302
+        return browser
+
+    def again(self, browser: Client, host: str) -> Client:
+        """The same cookie in a browser of its own: from its first one an answer may have taken it."""
+        copy = Client(HTTP_HOST=host)
+        copy.cookies["kameng_session"] = browser.cookies["kameng_session"].value
+        return copy
+
+    @pytest.mark.parametrize("where", list(Place))
+    def test_ends_the_sessions_for_good(self, office: Office, where: Place) -> None:
+        """Whoever is let in again logs in again: an old cookie, which somebody else may have, opens nothing."""
+        host, home = office.shop.host if where is Place.SHOP else "localhost", self.HOMES[where]
+        email = f"{public_id('x')[2:12].lower()}@example.com"
+
+        def scope() -> Any:
+            return in_substation(office.shop) if where is Place.SHOP else in_main()
+
+        with scope():
+            user = User.objects.create_user(email, PASSWORD, role=Role.VIEWER)
+        asks, rests = self.log_in(host, email), self.log_in(host, email)
+        keys = [self.again(browser, host) for browser in (asks, rests)]
+        assert [browser.get(home).status_code for browser in (asks, rests)] == [200, 200]
+
+        with scope():
+            people.set_active(user_id=user.pk, active=False, by=SYSTEM, now=NOW)
+            listed = sessions.of(user, now=clock.utc_now())
+        assert asks.get(home).status_code == 302
+        with scope():
+            people.set_active(user_id=user.pk, active=True, by=SYSTEM, now=NOW)
+
+        assert [browser.get(home).status_code for browser in (*keys, asks, rests)] == [302] * 4
+        assert listed == []
+        assert self.log_in(host, email).get(home).status_code == 200
+
+    def test_ends_a_session_that_began_at_that_moment(self, office: Office) -> None:
+        """Race: the password was found right before the lock-out, and the session began after it."""
+        with in_substation(office.shop):
+            people.set_active(user_id=office.users["STAFF"], active=False, by=SYSTEM, now=NOW)
+        late = office.staff
+        with in_substation(office.shop):
+            people.set_active(user_id=office.users["STAFF"], active=True, by=SYSTEM, now=NOW)
+
+        assert late.get("/panel/").status_code == 302
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ from django.core import mail
 from django.core.cache import cache
 from django.test import Client
 
+from kameng.accounts import recovery
 from kameng.accounts.models import StaffSession, User
 from kameng.db.context import in_substation, pointed_at
 from kameng.jobs import services as jobs
 from tests.tenant_apps.panel.conftest import make_office, office  # noqa: F401  # Fixtures.
 from tests.tenant_apps.panel.office import PASSWORD, Office
 
+ANOTHER = "another long password 7"
 pytestmark = pytest.mark.unproved
 
 
@@ -56,6 +58,47 @@ class TestSessions:
             cache.delete(f"accounts:session:{row.pk}")
 
         assert phone.get("/panel/").status_code == 302
+
+    def test_of_other_browsers_leave_the_list_when_the_password_is_changed(self, office: Office) -> None:
+        browsers = [office.browser() for _ in range(3)]
+        for browser in browsers:
+            self.log_in(office, browser, self.FIREFOX)
+
+        browsers[0].post("/password/", {"present": PASSWORD, "password": ANOTHER})
+
+        assert [browser.get("/panel/").status_code for browser in browsers] == [200, 302, 302]
+        assert [one["here"] for one in browsers[0].get("/panel/account/").context["devices"]] == [True]
+        assert self.standing(office) == 1
+        assert office.acts()[-2:] == ["accounts.password.changed", "accounts.sessions.ended"]
+
+    def test_leave_the_list_when_a_mailed_link_sets_the_password(self, office: Office) -> None:
+        before, fresh = [office.browser() for _ in range(3)], office.browser()
+        for browser in before:
+            self.log_in(office, browser, self.FIREFOX)
+        with in_substation(office.shop):
+            path = recovery.link_path(User.objects.get(pk=office.users["STAFF"]))
+
+        assert fresh.post(path, {"password": ANOTHER}).status_code == 302
+
+        assert [browser.get("/panel/").status_code for browser in (*before, fresh)] == [302, 302, 302, 200]
+        assert [one["here"] for one in fresh.get("/panel/account/").context["devices"]] == [True]
+        assert self.standing(office) == 1
+
+    def test_stay_where_a_password_is_refused(self, office: Office) -> None:
+        here, there = office.browser(), office.browser()
+        for browser in (here, there):
+            self.log_in(office, browser, self.FIREFOX)
+
+        for typed in ({"present": "guessed", "password": ANOTHER}, {"present": PASSWORD, "password": "short"}):
+            assert here.post("/password/", typed).status_code == 422
+
+        assert [browser.get("/panel/").status_code for browser in (here, there)] == [200, 200]
+        assert self.standing(office) == 2
+
+    def standing(self, office: Office) -> int:
+        """How many sessions of the staff's have not ended, by their rows."""
+        with in_substation(office.shop):
+            return StaffSession.objects.filter(user_id=office.users["STAFF"], ended_at__isnull=True).count()
 
     def test_of_somebody_else_are_not_ended(self, office: Office) -> None:
         theirs = office.browser()

@@ -128,7 +128,7 @@ class TestRoles:
 
 
 class TestLockingOut:
-    def test_ends_the_log_in_at_once_and_lets_in_again(self, operator: Client, newcomer: User) -> None:
+    def test_ends_the_log_in_for_good_and_lets_in_by_another(self, operator: Client, newcomer: User) -> None:
         theirs = _client(newcomer)
         assert theirs.get(url("overview")).status_code == 200
 
@@ -136,7 +136,7 @@ class TestLockingOut:
         assert theirs.get(url("overview")).headers["Location"].startswith("/login/")
 
         assert operator.post(url("person_active", newcomer.pk), {"active": "1"}).status_code == 302
-        assert theirs.get(url("overview")).status_code == 200
+        assert _client(newcomer).get(url("overview")).status_code == 200
         assert (
             trail("console.person.deactivated", newcomer.email)
             == trail("console.person.activated", newcomer.email)
