@@ -196,7 +196,8 @@ class TestChanging:
         assert "Tried" in shown
         assert "17 days free" not in shown
         with translation.override("en"):
-            assert [card(plan, "MONTH", opens=opens).text for opens in (True, False)] == ["17 days free", ""]
+            said = [card(plan, "MONTH", opens=opens).text for opens in (True, False)]
+        assert said[0] == f"17 days free · {said[1]}"
 
     def test_another_shops_quote_changes_nothing(
         self, paying: Office, big: Plan, make_office: Callable[..., Office]
