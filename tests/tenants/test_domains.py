@@ -617,13 +617,13 @@ class TestPlan:
         assert [(sent.to, sent.subject) for sent in mail.outbox] == [
             ([fresh_shop.owner_email], f"{name} 即将从 {fresh_shop.name} 解绑")
         ]
-        assert "版本已不含自有域名" in mail.outbox[0].body
+        assert "版本已不含独立域名" in mail.outbox[0].body
         assert check(claim, NOW + 4 * DAY).state == "LOST"
         jobs.run_all_due()
 
         assert (held(name), page(name)) == ([], 404)
         assert mail.outbox[1].subject == f"{name} 已从 {fresh_shop.name} 解绑"
-        assert "版本已有 3 天不含自有域名" in mail.outbox[1].body
+        assert "版本已有 3 天不含独立域名" in mail.outbox[1].body
         with in_main():
             acts = AuditRecord.objects.filter(target=fresh_shop.public_id, action__startswith="tenants.domain.")
             assert [(act.action, act.details) for act in acts.order_by("pk")][-2:] == [
