@@ -87,8 +87,8 @@ class Report:
     seconds: float = 0.0
 
 
-# (moved and failed so far, of how many): called from the supervising thread.
-Watch = Callable[[int, int], None]
+# (moved and failed so far, of how many, which wait for a lock): called from the supervising thread.
+Watch = Callable[[int, int, Collection[str]], None]
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def fan_out(
     jobs: int = JOBS,
     lock_timeout_ms: int = LOCK_TIMEOUT_MS,
     pauses: Sequence[float] = PAUSES_S,
-    watch: Watch = lambda done, of: None,
+    watch: Watch = lambda done, of, locked: None,
 ) -> Report:
     """Move every schema that is not at the code's version there; `only`: these schemas.
 
@@ -177,6 +177,7 @@ class _Crew:
         self.watch = watch
         self.total = 0
         self.busy: list[Outcome] = []
+        self.locked: dict[str, str] = {}  # Schema → the name of what was locked at its last try.
         self.moved: list[str] = []  # Of which the cache does not know yet.
         self.counting = threading.Lock()
         self.failures = 0
@@ -216,6 +217,9 @@ class _Crew:
         return self.report.moved + len(self.report.failed) + len(self.report.replaced)
 
     def _note(self, outcome: Outcome) -> None:
+        self.locked.pop(outcome.unit.schema, None)
+        if outcome.busy and not outcome.was_cut:
+            self.locked[outcome.unit.schema] = outcome.unit.shop or outcome.unit.schema
         if outcome.busy:
             self.busy.append(outcome)
         elif outcome.problem:
@@ -225,7 +229,7 @@ class _Crew:
             self.moved.append(outcome.unit.schema)
             if len(self.moved) >= FORGET_EVERY:
                 self._tell_the_cache()
-        self.watch(self._done(), self.total)
+        self.watch(self._done(), self.total, self.locked.values())
 
     def give_up(self, busy: list[Outcome]) -> None:
         """Count as failed what was busy in every round."""

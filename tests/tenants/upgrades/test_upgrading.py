@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -11,7 +13,9 @@ import psycopg2
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
+from rich.console import Console
 
+from kameng.cli import _upgrade
 from kameng.db.context import in_main
 from kameng.db.lost import connection_is_lost
 from kameng.lib import clock
@@ -330,6 +334,30 @@ class TestLocks:
         assert failed.problem == ("A lock was in the way in every round: canceling statement due to lock timeout")
         assert report.moved == 7
         assert not network.has_column(network.schemas[0], "motto")
+
+    def test_the_progress_names_what_waits_for_it_and_promises_no_time(
+        self, network: Network, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_upgrade, "LINE_EVERY_S", 0)
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        holder = psycopg2.connect(network.superuser_url)
+        holder.cursor().execute(f"LOCK TABLE {network.schemas[5]}.shop_shopsettings IN ACCESS SHARE MODE")
+
+        def let_go() -> float:
+            holder.rollback()
+            return 0
+
+        out = Console(file=io.StringIO(), width=200)
+        with _upgrade._watched(out) as watch:
+            network.upgrade(jobs=1, lock_timeout_ms=LOCK_MS, pauses=_Lazily(let_go), watch=watch)
+        holder.close()
+
+        lines = [line.strip() for line in out.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+        assert lines[-2] == "7 of 8 schemas, waiting for a lock: row-6"
+        assert re.fullmatch(r"8 of 8 schemas, [\d,]+/s, 0 s left", lines[-1])
+
+    def test_of_many_that_wait_the_first_few_are_named(self) -> None:
+        assert _upgrade._waits(["a", "b", "c", "d", "e"]) == "waiting for a lock: a, b, c and 2 more"
 
 
 class TestLostConnections:
