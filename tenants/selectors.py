@@ -33,9 +33,18 @@ class ShopName(NamedTuple):
     name: str
 
 
-def substations(*, query: str = "", state: str = "", plan: str = "") -> QuerySet[Substation]:
-    """Substations with their plans, those in the making too; `query`: parts of a name, address or mail, or an id."""
+def substations(
+    *, query: str = "", state: str = "", plan: str = "", stayed_behind: bool = False
+) -> QuerySet[Substation]:
+    """Substations with their plans, those in the making too.
+
+    Args:
+        query: Parts of a name, address or mail, or an id.
+        stayed_behind: Only those whose last upgrade failed.
+    """
     rows: QuerySet[Substation] = Substation.objects.select_related("plan")
+    if stayed_behind:
+        rows = rows.exclude(schema_problem="")
     for word in query.split():
         rows = rows.filter(
             Q(name__icontains=word) | Q(slug__icontains=word) | Q(owner_email__icontains=word) | Q(public_id=word)

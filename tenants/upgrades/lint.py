@@ -1,9 +1,10 @@
 """Judge the tenant migrations before a shop has to take them: `kameng migrate --lint`.
 
-Every one is run on an empty schema, and the catalogue tells what it did. Refused is what would write a table anew or
-hold its lock for long, and what code of the version before can't live with. A finding is answered by another way of
-doing it, by `contract`, or by `allow` with a reason (kameng `tenants.upgrades.declarations`). Tables that the migration
-itself makes are empty, and nothing is slow on them.
+Every one is run on an empty schema, and the catalogue tells what it did; its words tell what leaves no trace there
+(`tenants.upgrades.statements`). Refused is what would write a table anew or hold its lock for long, and what code of the
+version before can't live with. A finding is answered by another way of doing it, by `contract`, or by `allow` with a
+reason (kameng `tenants.upgrades.declarations`). Tables that the migration itself makes are empty, and nothing is slow on
+them.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from django.db.migrations.state import ProjectState
 
 from kameng.db.scopes import PUBLIC_SCHEMA, TEMPLATE_SCHEMA
 from tenants import template
-from tenants.upgrades import declarations, snapshot
+from tenants.upgrades import declarations, snapshot, statements
 from tenants.upgrades.recording import RecordingEditor
-from tenants.upgrades.snapshot import Snapshot
+from tenants.upgrades.snapshot import Constraint, Snapshot
+from tenants.upgrades.statements import Statement
 
 REASON_CHARS = 12
 _NAMED_SCHEMA = re.compile(r'(?<![\w."])"?(public|template_substation|gate)"?\s*\.\s*["\w]')
 # What `allow` may be said of.
-ALLOWABLE = frozenset({"rewrite", "index", "not-null", "constraint"})
+ALLOWABLE = frozenset({"rewrite", "index", "not-null", "constraint", "fill", "check"})
+# What `contract` answers.
+CONTRACTED = frozenset({"contract", "check"})
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,13 @@ def _judge(migration: Migration, state: ProjectState, found: list[Finding]) -> P
         return migration.mutate_state(state, preserve=False)
     with wrapper.cursor() as cursor:
         after = snapshot.take(cursor, TEMPLATE_SCHEMA)
+    said = list(statements.read(editor.recorded))
     objections = [
         *_locks(before, after),
+        *_fills_under_a_lock(migration, before, said),
         *_breaks_old_code(before, after),
+        *_asks_more_of_old_code(before, after),
+        *(("statement", f"{one.objection} {one.text[:80]}") for one in said if one.objection),
         *_names_a_schema(editor.recorded),
     ]
     found += _unanswered(migration, objections)
@@ -102,14 +110,16 @@ def _judge(migration: Migration, state: ProjectState, found: list[Finding]) -> P
 
 def _locks(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, str]]:
     for oid, table in before.tables.items():
-        if oid in after.tables and after.tables[oid].file != table.file:
+        if _is_written_anew(oid, before, after):
             yield (
                 "rewrite",
                 f"{table.name} is written anew, and nobody reads it meanwhile. Add a new column, fill it by a data "
                 "migration, and drop the old one in a contract step. A default must be a constant.",
             )
+    known_files = before.files
     for oid, index in after.indexes.items():
-        if oid not in before.indexes and index.table in before.tables and index.file not in before.files:
+        goes_with_its_table = oid in before.indexes and _is_written_anew(index.table, before, after)
+        if index.table in before.tables and index.file not in known_files and not goes_with_its_table:
             yield (
                 "index",
                 f"{index.name} is built on {before.tables[index.table].name}, and nobody writes to it meanwhile. "
@@ -126,6 +136,11 @@ def _locks(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, str]]:
                 "Add a CHECK (… IS NOT NULL) NOT VALID, validate it in a migration of its own, then set it.",
             )
     yield from _checked_constraints(before, after)
+
+
+def _is_written_anew(table: int, before: Snapshot, after: Snapshot) -> bool:
+    known = table in before.tables and table in after.tables
+    return known and after.tables[table].file != before.tables[table].file
 
 
 def _is_unproven(after: Snapshot, table: int, number: int) -> bool:
@@ -150,6 +165,20 @@ def _checked_constraints(before: Snapshot, after: Snapshot) -> Iterator[tuple[st
             "constraint",
             f"{one.name} is added to {before.tables[one.table].name}, and every row is read under the lock. Add it "
             "NOT VALID, and validate it in a migration of its own.",
+        )
+
+
+def _fills_under_a_lock(migration: Migration, before: Snapshot, said: list[Statement]) -> Iterator[tuple[str, str]]:
+    """Rows that are written in the transaction that holds a table's lock: it is held until the last of them."""
+    if not declarations.is_data_migration(migration) and not any(one.writes_rows for one in said):
+        return
+    relations = {table.name for table in before.tables.values()} | {index.name for index in before.indexes.values()}
+    altered = sorted({name for one in said for name in one.alters(relations)})
+    if altered:
+        yield (
+            "fill",
+            f"{', '.join(altered)} is altered and rows are written in one transaction, and nobody gets at the table until "
+            "the last one is. Fill in a migration of its own.",
         )
 
 
@@ -180,14 +209,46 @@ def _breaks_old_code(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, s
             )
 
 
+def _asks_more_of_old_code(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, str]]:
+    """Of columns and tables that it knows: what it left to the database, and what it was free to write."""
+    for place, column in before.columns.items():
+        now = after.columns.get(place)
+        if now is None:
+            continue
+        name = f"{before.tables[place[0]].name}.{now.name}"
+        if column.has_default and not now.has_default:
+            yield (
+                "contract",
+                f"{name} loses its default in the database, and code of the version before may leave it out. {_LATER}",
+            )
+        if now.required and not column.required and not before.must_be_there(*place, of_new_rows=True):
+            yield "contract", f"{name} becomes required, and code of the version before may write NULL. {_LATER}"
+    for oid, one in after.constraints.items():
+        if oid in before.constraints or one.kind != "c" or one.table not in before.tables:
+            continue
+        if any((one.table, number) in before.columns for number in one.columns) or _wants_a_value(after, one):
+            yield (
+                "check",
+                f"{one.name} is a new CHECK of {before.tables[one.table].name}, and code of the version before may write "
+                f"what it refuses. {_LATER} Where it only permits more than another did, say so in `allow`.",
+            )
+
+
+def _wants_a_value(after: Snapshot, check: Constraint) -> bool:
+    """Whether a CHECK that reads new columns alone refuses what a row gets there that doesn't name them."""
+    filled = all(after.columns[check.table, number].has_default for number in check.columns)
+    return not check.columns or ("IS NOT NULL" in check.definition and not filled)
+
+
+_LATER = "Release code that does without, then do this in a later release and say so in `contract`."
 _CONTRACT = (
     "Code of the version before may still read it. Release code that does not, then do this in a later release and say "
     "so in `contract`."
 )
 
 
-def _names_a_schema(statements: list[str]) -> Iterator[tuple[str, str]]:
-    for statement in statements:
+def _names_a_schema(recorded: list[str]) -> Iterator[tuple[str, str]]:
+    for statement in recorded:
         match = _NAMED_SCHEMA.search(statement)
         if match:
             yield "schema-name", f"A statement names the schema {match[1]}; it runs in every tenant's: {statement[:80]}"
@@ -201,8 +262,10 @@ def _unanswered(migration: Migration, objections: list[tuple[str, str]]) -> Iter
     declared = declarations.of(migration)
     codes = {code for code, _ in objections}
     for code, text in objections:
-        reason = declared.contract if code == "contract" else declared.allow.get(code, "")
-        if code not in ALLOWABLE | {"contract"} or not reason:
+        reason = (declared.allow.get(code, "") if code in ALLOWABLE else "") or (
+            declared.contract if code in CONTRACTED else ""
+        )
+        if not reason:
             yield Finding(name, code, text)
         elif len(reason.strip()) < REASON_CHARS:
             yield Finding(name, code, f"{text} “{reason}” is no reason.")
@@ -210,7 +273,7 @@ def _unanswered(migration: Migration, objections: list[tuple[str, str]]) -> Iter
         yield Finding(name, "declared", f"`allow` knows no “{code}”; it knows {', '.join(sorted(ALLOWABLE))}.")
     for code in sorted(set(declared.allow) & ALLOWABLE - codes):
         yield Finding(name, "declared", f"`allow` answers “{code}”, and nothing of the kind is done. Take it out.")
-    if declared.contract and "contract" not in codes and not declarations.is_data_migration(migration):
+    if declared.contract and not codes & CONTRACTED and not declarations.is_data_migration(migration):
         yield Finding(name, "declared", "It says `contract`, and takes nothing away from the code before. Take it out.")
 
 

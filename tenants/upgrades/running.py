@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.utils.translation import gettext_lazy as _
 
 from kameng.db.context import in_main
+from kameng.db.lost import connection_is_lost
 from kameng.lib.errors import Missing, Refused
 from kameng.lib.words import worded
 from tenants import hosts, template
@@ -30,8 +31,8 @@ JOBS = 4
 LOCK_TIMEOUT_MS = 1000
 # Between the rounds; as many rounds again as there are pauses. A lock that outlives them is somebody's long work.
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-# lock_not_available, deadlock_detected, serialization_failure, admin_shutdown: what was in the way will be gone.
-IN_THE_WAY = frozenset({"55P03", "40P01", "40001", "57P01"})
+# lock_not_available, deadlock_detected, serialization_failure: what was in the way will be gone.
+IN_THE_WAY = frozenset({"55P03", "40P01", "40001"})
 # A backend keeps the catalogue of every schema it has touched: 500 of them, 190 MB.
 RECYCLE_AFTER = 200
 # So many failures and no success: the migration is broken, and not the shops.
@@ -70,6 +71,7 @@ class Outcome:
     unit: Unit
     busy: str = ""
     problem: str = ""
+    was_cut: bool = False  # Of a busy one: no lock was in the way, the connection was lost.
 
 
 @dataclass
@@ -85,8 +87,8 @@ class Report:
     seconds: float = 0.0
 
 
-# (moved and failed so far, of how many): called from the supervising thread.
-Watch = Callable[[int, int], None]
+# (moved and failed so far, of how many, which wait for a lock): called from the supervising thread.
+Watch = Callable[[int, int, Collection[str]], None]
 
 
 @contextmanager
@@ -126,7 +128,7 @@ def fan_out(
     jobs: int = JOBS,
     lock_timeout_ms: int = LOCK_TIMEOUT_MS,
     pauses: Sequence[float] = PAUSES_S,
-    watch: Watch = lambda done, of: None,
+    watch: Watch = lambda done, of, locked: None,
 ) -> Report:
     """Move every schema that is not at the code's version there; `only`: these schemas.
 
@@ -175,6 +177,7 @@ class _Crew:
         self.watch = watch
         self.total = 0
         self.busy: list[Outcome] = []
+        self.locked: dict[str, str] = {}  # Schema → the name of what was locked at its last try.
         self.moved: list[str] = []  # Of which the cache does not know yet.
         self.counting = threading.Lock()
         self.failures = 0
@@ -214,6 +217,9 @@ class _Crew:
         return self.report.moved + len(self.report.failed) + len(self.report.replaced)
 
     def _note(self, outcome: Outcome) -> None:
+        self.locked.pop(outcome.unit.schema, None)
+        if outcome.busy and not outcome.was_cut:
+            self.locked[outcome.unit.schema] = outcome.unit.shop or outcome.unit.schema
         if outcome.busy:
             self.busy.append(outcome)
         elif outcome.problem:
@@ -223,12 +229,13 @@ class _Crew:
             self.moved.append(outcome.unit.schema)
             if len(self.moved) >= FORGET_EVERY:
                 self._tell_the_cache()
-        self.watch(self._done(), self.total)
+        self.watch(self._done(), self.total, self.locked.values())
 
     def give_up(self, busy: list[Outcome]) -> None:
         """Count as failed what was busy in every round."""
         for outcome in busy:
-            self._fail(Outcome(outcome.unit, problem=f"A lock was in the way in every round: {outcome.busy}"))
+            what = "The connection was lost" if outcome.was_cut else "A lock was in the way"
+            self._fail(Outcome(outcome.unit, problem=f"{what} in every round: {outcome.busy}"))
 
     def _render_data_migrations(self, units: list[Unit]) -> None:
         for version in {unit.version for unit in units}:
@@ -247,7 +254,10 @@ class _Crew:
                     unit = waiting.popleft()
                 except IndexError:
                     return
-                outcome = self._try(unit)
+                try:
+                    outcome = self._try(unit)
+                except BaseException as error:  # Each unit's outcome is waited for: what ends a thread is one, too.
+                    outcome = Outcome(unit, problem=_reason(error))
                 if self._is_hopeless(outcome):
                     stop.set()
                 outcomes.put(outcome)
@@ -276,6 +286,8 @@ class _Crew:
             return Outcome(unit, busy=str(moved))
         except Exception as error:  # Whatever it was, it is this schema's, and the others go on.
             template.owner().close_if_unusable_or_obsolete()
+            if connection_is_lost(error):
+                return Outcome(unit, busy=_reason(error), was_cut=True)
             if _somebody_was_in_the_way(error) or _is_elsewhere_now(unit):
                 return Outcome(unit, busy=_reason(error))
             if not isinstance(error, DatabaseError | applying.NoWay):  # Python of a data migration: where was it?
@@ -319,9 +331,8 @@ def throw_away(schema: str) -> bool:
 
 
 def _somebody_was_in_the_way(error: BaseException) -> bool:
-    """A lock, a deadlock, or a connection that was cut: worth another try."""
-    code = getattr(error.__cause__, "pgcode", None)
-    return code in IN_THE_WAY or (code is None and isinstance(error, OperationalError | InterfaceError))
+    """A lock or a deadlock: worth another try."""
+    return getattr(error.__cause__, "pgcode", None) in IN_THE_WAY
 
 
 def _is_elsewhere_now(unit: Unit) -> bool:

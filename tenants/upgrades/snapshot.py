@@ -49,11 +49,13 @@ class Snapshot:
     def files(self) -> set[int]:
         return {table.file for table in self.tables.values()} | {index.file for index in self.indexes.values()}
 
-    def must_be_there(self, table: int, number: int) -> bool:
-        """Whether a validated CHECK says already that this column is never NULL."""
+    def must_be_there(self, table: int, number: int, *, of_new_rows: bool = False) -> bool:
+        """Whether a CHECK says already that this column is never NULL: a validated one, or, of new rows, any."""
         wanted = f"CHECK (({self.columns[table, number].name} IS NOT NULL))"
         return any(
-            one.table == table and one.validated and one.definition.replace('"', "") == wanted
+            one.table == table
+            and (one.validated or of_new_rows)
+            and one.definition.replace('"', "").removesuffix(" NOT VALID") == wanted
             for one in self.constraints.values()
         )
 

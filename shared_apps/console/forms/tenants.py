@@ -19,6 +19,7 @@ class SubstationFilters(Filters):
     q = forms.CharField(required=False)
     plan = forms.ChoiceField(label=_("Plan"), required=False)
     state = forms.ChoiceField(label=_("State"), required=False, choices=any_of(SubstationState.choices))
+    upgrade = forms.ChoiceField(label=_("Upgrade"), required=False, choices=any_of([("FAILED", _("Upgrade failed"))]))
     q_hint = _("Name, address, mail…")
     chip_field = "state"
 

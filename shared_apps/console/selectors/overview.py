@@ -20,14 +20,17 @@ _WAITING = """SELECT
     (SELECT count(*) FROM jobs_job WHERE state = 'FAILED'),
     (SELECT count(DISTINCT substation_id) FROM tenants_syncstate WHERE NOT error = ''),
     (SELECT count(*) FROM billing_subscription WHERE state = 'PAST_DUE'),
-    (SELECT count(*) FROM regions_lead WHERE state IN ('OPEN', 'DECLINED', 'LAPSED'))"""
+    (SELECT count(*) FROM regions_lead WHERE state IN ('OPEN', 'DECLINED', 'LAPSED')),
+    (SELECT count(*) FROM tenants_substation WHERE NOT schema_problem = '')"""
+
+_WAITS = ("cases", "events", "jobs", "sync_errors", "unpaid", "leads", "upgrades")
 
 
 def waiting() -> dict[str, int]:
     """What waits for a person, counted in one statement; the menu's badges."""
     with connection.cursor() as cursor:
         cursor.execute(_WAITING)
-        return dict(zip(("cases", "events", "jobs", "sync_errors", "unpaid", "leads"), cursor.fetchone(), strict=True))
+        return dict(zip(_WAITS, cursor.fetchone(), strict=True))
 
 
 _STEPS = """SELECT

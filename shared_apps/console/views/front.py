@@ -109,12 +109,16 @@ def _needs(now: Any) -> list[dict[str, Any]]:
     behind = {feed.substation_id for feed in overview.feed_states(now) if feed.state in ("BEHIND", "FAILED")}
     asked = [
         (waiting["cases"], _("Payment cases to settle"), "scale", "danger", _of("cases", "OPEN")),
+        (
+            waiting["upgrades"], _("Shops that stayed at their old version"), "shop", "danger",
+            f"{reverse('console:substations')}?upgrade=FAILED",
+        ),
         (waiting["events"], _("Callbacks that failed"), "webhook", "danger", _of("inbox", "FAILED")),
         (waiting["jobs"], _("Background jobs that gave up"), "clock", "danger", _of("jobs", "FAILED")),
         (levels.get("OUT", 0), _("SKUs sold out"), "box", "danger", _of("levels", "OUT")),
         (levels.get("LOW", 0), _("SKUs low on stock"), "box", "warning", _of("levels", "LOW")),
         (len(behind), _("Shops behind with their sync"), "sync", "warning", _of("sync", "BEHIND")),
-    ]
+    ]  # fmt: skip
     return [
         {"count": count, "label": label, "icon": icon, "tone": tone, "url": url}
         for count, label, icon, tone, url in asked

@@ -86,7 +86,10 @@ PLAN_EXPORT: list[lists.Column] = [
 @allowed(catalogue.NETWORK_LOOK)
 def substations(request: HttpRequest) -> HttpResponseBase:
     filters = SubstationFilters(request.GET)
-    rows = tenants.substations(query=filters.query, state=filters.value("state"), plan=filters.value("plan"))
+    rows = tenants.substations(
+        query=filters.query, state=filters.value("state"), plan=filters.value("plan"),
+        stayed_behind=filters.value("upgrade") == "FAILED",
+    )  # fmt: skip
     rows = lists.ordered(request, rows, SORTS, "-created")
     if lists.wants_export(request):
         return lists.export(request, "substations", EXPORT, rows)

@@ -162,4 +162,10 @@ def _plain_words(error: Exception) -> str:
 def _is_database_gone(error: Exception) -> bool:
     """Whether Django or psycopg2 says that it can't reach its server (and neither is imported only to ask)."""
     kinds = (("django.db.utils", "OperationalError"), ("psycopg2", "OperationalError"))
-    return any(name in sys.modules and isinstance(error, getattr(sys.modules[name], kind)) for name, kind in kinds)
+    if any(name in sys.modules and isinstance(error, getattr(sys.modules[name], kind)) for name, kind in kinds):
+        return True
+    if "django.db" not in sys.modules:
+        return False
+    from kameng.db.lost import connection_is_lost
+
+    return connection_is_lost(error)

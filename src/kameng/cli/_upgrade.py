@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -15,8 +15,9 @@ from rich.text import Text
 from kameng.cli._screen import PLAIN_WIDTH, Screen
 from tenants import prepare
 from tenants.upgrades import running
-from tenants.upgrades.running import Outcome, Report
+from tenants.upgrades.running import Outcome, Report, Watch
 
+NAMED = 3  # Of those that wait for a lock.
 LINE_EVERY_S = 5.0  # Where nobody watches a bar, a line in the log so often.
 
 
@@ -46,27 +47,42 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def _watched(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """A bar with rate and time left; in a log, a line every few seconds."""
+def _watched(console: Console) -> Iterator[Watch]:
+    """A bar with rate and time left, or with what is waited for; in a log, a line every few seconds."""
     if console.is_terminal:
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
         )  # fmt: skip
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("Substations", total=None)
-            yield lambda done, of: progress.update(task, completed=done, total=of)
+
+            def bar(done: int, of: int, locked: Collection[str]) -> None:
+                words = escape(_waits(locked)) if locked else "Substations"
+                progress.update(task, completed=done, total=of, description=words)
+
+            yield bar
         return
     began = last = time.monotonic()
 
-    def line(done: int, of: int) -> None:
+    def line(done: int, of: int, locked: Collection[str]) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= LINE_EVERY_S and done:
-            last = now
-            rate = done / (now - began)
-            console.print(f"  {done:,} of {of:,} schemas, {rate:,.0f}/s, {(of - done) / rate:,.0f} s left")
+        if now - last < LINE_EVERY_S or not (done or locked):
+            return
+        last = now
+        rate = done / (now - began)
+        # How long a lock is held, nobody knows: no seconds left beside its name.
+        rest = _waits(locked) if locked else f"{rate:,.0f}/s, {(of - done) / rate:,.0f} s left"
+        console.print(f"  {done:,} of {of:,} schemas, {escape(rest)}")
 
     yield line
+
+
+def _waits(locked: Collection[str]) -> str:
+    """Which schemas wait for a lock, the first few by name."""
+    names = list(locked)
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"waiting for a lock: {', '.join(names[:NAMED])}{more}"
 
 
 def say(report: Report, seconds: float) -> None:

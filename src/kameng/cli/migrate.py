@@ -51,9 +51,20 @@ def migrate(only: tuple[str, ...], jobs: int, lock_timeout: float, spares: int |
     if check:
         raise click.ClickException("To be done: " + "; ".join(found.missing))
     job_apps.load()
-    from kameng.cli import _upgrade  # Only now: with nothing to do, nobody waits for bars and tables to be loaded.
+    from django.db import Error
 
-    report = _upgrade.upgrade(only, jobs, int(lock_timeout * 1000), spares)
+    from kameng.cli import _upgrade  # Only now: with nothing to do, nobody waits for bars and tables to be loaded.
+    from kameng.db.lost import connection_is_lost
+
+    try:
+        report = _upgrade.upgrade(only, jobs, int(lock_timeout * 1000), spares)
+    except Error as error:
+        if not connection_is_lost(error):
+            raise
+        raise click.ClickException(
+            f"The database went away: {' '.join(str(error).split())}. Each schema is at one version or at the next. Run "
+            "`kameng migrate` again when the database is back; it goes on from there."
+        ) from error
     _upgrade.say(report, time.monotonic() - began)
     if report.failed or report.stopped:
         raise SystemExit(1)

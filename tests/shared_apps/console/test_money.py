@@ -17,6 +17,7 @@ from shared_apps.console.selectors import books
 from shared_apps.ledger import services as ledger
 from shared_apps.ledger.tasks import seal_all
 from shared_apps.receipts.models import InboxEvent, PaymentCase
+from tenants.models import Substation
 from tests.horizon import wait_until_concluded
 from tests.shared_apps.console.conftest import Scene, csv_rows
 from tests.shared_apps.console.test_access import url
@@ -361,3 +362,20 @@ def test_overview_shows_what_waits(operator: Client, scene: Any) -> None:
 
     assert "Background jobs that gave up" in content
     assert "/console/jobs/?state=FAILED" in content
+
+
+def test_overview_leads_to_the_shops_whose_upgrade_failed(operator: Client, scene: Any) -> None:
+    label = "Shops that stayed at their old version"
+    address = f"{url('substations')}?upgrade=FAILED"
+    assert label not in operator.get(url("overview")).content.decode()
+    assert scene.shop.name not in operator.get(address).content.decode()
+
+    with in_main():
+        Substation.objects.filter(pk=scene.shop.pk).update(schema_problem="A column is there already.")
+
+    content = operator.get(url("overview")).content.decode()
+    assert label in content
+    assert address in content
+    listed = operator.get(address).content.decode()
+    assert scene.shop.name in listed
+    assert "Upgrade failed" in listed

@@ -67,6 +67,8 @@ UNIQUE = "migrations.AddConstraint('shopsettings', models.UniqueConstraint(field
 NOT_NULL = "migrations.RunSQL('ALTER TABLE shop_shopsettings ALTER COLUMN motto SET NOT NULL')"
 CHECK = "migrations.AddConstraint('shopsettings', models.CheckConstraint(condition=models.Q(name__lt='z'), name='low'))"
 KEY = "migrations.RunSQL('ALTER TABLE shop_shopsettings ADD FOREIGN KEY (id) REFERENCES accounts_user')"
+CLUSTERED = "migrations.RunSQL('CLUSTER shop_shopsettings USING shop_shopsettings_pkey')"
+STRICTER = "contract = 'Release 12 was the last to write it.'"
 POSITIVE = "migrations.AddField('shopsettings', 'floor', models.PositiveIntegerField(null=True))"
 
 
@@ -84,7 +86,9 @@ class TestWhatNobodyNotices:
             alter("name", "CharField(max_length=90)"),
             alter("tagline", "CharField(max_length=120, blank=True, default='', help_text='Said below the name.')"),
             "migrations.RunPython(migrations.RunPython.noop)",
-            "migrations.RunSQL(\"ALTER TABLE shop_shopsettings ADD CHECK (name < 'z') NOT VALID\")",
+            "migrations.RunSQL('UPDATE shop_shopsettings SET name = name')",
+            "migrations.RunSQL('ALTER TABLE shop_shopsettings ADD COLUMN size int, ADD CHECK (size > 0) NOT VALID')",
+            "migrations.RunSQL('SET CONSTRAINTS ALL IMMEDIATE')",
         ],
     )
     def test_what_only_adds(self, judge: Judge, harmless: str) -> None:
@@ -104,7 +108,7 @@ class TestWhatHoldsALockForLong:
             ("rewrite", "A default must be a constant", VOLATILE),
             ("index", "settings_name is built on shop_shopsettings", INDEX),
             ("index", "one_name is built on shop_shopsettings", UNIQUE),
-            ("constraint", "low is added to shop_shopsettings", CHECK),
+            ("rewrite", "shop_shopsettings is written anew", CLUSTERED),
             ("constraint", "Add it NOT VALID, and validate it in a migration of its own", KEY),
             ("constraint", "shop_shopsettings_floor_check is added", POSITIVE),
         ],
@@ -121,7 +125,7 @@ class TestWhatHoldsALockForLong:
         assert "“ok” is no reason." in thin
 
     def test_not_null_on_a_column_that_was_nullable(self, judge: Judge) -> None:
-        ((code, text),) = judge(ADD_MOTTO, operation(NOT_NULL))
+        ((code, text),) = judge(ADD_MOTTO, operation(NOT_NULL, "contract = 'Release 12 was the last to leave it out.'"))
 
         assert code == "not-null"
         assert text.startswith("shop_shopsettings.motto becomes NOT NULL, and every row is read under the lock.")
@@ -131,7 +135,9 @@ class TestWhatHoldsALockForLong:
         add = f"migrations.RunSQL('{table} ADD CONSTRAINT motto_there CHECK (motto IS NOT NULL) NOT VALID')"
         validate = f"migrations.RunSQL('{table} VALIDATE CONSTRAINT motto_there')"
 
-        assert judge(ADD_MOTTO, operation(add), operation(validate), operation(NOT_NULL)) == []
+        # What old code may not write any more is asked of it once: by the CHECK.
+        asked = operation(add, "contract = 'Release 12 was the last to leave it out.'")
+        assert judge(ADD_MOTTO, asked, operation(validate), operation(NOT_NULL)) == []
 
     def test_validating_in_the_transaction_that_adds(self, judge: Judge) -> None:
         both = (
@@ -139,7 +145,45 @@ class TestWhatHoldsALockForLong:
             'ALTER TABLE shop_shopsettings VALIDATE CONSTRAINT low")'
         )
 
-        assert [code for code, _ in judge(operation(both))] == ["constraint"]
+        assert [code for code, _ in judge(operation(both, STRICTER))] == ["constraint"]
+
+    @pytest.mark.parametrize(
+        "fill",
+        [
+            "migrations.RunPython(migrations.RunPython.noop)",
+            "migrations.RunSQL('UPDATE shop_shopsettings SET motto = name')",
+            "migrations.RunSQL('WITH old AS (UPDATE shop_shopsettings SET motto = name RETURNING 1) TABLE old')",
+            "migrations.RunSQL('-- Of old.\\n/* All. */ DELETE FROM orders_order; SELECT 1')",
+        ],
+    )
+    def test_rows_that_are_written_where_a_table_is_altered(self, judge: Judge, fill: str) -> None:
+        add = "migrations.AddField('shopsettings', 'motto', models.CharField(max_length=40, null=True))"
+        ((code, text),) = judge(operation(f"{add}, {fill}"))
+
+        assert code == "fill"
+        assert text == (
+            "shop_shopsettings is altered and rows are written in one transaction, and nobody gets at the table until the "
+            "last one is. Fill in a migration of its own."
+        )
+        assert judge(operation(f"{add}, {fill}", "allow = {'fill': 'One row a shop, always.'}")) == []
+
+    def test_the_update_that_django_puts_in_front_of_a_set_not_null(self, judge: Judge) -> None:
+        found = judge(ADD_MOTTO, operation(alter("motto", "CharField(max_length=40, default='')")))
+
+        assert [code for code, _ in found] == ["not-null", "fill", "contract"]
+
+    def test_rows_of_a_table_that_the_migration_makes_may_be_written_with_it(self, judge: Judge) -> None:
+        table = "migrations.RunSQL('CREATE TABLE shop_branch (id int); INSERT INTO shop_branch SELECT 1')"
+
+        assert judge(operation(table)) == []
+
+    def test_an_index_that_is_built_again(self, judge: Judge) -> None:
+        """It keeps its name and its number in the catalogue, and gets another file."""
+        found = judge(operation("migrations.RunSQL('REINDEX TABLE shop_shopsettings')"))
+
+        assert ("index", "shop_shopsettings_pkey is built on shop_shopsettings") in [
+            (code, text.split(",")[0]) for code, text in found
+        ]
 
     def test_what_wants_no_transaction(self, judge: Judge) -> None:
         assert [code for code, _ in judge("atomic = False\n" + ADD_MOTTO)] == ["transaction"]
@@ -174,6 +218,87 @@ class TestWhatOldCodeCannotLiveWith:
         assert refused[0][1].startswith(words)
         assert judge(operation(wanted, "contract = 'Release 12 was the last to use it.'")) == []
 
+    def test_a_default_of_the_database_that_is_dropped(self, judge: Judge) -> None:
+        add = "migrations.AddField('shopsettings', 'motto', models.CharField(max_length=40, db_default='x'))"
+        drop = "migrations.RunSQL('ALTER TABLE shop_shopsettings ALTER COLUMN motto DROP DEFAULT')"
+
+        ((code, text),) = judge(operation(add), operation(drop))
+
+        assert (code, text) == (
+            "contract",
+            "shop_shopsettings.motto loses its default in the database, and code of the version before may leave it out. "
+            "Release code that does without, then do this in a later release and say so in `contract`.",
+        )
+        assert judge(operation(add), operation(drop, STRICTER)) == []
+
+    def test_a_column_that_was_nullable_and_becomes_required(self, judge: Judge) -> None:
+        small = "allow = {'not-null': 'One row a shop, always.'}"
+
+        ((code, text),) = judge(ADD_MOTTO, operation(NOT_NULL, small))
+
+        assert code == "contract"
+        assert text.startswith(
+            "shop_shopsettings.motto becomes required, and code of the version before may write NULL."
+        )
+        assert judge(ADD_MOTTO, operation(NOT_NULL, small, STRICTER)) == []
+
+    @pytest.mark.parametrize(
+        "check",
+        [
+            "ADD CONSTRAINT low CHECK (name < 'z') NOT VALID",
+            "ADD CONSTRAINT low CHECK (false) NOT VALID",
+            "ADD COLUMN size int, ADD CONSTRAINT low CHECK (size IS NOT NULL) NOT VALID",
+            "ADD COLUMN size int, ADD CONSTRAINT low CHECK (name < 'z' OR size > 0) NOT VALID",
+        ],
+    )
+    def test_a_check_that_it_may_not_keep(self, judge: Judge, check: str) -> None:
+        wanted = f'migrations.RunSQL("ALTER TABLE shop_shopsettings {check}")'
+
+        ((code, text),) = judge(operation(wanted))
+
+        assert code == "check"
+        assert text.startswith(
+            "low is a new CHECK of shop_shopsettings, and code of the version before may write what it refuses. Release "
+        )
+        assert judge(operation(wanted, STRICTER)) == []
+        assert judge(operation(wanted, "allow = {'check': 'It permits one more state.'}")) == []
+
+    def test_a_check_that_reads_every_row_is_asked_for_both(self, judge: Judge) -> None:
+        assert [code for code, _ in judge(operation(CHECK))] == ["constraint", "check"]
+        assert judge(operation(CHECK, STRICTER, "allow = {'constraint': 'One row a shop, always.'}")) == []
+
+
+class TestWhatNoMigrationMaySay:
+    @pytest.mark.parametrize(
+        ("words", "statement"),
+        [
+            ("Take the LOCK out. LOCK TABLE", "LOCK TABLE orders_order IN ACCESS EXCLUSIVE MODE"),
+            ("REINDEX CONCURRENTLY is maintenance", "SELECT 1; REINDEX TABLE shop_shopsettings"),
+            ("It waits, and holds its locks meanwhile.", "SELECT pg_sleep(0)"),
+            ("Take the SET out.", "/* Here. */ SET LOCAL search_path = public"),
+            ("Take the SET out.", "RESET lock_timeout"),
+            ("Take the SET out.", "SELECT set_config($$search_path$$, current_schema(), true)"),
+            (
+                "gets tables and indexes, and no view.",
+                "CREATE OR REPLACE VIEW face AS SELECT name FROM shop_shopsettings",
+            ),
+            ("no view.", "CREATE MATERIALIZED VIEW face AS SELECT name FROM shop_shopsettings"),
+            ("no rule.", "CREATE RULE deaf AS ON INSERT TO shop_shopsettings DO INSTEAD NOTHING"),
+            ("no function.", "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS $$ SELECT 1; SELECT 2 $$"),
+            ("Write plain statements", "DO $$ BEGIN DELETE FROM shop_shopsettings; END $$"),
+        ],
+    )
+    def test_is_refused_whatever_the_reason(self, judge: Judge, words: str, statement: str) -> None:
+        found = [text for code, text in judge(operation(f"migrations.RunSQL({statement!r})")) if code == "statement"]
+
+        assert len(found) == 1
+        assert words in found[0]
+
+    def test_a_word_in_a_text_or_a_comment_is_none(self, judge: Judge) -> None:
+        said = "UPDATE shop_shopsettings SET name = $$; LOCK $$ WHERE name = '; SET x' /* ; pg_sleep(1) */ -- ; DO"
+
+        assert judge(operation(f"migrations.RunSQL({said!r})")) == []
+
 
 class TestWhatAMigrationSaysOfItself:
     def test_a_contract_that_takes_nothing_away(self, judge: Judge) -> None:
@@ -190,7 +315,7 @@ class TestWhatAMigrationSaysOfItself:
         ((code, text),) = judge("allow = {'contract': 'A small table, honestly.'}\n" + ADD_MOTTO)
 
         assert code == "declared"
-        assert text == "`allow` knows no “contract”; it knows constraint, index, not-null, rewrite."
+        assert text == "`allow` knows no “contract”; it knows check, constraint, fill, index, not-null, rewrite."
 
     def test_code_that_is_said_to_run_without_a_column_of_its_models(self, judge: Judge) -> None:
         ((code, text),) = judge("code_runs_without = True\n" + ADD_MOTTO)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import re
 import signal
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import psycopg2
 import pytest
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
+from rich.console import Console
 
+from kameng.cli import _upgrade
 from kameng.db.context import in_main
+from kameng.db.lost import connection_is_lost
 from kameng.lib import clock
 from tenants import prepare, spares, template
 from tenants.models import SchemaUpgrade, Substation
-from tenants.upgrades import rendering, running, state
+from tenants.upgrades import applying, rendering, running, state
 from tests.tenants.upgrades.catalogue import catalogue
 from tests.tenants.upgrades.conftest import ADD_MOTTO, Network
 
@@ -328,6 +335,133 @@ class TestLocks:
         assert report.moved == 7
         assert not network.has_column(network.schemas[0], "motto")
 
+    def test_the_progress_names_what_waits_for_it_and_promises_no_time(
+        self, network: Network, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_upgrade, "LINE_EVERY_S", 0)
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        holder = psycopg2.connect(network.superuser_url)
+        holder.cursor().execute(f"LOCK TABLE {network.schemas[5]}.shop_shopsettings IN ACCESS SHARE MODE")
+
+        def let_go() -> float:
+            holder.rollback()
+            return 0
+
+        out = Console(file=io.StringIO(), width=200)
+        with _upgrade._watched(out) as watch:
+            network.upgrade(jobs=1, lock_timeout_ms=LOCK_MS, pauses=_Lazily(let_go), watch=watch)
+        holder.close()
+
+        lines = [line.strip() for line in out.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+        assert lines[-2] == "7 of 8 schemas, waiting for a lock: row-6"
+        assert re.fullmatch(r"8 of 8 schemas, [\d,]+/s, 0 s left", lines[-1])
+
+    def test_of_many_that_wait_the_first_few_are_named(self) -> None:
+        assert _upgrade._waits(["a", "b", "c", "d", "e"]) == "waiting for a lock: a, b, c and 2 more"
+
+
+class TestLostConnections:
+    @pytest.mark.parametrize(
+        ("kind", "code"),
+        [
+            (OperationalError, "57P01"),  # Somebody ended the connection.
+            (OperationalError, "57P02"),  # Another backend crashed, and the server ends all.
+            (OperationalError, "57P03"),  # The server is on its way back.
+            (OperationalError, None),
+            (DatabaseError, None),  # "server closed the connection unexpectedly", as the driver says it at times.
+            (InterfaceError, None),  # "connection already closed".
+        ],
+    )
+    def test_a_schema_whose_connection_was_cut_is_tried_again(
+        self, network: Network, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], code: str | None
+    ) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        cut = [network.schemas[2]]
+        _fault(monkeypatch, lambda schema: _lost(kind, code) if schema in cut and not cut.clear() else None)
+
+        report = network.upgrade(pauses=(0,))
+
+        assert (report.moved, report.retried, report.failed) == (8, 1, [])
+
+    def test_one_whose_connection_is_cut_each_time_is_named(
+        self, network: Network, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        _fault(monkeypatch, lambda schema: _lost(OperationalError, "57P02") if schema == network.schemas[2] else None)
+
+        report = network.upgrade(pauses=(0, 0))
+
+        (failed,) = report.failed
+        assert (failed.unit.shop, failed.problem) == ("row-3", "The connection was lost in every round: Gone.")
+        assert (report.moved, report.retried) == (7, 2)
+
+    def test_what_the_orm_itself_reports_is_no_lost_connection(self) -> None:
+        """`save(force_update=True)` that changes no row raises a bare DatabaseError, too, and no driver's behind it."""
+        assert not connection_is_lost(DatabaseError("Forced update did not affect any rows."))
+        assert not connection_is_lost(_lost(OperationalError, "57014"))  # query_canceled.
+
+    def test_the_database_goes_away_from_the_whole_run_and_the_command_says_what_to_do(self, network: Network) -> None:
+        """As in a crash: every connection is cut at once, the run's own with them."""
+        once = network.releases.folder / "was-cut"
+        cut = FILL_MOTTO.replace(
+            "    rows.update(",
+            "    import pathlib, psycopg2\n"
+            f"    once = pathlib.Path({str(once)!r})\n"
+            "    if rows.filter(name='Row 3').exists() and not once.exists():\n"
+            "        once.touch()\n"
+            f"        superuser = psycopg2.connect({network.superuser_url!r})\n"
+            "        superuser.autocommit = True\n"
+            "        superuser.cursor().execute('SELECT pg_terminate_backend(pid) FROM pg_stat_activity '\n"
+            "            'WHERE datname = current_database() AND pid <> pg_backend_pid()')\n"
+            "    rows.update(",
+        )
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO), ("9002_fill_motto", cut))
+        connections.close_all()  # Ours would be cut, too.
+
+        status, out = network.run("--jobs", "1")
+
+        assert once.exists()
+        assert status == 1
+        assert "Traceback" not in out
+        assert out.rstrip().splitlines()[-1].startswith("Error: The database went away: ")
+        assert out.rstrip().endswith("Run `kameng migrate` again when the database is back; it goes on from there.")
+
+        status, out = network.run()
+
+        assert status == 0
+        assert state.look().is_current
+
+
+class TestAThreadThatBreaks:
+    def test_says_so_of_the_schema_where_asking_for_its_version_fails(
+        self, network: Network, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(unit: running.Unit) -> bool:
+            raise RuntimeError("Nobody expected this.")
+
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO))
+        network.sql(f"ALTER TABLE {network.schemas[2]}.shop_shopsettings ADD COLUMN motto integer")
+        monkeypatch.setattr(running, "_is_elsewhere_now", fail)
+
+        report = network.upgrade(jobs=1)
+
+        (failed,) = report.failed
+        assert (failed.unit.shop, failed.problem) == ("row-3", "RuntimeError: Nobody expected this.")
+        assert report.moved == 7
+
+    def test_a_migration_that_ends_the_program_ends_one_schemas_upgrade(self, network: Network) -> None:
+        leave = FILL_MOTTO.replace(
+            "    rows.update(",
+            "    if rows.filter(name='Row 3').exists():\n        raise SystemExit('Enough.')\n    rows.update(",
+        )
+        network.releases.deploy(("9001_add_motto", ADD_MOTTO), ("9002_fill_motto", leave))
+
+        report = network.upgrade(jobs=1)
+
+        (failed,) = report.failed
+        assert (failed.unit.shop, failed.problem) == ("row-3", "SystemExit: Enough.")
+        assert report.moved == 7
+
 
 class TestTwoRunnersAtOnce:
     def test_the_second_is_refused(self, network: Network) -> None:
@@ -342,8 +476,6 @@ class TestTwoRunnersAtOnce:
 
     def test_without_the_lock_a_step_is_still_taken_once(self, network: Network) -> None:
         """The lock is a courtesy; what holds is the guarded update."""
-        from tenants.upgrades import applying
-
         network.releases.deploy(("9001_add_motto", ADD_MOTTO))
         before = template.recorded_version()
         network.upgrade(only=network.schemas[:1])
@@ -366,6 +498,26 @@ class _Lazily:
 
     def __iter__(self) -> object:
         yield self.make()  # type: ignore[operator]
+
+
+def _lost(kind: type[Exception], code: str | None) -> Exception:
+    """As Django hands on what the driver raises when its connection is gone."""
+    error = kind("Gone.")
+    error.__cause__ = type("Cut", (psycopg2.Error,), {"pgcode": code})("Gone.")
+    return error
+
+
+def _fault(monkeypatch: pytest.MonkeyPatch, wanted: Callable[[str], Exception | None]) -> None:
+    """Let a schema's upgrade fail with what `wanted` answers for it."""
+    upgrade = applying.upgrade
+
+    def faulty(schema: str, *arguments: Any, **wishes: Any) -> None:
+        error = wanted(schema)
+        if error is not None:
+            raise error
+        upgrade(schema, *arguments, **wishes)
+
+    monkeypatch.setattr(applying, "upgrade", faulty)
 
 
 def _wait_until_blocked(network: Network, process: subprocess.Popen[str]) -> int:
