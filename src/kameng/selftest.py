@@ -24,6 +24,7 @@ from kameng.db.scopes import (
     GATE_SCHEMA,
     PUBLIC_SCHEMA,
     SYNC_ROLE,
+    TEMPLATE_SCHEMA,
     TENANT_ROLE,
     OutsideTransaction,
     StatementRefused,
@@ -31,6 +32,8 @@ from kameng.db.scopes import (
 
 EXIT_STATUS = 3  # gunicorn's own for "can't boot": its master ends instead of trying again.
 DENIED, NO_TABLE = "42501", "42P01"
+TRAIL = "accounts_auditrecord"
+_TENANTS = "(n.nspname LIKE 's\\_%%' OR n.nspname = %s)"
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema")
 
 
@@ -203,21 +206,38 @@ def _log_in_has_nothing(shops: list[str]) -> str:
 
 
 def _nobody_else_enters(shops: list[str]) -> str:
-    """Of all shops: who may enter a schema or touch a table, beside its owner, its own role and the sync."""
+    """Of all shops, and of the template that they are made of: who may enter a schema or touch a table, beside its owner, its
+    own role and the sync."""
     with in_main():
         entering = _rows(
             "SELECT n.nspname, coalesce(r.rolname, 'everybody') FROM pg_namespace n, aclexplode(n.nspacl) a "
-            "LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE n.nspname LIKE 's\\_%%' AND a.grantee <> n.nspowner "
+            f"LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE {_TENANTS} AND a.grantee <> n.nspowner "
             "AND coalesce(r.rolname, '') NOT IN (n.nspname, %s) LIMIT 3",
-            SYNC_ROLE,
-        )
+            TEMPLATE_SCHEMA, SYNC_ROLE,
+        )  # fmt: skip
         touching = _rows(
             "SELECT n.nspname || '.' || c.relname, coalesce(r.rolname, 'everybody') FROM pg_class c "
             "JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee "
-            "WHERE n.nspname LIKE 's\\_%%' AND a.grantee <> c.relowner AND coalesce(r.rolname, '') NOT IN (n.nspname, %s) LIMIT 3",
-            SYNC_ROLE,
-        )
+            f"WHERE {_TENANTS} AND a.grantee <> c.relowner AND coalesce(r.rolname, '') NOT IN (n.nspname, %s) LIMIT 3",
+            TEMPLATE_SCHEMA, SYNC_ROLE,
+        )  # fmt: skip
     return "; ".join(f"{who} has rights on {what}" for what, who in [*entering, *touching])
+
+
+def _trails_stand(shops: list[str]) -> str:
+    """Nobody but the owner may change or remove what stands in an audit trail, a shop's or the main station's."""
+    with in_main():
+        found = _rows(
+            "SELECT given.schema, coalesce(r.rolname, 'everybody'), given.privilege_type FROM ("
+            " SELECT n.nspname AS schema, c.relowner, (aclexplode(c.relacl)).* FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = %s"
+            " UNION ALL SELECT n.nspname, c.relowner, (aclexplode(t.attacl)).* FROM pg_attribute t"
+            " JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = %s"
+            ") given LEFT JOIN pg_roles r ON r.oid = given.grantee WHERE given.grantee <> given.relowner "
+            "AND given.privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE') LIMIT 3",
+            TRAIL, TRAIL,
+        )  # fmt: skip
+    return "; ".join(f"{who} may {right} {schema}.{TRAIL}" for schema, who, right in found)
 
 
 def _shared_is_closed(shops: list[str]) -> str:
@@ -307,6 +327,7 @@ WALLS = (
         _missing_is_an_error,
     ),
     Wall("Nobody else enters a shop's schema", _REVOKE, _nobody_else_enters),
+    Wall("An audit trail is only added to", _REVOKE, _trails_stand),
     Wall("The shared schema is closed to shops", _REVOKE, _shared_is_closed),
     Wall(
         "A shop's role is no more than that",

@@ -10,7 +10,16 @@ from typing import Any
 
 from django.db import connections
 
-from kameng.db.scopes import APP_ROLE, GATE_SCHEMA, LEDGER_ROLE, MAIN_ROLE, OWNER_ROLE, SYNC_ROLE, TENANT_ROLE
+from kameng.db.scopes import (
+    APP_ROLE,
+    GATE_SCHEMA,
+    LEDGER_ROLE,
+    MAIN_ROLE,
+    OWNER_ROLE,
+    SYNC_ROLE,
+    TEMPLATE_SCHEMA,
+    TENANT_ROLE,
+)
 
 MATRIX = Path(__file__).with_name("matrix.txt")
 # `shop` is the role of the shop whose schema is called `shop`; `neighbour` is another shop's, and must stand nowhere in
@@ -39,6 +48,58 @@ def found(shop: str, neighbour: str) -> Lines:
         *reader.roles(),
         *reader.rest(),
     }
+
+
+def unlike(shop: str) -> list[str]:
+    """What the roles may in any other tenant's schema and not in `shop`'s, or the other way round, and what anybody but the
+    owner may in the template. One query over all of them; a table that `shop` has not is not compared.
+
+    "s_0000007: shop DELETE on accounts_auditrecord".
+    """
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(_GIVEN)
+        rows = cursor.fetchall()
+    given: dict[str, Lines] = {schema: set() for schema, *_ in rows}
+    for schema, thing, who, right in rows:
+        if right:
+            given[schema].add(f"{who} {right} on {thing}")
+    ours = given.pop(shop)
+    tables = {_table(line) for line in ours}
+    template = given.pop(TEMPLATE_SCHEMA)
+    return sorted(
+        [f"{TEMPLATE_SCHEMA}: {line}" for line in template]
+        + [
+            f"{schema}: {line}"
+            for schema, lines in given.items()
+            for line in lines ^ ours
+            if _table(line) in tables
+        ]
+    )
+
+
+def _table(line: str) -> str:
+    """Which table a line is about, of a column's too."""
+    return line.rpartition(" on ")[2].partition(".")[0]
+
+
+# Every right on a schema, a table, a column and a sequence of the tenants' and the template: by name, "shop" for the role of
+# the schema itself. A thing that nobody was given stands there with no right.
+_GIVEN = """
+SELECT given.schema, given.thing, CASE WHEN given.grantee = 0 THEN 'public' WHEN r.rolname = given.schema THEN 'shop'
+    ELSE r.rolname END, CASE WHEN given.grantee = given.owner THEN NULL ELSE given.privilege_type END
+FROM (
+    SELECT n.nspname AS schema, 'the schema' AS thing, n.nspowner AS owner, a.grantee, a.privilege_type
+    FROM pg_namespace n LEFT JOIN LATERAL aclexplode(n.nspacl) a ON true
+    UNION ALL
+    SELECT n.nspname, c.relname, c.relowner, a.grantee, a.privilege_type
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN LATERAL aclexplode(c.relacl) a ON true
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    UNION ALL
+    SELECT n.nspname, c.relname || '.' || t.attname, c.relowner, a.grantee, a.privilege_type
+    FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
+    LATERAL aclexplode(t.attacl) a
+) given LEFT JOIN pg_roles r ON r.oid = given.grantee
+WHERE given.schema ~ '^s_[0-9]+$' OR given.schema = 'template_substation'"""
 
 
 class _Reader:

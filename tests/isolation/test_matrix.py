@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,6 +27,39 @@ class TestTheMatrix:
 
     def test_is_the_same_for_each_shop(self, alice: Any, bob: Any) -> None:
         assert rights.found(bob.schema_name, alice.schema_name) == rights.found(alice.schema_name, bob.schema_name)
+
+    def test_is_the_same_for_every_schema_and_gives_nobody_the_template(self, alice: Any) -> None:
+        assert rights.unlike(alice.schema_name) == []
+
+    @pytest.mark.parametrize(
+        ("opened", "told"),
+        [
+            ("GRANT DELETE ON {third}.accounts_auditrecord TO {third}", "{third}: shop DELETE on accounts_auditrecord"),
+            ("REVOKE INSERT ON {third}.orders_order FROM {third}", "{third}: shop INSERT on orders_order"),
+            (
+                "GRANT SELECT (number) ON {third}.orders_order TO PUBLIC",
+                "{third}: public SELECT on orders_order.number",
+            ),
+            ("GRANT USAGE ON SCHEMA {third} TO kameng_main", "{third}: kameng_main USAGE on the schema"),
+            ("GRANT USAGE ON SCHEMA {template} TO kameng_tenant", "{template}: kameng_tenant USAGE on the schema"),
+            (
+                "GRANT INSERT ON {template}.shop_shopsettings TO PUBLIC",
+                "{template}: public INSERT on shop_shopsettings",
+            ),
+        ],
+        ids=["a trail", "a right too few", "a column", "a schema", "the template", "a table of the template"],
+    )
+    def test_tells_what_was_opened_in_any_other_schema(
+        self, alice: Any, make_shop: Callable[..., Any], opened: str, told: str
+    ) -> None:
+        names = {"third": make_shop().schema_name, "template": "template_substation"}
+        with transaction.atomic(using=settings.OWNER_ALIAS):
+            with connections[settings.OWNER_ALIAS].cursor() as cursor:
+                cursor.execute(opened.format(**names))
+            found = rights.unlike(alice.schema_name)
+            transaction.set_rollback(True, using=settings.OWNER_ALIAS)
+
+        assert told.format(**names) in found
 
     def test_gives_a_neighbour_nothing_that_is_the_shops(self) -> None:
         assert [line for line in rights.written() if " shop." in line and "neighbour" in line] == []
