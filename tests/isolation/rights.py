@@ -68,12 +68,7 @@ def unlike(shop: str) -> list[str]:
     template = given.pop(TEMPLATE_SCHEMA)
     return sorted(
         [f"{TEMPLATE_SCHEMA}: {line}" for line in template]
-        + [
-            f"{schema}: {line}"
-            for schema, lines in given.items()
-            for line in lines ^ ours
-            if _table(line) in tables
-        ]
+        + [f"{schema}: {line}" for schema, lines in given.items() for line in lines ^ ours if _table(line) in tables]
     )
 
 

@@ -74,10 +74,10 @@ def walk(route: Route, cast: scene.Scene) -> tuple[int, list[str]]:
             found += [f"{visit}: {what}" for what in _judge(visit, cast, at_home)]
         after, keys_after = watch.state_of(cast), watch.cache_keys()
         wrong = [f"{what} changed" for what in watch.changes(before, after) if not _is_open(route, cast, at_home, what)]
-        wrong += _strange_keys(keys_after - keys, cast, visitor.host)
+        wrong += watch.strange_keys(keys_after - keys, _schema_at(visitor.host, cast))
         found += [f"{visitor.name} at {visitor.host}: {what}" for what in wrong]
         before, keys = after, keys_after
-    found += [f"a file: {name}" for name in watch.data_files() - files if not _is_alices(name, cast)]
+    found += watch.strange_files(watch.data_files() - files, cast.alice.shop.schema_name)
     found += [f"a mail to {message.to}: {name}" for message, name in _mailed(cast)]
     return count, found
 
@@ -103,17 +103,9 @@ def _is_open(route: Route, cast: scene.Scene, at_home: bool, what: str) -> bool:
     return what.removeprefix("table ") in allowed | (KEPT_ABOUT_BUYING if allowed else set())
 
 
-def _strange_keys(fresh: set[str], cast: scene.Scene, host: str) -> list[str]:
-    """New keys of the cache that bear neither the schema of the host that was asked nor, for the look-up of hosts, none."""
-    schema = {cast.alice.host: cast.alice.shop.schema_name, cast.bob.host: cast.bob.shop.schema_name}.get(
-        host, "public"
-    )
-    own = (f"kameng:{schema}:", "kameng:global:1:global:host:")
-    return [f"the cache has {key}" for key in sorted(fresh) if not key.startswith(own)]
-
-
-def _is_alices(name: str, cast: scene.Scene) -> bool:
-    return name.startswith(f"files/{cast.alice.shop.schema_name}/")
+def _schema_at(host: str, cast: scene.Scene) -> str:
+    shops = {cast.alice.host: cast.alice.shop.schema_name, cast.bob.host: cast.bob.shop.schema_name}
+    return shops.get(host, "public")
 
 
 def _mailed(cast: scene.Scene) -> Iterator[tuple[Any, str]]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core import mail
+from django.core.cache import cache
 from django.db import connection
 
 from kameng import celery
-from kameng.db.context import current_schema, in_main, in_substation, pointed_at
+from kameng.db.context import MAIN, current_schema, in_main, in_substation, pointed_at
 from kameng.jobs import registry
 from kameng.jobs import services as jobs
 from kameng.jobs.models import Job
@@ -79,7 +83,7 @@ class TestEveryJob:
     def test_wished_for_by_one_shop_about_another_does_nothing_there(self, cast: scene.Scene, kind: str) -> None:
         """A shop's own SQL may leave any row: any kind, any arguments. The row's schema is the shop's own, whatever it says."""
         payload = {name: PAYLOADS[name](cast) for name in wanted(kind)}
-        before = watch.state_of(cast)
+        before, keys, files = watch.state_of(cast), watch.cache_keys(), watch.data_files()
         with in_substation(cast.alice.shop), connection.cursor() as cursor:
             cursor.execute("SELECT gate.enqueue(%s, %s, %s, '')", [kind, json.dumps(payload), clock.utc_now()])
             job_id = cursor.fetchone()[0]
@@ -94,6 +98,8 @@ class TestEveryJob:
         changed = watch.changes(before, watch.state_of(cast))
         assert changed == []
         assert mailed(cast) == []
+        assert watch.strange_keys(watch.cache_keys() - keys, cast.alice.shop.schema_name) == []
+        assert watch.strange_files(watch.data_files() - files, cast.alice.shop.schema_name) == []
 
     def test_a_tenants_job_of_one_shop_can_not_be_moved_to_another(self, cast: scene.Scene) -> None:
         with in_substation(cast.alice.shop), connection.cursor() as cursor:
@@ -127,6 +133,21 @@ class TestEveryTask:
         assert {name: names for name, names in arguments.items() if names} == {"jobs.run": ["job_id"]}
 
     @pytest.mark.parametrize("name", sorted(registry.periodic_work()))
+    def test_of_the_schedule_keeps_what_it_writes_in_its_place(self, cast: scene.Scene, name: str) -> None:
+        """What it does for a shop bears that shop's schema, and what it does for the main station the shared one's."""
+        keys, files = watch.cache_keys(), watch.data_files()
+
+        with pointed_at(MAIN):
+            registry.periodic_work()[name]()
+
+        fresh, made = watch.cache_keys() - keys, watch.data_files() - files
+        assert [
+            key for key in fresh if not re.match(r"kameng:(public|s_[0-9]{7,}):|kameng:global:1:global:", key)
+        ] == []
+        assert [file for file in made if not re.match(r"files/(public|s_[0-9]{7,})/", file)] == []
+        assert mailed(cast) == []
+
+    @pytest.mark.parametrize("name", sorted(registry.periodic_work()))
     def test_of_the_schedule_begins_at_the_main_station_wherever_its_worker_was(
         self, cast: scene.Scene, name: str
     ) -> None:
@@ -138,6 +159,23 @@ class TestEveryTask:
             celery.app.tasks[name].run(function=lambda: seen.append(current_schema()))
 
         assert seen == ["public"]
+
+
+class TestTheWatch:
+    def test_sees_a_key_and_a_file_that_bear_no_schema(self, cast: scene.Scene) -> None:
+        keys, files, schema = watch.cache_keys(), watch.data_files(), cast.alice.shop.schema_name
+        client = cache._cache.get_client(None, write=True)  # type: ignore[attr-defined]
+        stray = Path(settings.DATA_DIR) / "latest-order.txt"
+
+        client.set("latest-order", cast.bob.mark)
+        stray.write_text(cast.bob.mark)
+
+        try:
+            assert watch.strange_keys(watch.cache_keys() - keys, schema) == ["the cache has latest-order"]
+            assert watch.strange_files(watch.data_files() - files, schema) == ["a file: latest-order.txt"]
+        finally:
+            client.delete("latest-order")
+            stray.unlink()
 
 
 class TestEveryWebhook:

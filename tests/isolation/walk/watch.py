@@ -151,3 +151,14 @@ def data_files() -> set[str]:
     for folder, _names, files in os.walk(settings.DATA_DIR):
         found |= {os.path.relpath(os.path.join(folder, name), settings.DATA_DIR) for name in files}
     return found
+
+
+def strange_keys(fresh: set[str], schema: str) -> list[str]:
+    """New keys of the cache that bear neither the schema in which something was done nor, for the look-up of hosts, none."""
+    own = (f"kameng:{schema}:", "kameng:global:1:global:host:")
+    return [f"the cache has {key}" for key in sorted(fresh) if not key.startswith(own)]
+
+
+def strange_files(fresh: set[str], schema: str) -> list[str]:
+    """New files that don't lie in the folder of a schema."""
+    return [f"a file: {name}" for name in sorted(fresh) if not name.startswith(f"files/{schema}/")]
