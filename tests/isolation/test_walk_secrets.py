@@ -97,6 +97,28 @@ CARRIERS = {
 
 
 class TestEverySecret:
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "from django.core.signing import dumps\ndef planted(): return dumps(1)",
+            "from django.core import signing as s\ndef planted(): return s.TimestampSigner().sign('x')",
+            "import os\ndef planted(): return os.urandom(8)",
+            "import secrets as lots\ndef planted(): return lots.choice('ab')",
+            "from secrets import token_hex as drawn\ndef planted(): return drawn()",
+            "import uuid\ndef planted(): return uuid.uuid4().hex",
+            "from uuid import uuid4\nasync def planted(): return uuid4()",
+            "from django.contrib.auth.tokens import default_token_generator as t\ndef planted(u): return t.make_token(u)",
+            "def planted(response): response.set_signed_cookie('a', 'b')",
+        ],
+    )
+    def test_are_found_whatever_they_were_imported_as(self, source: str) -> None:
+        assert secrets.makers_in(source, "planted") == {"planted"}
+
+    def test_are_not_what_only_sounds_like_them(self) -> None:
+        source = "import json\nfrom x import new\ndef fine(a): return json.dumps(a), new(), a.digest()"
+
+        assert secrets.makers_in(source, "fine") == set()
+
     def test_is_carried_or_says_why_there_is_nothing_to_carry(self) -> None:
         known = {**secrets.CARRIED, **secrets.STAYS}
 

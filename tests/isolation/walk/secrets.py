@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-# What signs, and what draws lots, by the last part of its name.
+# What signs, and what draws lots, by its whole name, whatever a module has imported it as.
 MAKERS = frozenset(
-    {"dumps", "Signer", "TimestampSigner", "salted_hmac", "token_urlsafe", "token_hex", "token_bytes", "randbelow",
-     "get_random_string", "random_token", "digest", "new"}
+    {"django.core.signing.dumps", "django.core.signing.Signer", "django.core.signing.TimestampSigner",
+     "django.utils.crypto.salted_hmac", "django.utils.crypto.get_random_string", "kameng.lib.ids.random_token",
+     "hmac.digest", "hmac.new", "os.urandom", "uuid.uuid1", "uuid.uuid4"}
 )  # fmt: skip
-MODULES = {"dumps": "signing", "digest": "hmac", "new": "hmac"}  # Names that other modules have, too: here these count.
+MODULES = ("secrets.",)  # All that these have.
+METHODS = frozenset({"make_token", "set_signed_cookie", "sign_object"})  # Whosesoever.
 # Programs beside the shops (servers of one machine, the test channel, benches), which answer nobody's browser.
 ELSEWHERE = ("src/kameng/local/", "src/kameng/bench/", "src/kameng/testpay/", "src/kameng/cli/", "src/kameng/demo/")
 
@@ -25,6 +27,7 @@ CARRIED = {
     "kameng.accounts.recovery:_fingerprint": "password_link",
     "kameng.accounts.support:make_pass": "support_pass",
     "kameng.accounts.tokens:create": "api_token",
+    "tenant_apps.panel.views.people:tokens": "api_token",
     "tenants.archive.exports:make_link": "archive_link",
     "tenants.views:enter": "entry_pass",
     "tenants.signup:begin": "signup_token",
@@ -43,6 +46,10 @@ STAYS = {
     "kameng.accounts.models:User.get_session_auth_hash": "A fingerprint within a session, which is carried in TestSessions.",
     "kameng.lib.ids:public_id": "An id: whoever has it has a name, and no right.",
     "kameng.lib.ids:random_token": "Lots for the others.",
+    "kameng.lib.crypto:KeyRing._seal": "A nonce of one sealed text.",
+    "kameng.lib.crypto:_nonces": "Nonces of sealed texts.",
+    "kameng.lib.crypto:_random_key": "A key of the copy's own, in its secrets.",
+    "kameng.accounts.factors:_fresh_codes": "Recovery codes, asked for beside a log-in of this host (TestSessions).",
     "kameng.lib.crypto:KeyRing.blind_index": "An index in the main station's tables.",
     "kameng.lib.pow:issue": "A puzzle of the main station's signup; its solution opens nothing.",
     "kameng.lib.pow:_signature": "A puzzle of the main station's signup; its solution opens nothing.",
@@ -65,19 +72,40 @@ def places() -> set[str]:
             name = str(path.relative_to(ROOT))
             if not name.startswith(ELSEWHERE):
                 module = name.removeprefix("src/").removesuffix(".py").replace("/", ".")
-                found |= {f"{module}:{place}" for place in _calls(ast.parse(path.read_text(encoding="utf-8")), ())}
+                found |= {f"{module}:{place}" for place in makers_in(path.read_text(encoding="utf-8"), module)}
     return found
 
 
-def _calls(node: ast.AST, within: tuple[str, ...]) -> Iterator[str]:
+def makers_in(source: str, module: str) -> set[str]:
+    """The functions of a module that call a maker, by their names; `<module>` for what stands in none."""
+    tree = ast.parse(source)
+    own = {node.name: f"{module}.{node.name}" for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return set(_calls(tree, (), {**own, **_imported(tree)}))
+
+
+def _imported(tree: ast.AST) -> dict[str, str]:
+    """What each imported name stands for, wherever in the module it is imported."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {one.asname: one.name for one in node.names if one.asname}
+    return names
+
+
+def _calls(node: ast.AST, within: tuple[str, ...], imported: dict[str, str]) -> Iterator[str]:
     for child in ast.iter_child_nodes(node):
-        inner = (*within, child.name) if isinstance(child, (ast.FunctionDef, ast.ClassDef)) else within
-        if isinstance(child, ast.Call) and _makes(child.func):
+        named = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        inner = (*within, child.name) if named else within  # type: ignore[attr-defined]
+        if isinstance(child, ast.Call) and _makes(child.func, imported):
             yield ".".join(within) or "<module>"
-        yield from _calls(child, inner)
+        yield from _calls(child, inner, imported)
 
 
-def _makes(function: ast.expr) -> bool:
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    owner = getattr(getattr(function, "value", None), "id", "")
-    return name in MAKERS and owner == MODULES.get(name, owner)
+def _makes(function: ast.expr, imported: dict[str, str]) -> bool:
+    if isinstance(function, ast.Attribute) and function.attr in METHODS:
+        return True
+    first, _dot, rest = ast.unparse(function).partition(".")
+    name = ".".join(filter(None, (imported.get(first, first), rest)))
+    return name in MAKERS or name.startswith(MODULES)
