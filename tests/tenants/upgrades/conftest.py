@@ -24,7 +24,9 @@ from django.db import connections
 from django.test import Client, override_settings
 
 from kameng.db.context import in_main
+from kameng.lib.ids import public_id
 from kameng.local.testing import shared_postgres
+from tests.api.conftest import an_order
 
 REPO = Path(__file__).resolve().parents[3]
 APP = "shop"
@@ -134,6 +136,12 @@ class Network:
     def visit(self, shop: Any, path: str = "/", **headers: Any) -> Any:
         given = {"HTTP_HOST": f"{shop.slug}.localhost", "HTTP_ACCEPT_LANGUAGE": "en", **headers}
         return Client(**given).get(path)
+
+    def order(self, shop: Any, goods: Any) -> Any:
+        """A buyer's order over the API."""
+        return Client(HTTP_HOST=f"{shop.slug}.localhost", HTTP_ACCEPT_LANGUAGE="en").post(
+            "/api/v1/orders/", an_order(goods), content_type="application/json", HTTP_IDEMPOTENCY_KEY=public_id("key")
+        )
 
     def upgrade(self, **wishes: Any) -> Any:
         """What `kameng migrate` does with the tenant schemas, without the pauses; answers the report."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import psycopg2
 from django.core.cache import cache
 from django.db import connection
 
@@ -13,9 +14,13 @@ from kameng.jobs import registry
 from kameng.jobs import services as jobs
 from kameng.jobs.models import Job
 from kameng.lib import clock
+from tenant_apps.orders.models import Order
+from tenant_apps.shop.models import ShopSettings
 from tenants import hosts, spares, template
 from tenants.models import Substation
 from tenants.upgrades import running, versions
+from tests.api.conftest import some_goods
+from tests.tenant_apps import market
 from tests.tenants.upgrades.conftest import ADD_MOTTO, Network
 
 # An expand–contract pair: the new name beside the old one; a release later, the old one goes.
@@ -43,8 +48,6 @@ def break_schema(network: Network, shop: Any) -> None:
 
 def rename_shop(shop: Any, tagline: str) -> None:
     """What a form of the code in the repository does."""
-    from tenant_apps.shop.models import ShopSettings
-
     with in_substation(shop):
         row = ShopSettings.objects.get()
         row.tagline = tagline
@@ -174,6 +177,39 @@ class TestExpandAndContract:
 
         assert network.visit(shop).status_code == 503
         assert registry.is_held(shop.schema_name)
+
+    def test_old_requests_run_while_the_schemas_move(self, network: Network) -> None:
+        """An order and an edit in every shop, before, between and after: one schema is held back by a lock meanwhile."""
+        with in_main():
+            goods = some_goods(codes=2 * len(network.shops))
+        for shop in network.shops:
+            market.stock_shelves(shop)
+        held = network.shops[2]
+        old = template.recorded_version()
+        network.releases.deploy(("9001_expand", EXPAND))
+        waiting_for = psycopg2.connect(network.superuser_url)
+        waiting_for.cursor().execute(f"LOCK TABLE {held.schema_name}.shop_shopsettings IN ACCESS SHARE MODE")
+        process = network.start("--lock-timeout", "0.05")
+        network.releases.roll_back()  # Here the code before serves; the process has the new one.
+
+        others = [shop for shop in network.shops if shop != held]
+        while process.poll() is None and [network.versions()[shop.schema_name] for shop in others].count(old):
+            assert {network.visit(shop).status_code for shop in network.shops} == {200}
+        assert network.versions()[held.schema_name] == old
+        for shop in network.shops:
+            assert network.order(shop, goods).status_code == 201
+            rename_shop(shop, "in between")
+        waiting_for.close()
+        out, _ = process.communicate()
+        for shop in network.shops:
+            assert network.order(shop, goods).status_code == 201
+            rename_shop(shop, "afterwards")
+
+        assert process.returncode == 0, out
+        assert set(network.versions().values()) - {old} == {network.versions()[held.schema_name]}
+        for shop in network.shops:
+            with in_substation(shop):
+                assert (Order.objects.count(), ShopSettings.objects.get().tagline) == (2, "afterwards")
 
     def test_a_signup_on_old_code_gets_a_schema_of_the_new_version(self, network: Network) -> None:
         network.releases.deploy(("9001_expand", EXPAND))
