@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from django.core.cache import cache
 from django.db import connection
 
 from kameng import celery
-from kameng.db.context import MAIN, current_schema, in_main, in_substation, pointed_at
+from kameng.db.context import current_schema, in_main, in_substation, pointed_at
 from kameng.jobs import registry
 from kameng.jobs import services as jobs
 from kameng.jobs.models import Job
@@ -131,21 +130,6 @@ class TestEveryTask:
 
         assert ours.keys() == registry.periodic_work().keys() | {"jobs.run", "jobs.sweep"}
         assert {name: names for name, names in arguments.items() if names} == {"jobs.run": ["job_id"]}
-
-    @pytest.mark.parametrize("name", sorted(registry.periodic_work()))
-    def test_of_the_schedule_keeps_what_it_writes_in_its_place(self, cast: scene.Scene, name: str) -> None:
-        """What it does for a shop bears that shop's schema, and what it does for the main station the shared one's."""
-        keys, files = watch.cache_keys(), watch.data_files()
-
-        with pointed_at(MAIN):
-            registry.periodic_work()[name]()
-
-        fresh, made = watch.cache_keys() - keys, watch.data_files() - files
-        assert [
-            key for key in fresh if not re.match(r"kameng:(public|s_[0-9]{7,}):|kameng:global:1:global:", key)
-        ] == []
-        assert [file for file in made if not re.match(r"files/(public|s_[0-9]{7,})/", file)] == []
-        assert mailed(cast) == []
 
     @pytest.mark.parametrize("name", sorted(registry.periodic_work()))
     def test_of_the_schedule_begins_at_the_main_station_wherever_its_worker_was(

@@ -73,7 +73,7 @@ def test_the_next_period_costs_what_the_new_plan_does(stripe: Stripe, subscribed
 def nobody_waits(prepared: None) -> None:
     """Shops of other tests have nothing to tell."""
     with in_main():
-        Subscription.objects.filter(state__in=("TRIAL", "ACTIVE")).update(state="ENDED")
+        Subscription.objects.filter(method="STRIPE", state__in=("TRIAL", "ACTIVE")).update(state="ENDED")
 
 
 @pytest.mark.usefixtures("nobody_waits")
