@@ -160,8 +160,10 @@ class TestInvoices:
     def test_that_a_card_pays_are_ended_at_the_channel(self, operator: Client, shop: Any) -> None:
         number = issue(shop)
         with in_main():
-            Invoice.objects.filter(number=number).update(provider_ref="in_1")
-            Subscription.objects.filter(substation_id=shop.pk).update(method="STRIPE", stripe_subscription="sub_1")
+            Invoice.objects.filter(number=number).update(provider_ref=f"in_{number}")
+            Subscription.objects.filter(substation_id=shop.pk).update(
+                method="STRIPE", stripe_subscription=f"sub_{number}"
+            )
 
         page = text(operator.get(url("invoice", number)))
         refused = operator.post(url("invoice_end", number), {"deed": "void", "reason": "Issued twice"})
